@@ -1,0 +1,56 @@
+//! Typed configuration in which every error names its field, and all errors come at once.
+//!
+//! A filter's configuration is two types: a raw serde mirror of the JSON, in which every field is optional and unknown
+//! fields are refused, and the validated settings that the filter works with ([`Settings`]). Serde stops at its first
+//! error; here the offending value is taken out and the rest is read again, so that the user sees all of them.
+
+mod duration;
+mod errors;
+mod merge;
+mod read;
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use merge::merge;
+pub(crate) use read::whole_numbers;
+pub use read::{parse_json, read};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The validated configuration of a filter.
+pub trait Settings: Sized + 'static {
+    /// The serde mirror: `#[derive(Deserialize)] #[serde(deny_unknown_fields, default)]`, every field an `Option`.
+    type Raw: DeserializeOwned + Default;
+
+    /// The metadata namespace of its per-route settings, such as `seawall.rate_limit`.
+    const NAMESPACE: &'static str;
+
+    /// Top-level fields that are decided at load, for all routes at once; refused in route metadata.
+    const PLUGIN_ONLY: &'static [&'static str];
+
+    /// Turns the raw form into settings. Problems go to `errors`, all of them; what is returned counts only when there
+    /// are none, so any stand-in will do for a value that is wrong.
+    fn validate(raw: Self::Raw, errors: &mut ConfigErrors) -> Self;
+}
+
+/// Reads and validates settings from JSON.
+///
+/// # Errors
+/// Everything that is wrong, each with the path of its field.
+pub fn load<S: Settings>(json: &Value) -> Result<S, ConfigErrors> {
+    let (raw, found) = read::<S::Raw>(json);
+    let mut invalid = ConfigErrors::default();
+    let settings = S::validate(raw.unwrap_or_default(), &mut invalid);
+    // A value that could not be read looks like a missing one to the validation: not worth a second line.
+    let mut errors = found;
+    let unreadable: Vec<String> = errors.iter().map(|error| error.path.clone()).collect();
+    for error in invalid {
+        let echo = unreadable
+            .iter()
+            .any(|path| path.starts_with(&error.path) || error.path.starts_with(path.as_str()));
+        if !echo {
+            errors.add(error.path, error.problem);
+        }
+    }
+    errors.or(settings)
+}

@@ -1,0 +1,197 @@
+//! A header map as the ABI hands it over: one buffer, read in place.
+//!
+//! Layout (proxy-wasm ABI): the number of pairs, then two lengths per pair, then each name and value followed by a zero
+//! byte; integers are 32-bit little-endian. Reading keeps that buffer, so a map costs one allocation however many fields
+//! it has. Values are bytes: HTTP allows octets that are not UTF-8 (RFC 9110, section 5.5).
+
+/// The fields of a header map, in order, repeated ones included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
+    let slice = bytes.get(at..at.checked_add(4)?)?;
+    let array: [u8; 4] = slice.try_into().ok()?;
+    usize::try_from(u32::from_le_bytes(array)).ok()
+}
+
+impl Headers {
+    /// Reads the ABI's form. `None` when the buffer does not hold what its lengths say.
+    pub fn from_abi(bytes: Vec<u8>) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Headers::default());
+        }
+        let count = read_u32(&bytes, 0)?;
+        let mut end = count.checked_mul(8)?.checked_add(4)?;
+        if end > bytes.len() {
+            return None;
+        }
+        for pair in 0..count {
+            let at = pair.checked_mul(8)?.checked_add(4)?;
+            let name = read_u32(&bytes, at)?;
+            let value = read_u32(&bytes, at.checked_add(4)?)?;
+            end = end.checked_add(name)?.checked_add(value)?.checked_add(2)?;
+        }
+        (end <= bytes.len()).then_some(Headers { bytes, count })
+    }
+
+    /// Builds a map from pairs.
+    pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Self {
+        let mut bytes = Vec::new();
+        write_pairs(&mut bytes, pairs);
+        Headers {
+            bytes,
+            count: pairs.len(),
+        }
+    }
+
+    /// The ABI's form.
+    pub fn as_abi(&self) -> &[u8] {
+        if self.bytes.is_empty() {
+            &[0, 0, 0, 0]
+        } else {
+            &self.bytes
+        }
+    }
+
+    /// The number of field lines.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True when there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All field lines in order: name in lower case, value as it came.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            headers: self,
+            pair: 0,
+            at: self.count.saturating_mul(8).saturating_add(4),
+        }
+    }
+
+    /// The first value of a field, by its lower-case name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter()
+            .find(|(field, _)| *field == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    /// Every value of a field, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.iter()
+            .filter(move |(field, _)| *field == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of a field as text, if it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    /// All lines of a list field joined by a comma and a space (RFC 9110, section 5.3); `None` when there is none.
+    pub fn joined(&self, name: &str) -> Option<Vec<u8>> {
+        let mut joined: Option<Vec<u8>> = None;
+        for value in self.all(name) {
+            match &mut joined {
+                None => joined = Some(value.to_vec()),
+                Some(bytes) => {
+                    bytes.extend_from_slice(b", ");
+                    bytes.extend_from_slice(value);
+                }
+            }
+        }
+        joined
+    }
+}
+
+/// Writes pairs in the ABI's form at the end of `out`.
+pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(N, V)]) {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&count.to_le_bytes());
+    for (name, value) in pairs {
+        out.extend_from_slice(&length(name.as_ref()));
+        out.extend_from_slice(&length(value.as_ref()));
+    }
+    for (name, value) in pairs {
+        out.extend_from_slice(name.as_ref());
+        out.push(0);
+        out.extend_from_slice(value.as_ref());
+        out.push(0);
+    }
+}
+
+/// Goes over the field lines of a map.
+#[derive(Debug)]
+pub struct Iter<'a> {
+    headers: &'a Headers,
+    pair: usize,
+    at: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.pair >= self.headers.count {
+            return None;
+        }
+        let bytes = &self.headers.bytes;
+        let lengths = self.pair.checked_mul(8)?.checked_add(4)?;
+        let name_end = self.at.checked_add(read_u32(bytes, lengths)?)?;
+        let value_start = name_end.checked_add(1)?;
+        let value_end = value_start.checked_add(read_u32(bytes, lengths.checked_add(4)?)?)?;
+        let item = (
+            bytes.get(self.at..name_end)?,
+            bytes.get(value_start..value_end)?,
+        );
+        self.at = value_end.checked_add(1)?;
+        self.pair = self.pair.checked_add(1)?;
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_repeated_fields_in_order() {
+        let headers = Headers::from_pairs(&[("vary", "a"), ("x", "1"), ("vary", "b")]);
+        assert_eq!(headers.all("vary").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(headers.get("vary"), Some(&b"a"[..]));
+        assert_eq!(headers.joined("vary"), Some(b"a, b".to_vec()));
+        assert_eq!(headers.joined("none"), None);
+        assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn an_empty_buffer_is_an_empty_map() {
+        assert!(Headers::from_abi(Vec::new()).unwrap().is_empty());
+        assert_eq!(Headers::default().as_abi(), &[0, 0, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(headers) = Headers::from_abi(bytes) {
+                prop_assert_eq!(headers.iter().count(), headers.len());
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(pairs in proptest::collection::vec(("[a-z]{1,8}", proptest::collection::vec(any::<u8>(), 0..20)), 0..20)) {
+            let built = Headers::from_pairs(&pairs);
+            let headers = Headers::from_abi(built.as_abi().to_vec()).unwrap();
+            let read: Vec<_> = headers.iter().map(|(n, v)| (String::from_utf8(n.to_vec()).unwrap(), v.to_vec())).collect();
+            prop_assert_eq!(read, pairs);
+        }
+    }
+}

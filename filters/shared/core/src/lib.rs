@@ -1,0 +1,35 @@
+//! What every Seawall filter shares, free of any proxy.
+//!
+//! A filter is a [`plugin::Plugin`] written against the port [`host::Host`]. Time, randomness, headers and storage reach
+//! it only through that port, so the same code runs inside Envoy and on the fake host of [`testing`], which has the real
+//! host's semantics and can be stepped, counted and broken at will.
+//!
+//! - [`config`]: typed configuration in which every error names its field;
+//! - [`route`]: per-route settings from Envoy's route metadata, decoded once per route;
+//! - [`shared`]: exact updates of data that all workers share;
+//! - [`hash`]: keyed fingerprints that a client cannot aim at;
+//! - [`metrics`], [`log`]: what an operator sees, bounded;
+//! - [`time`], [`headers`], [`reply`]: the values in between.
+
+pub mod config;
+pub mod hash;
+pub mod headers;
+pub mod host;
+pub mod log;
+pub mod metrics;
+pub mod plugin;
+pub mod reply;
+pub mod route;
+pub mod shared;
+pub mod time;
+
+#[cfg(feature = "testing")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs in tests only, where a panic is the failure of the test"
+)]
+pub mod testing;

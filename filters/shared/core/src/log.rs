@@ -1,0 +1,57 @@
+//! Log lines that cannot flood: one per subject and minute, and safe to read whatever a client sent.
+
+use crate::host::{Host, Level};
+use crate::time::{Span, Timestamp};
+use std::cell::Cell;
+
+/// How long a subject stays silent after a line.
+pub const QUIET: Span = Span::from_secs(60);
+
+/// One subject that is logged at most once in [`QUIET`].
+#[derive(Debug, Default)]
+pub struct Throttle {
+    last: Cell<Option<Timestamp>>,
+    withheld: Cell<u64>,
+}
+
+impl Throttle {
+    /// Writes the line, or counts it as withheld. The text is made only when it is written.
+    pub fn log(&self, host: &dyn Host, level: Level, text: impl FnOnce() -> String) {
+        let now = host.now().unwrap_or_default();
+        // A clock that stepped back does not silence the subject.
+        let quiet = self
+            .last
+            .get()
+            .is_some_and(|last| now >= last && now.since(last) < QUIET);
+        if quiet {
+            self.withheld.set(self.withheld.get().saturating_add(1));
+            return;
+        }
+        self.last.set(Some(now));
+        match self.withheld.replace(0) {
+            0 => host.log(level, &text()),
+            withheld => host.log(level, &format!("{} ({withheld} more withheld)", text())),
+        }
+    }
+}
+
+/// Bytes from outside as text for a log line: at most `most` bytes of it, everything that is not plain ASCII escaped.
+pub fn printable(bytes: &[u8], most: usize) -> String {
+    let shown = bytes.get(..most).unwrap_or(bytes);
+    let mut text = shown.escape_ascii().to_string();
+    if shown.len() < bytes.len() {
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn hostile_bytes_stay_on_one_line() {
+        assert_eq!(printable(b"a\r\nb\"\xff", 10), "a\\r\\nb\\\"\\xff");
+        assert_eq!(printable(b"abcdef", 3), "abc...");
+    }
+}

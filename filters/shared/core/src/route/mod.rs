@@ -1,0 +1,182 @@
+//! Settings per route: the plugin configuration, overridden by virtual-host metadata, overridden by route metadata, field
+//! by field.
+//!
+//! Envoy refuses per-route configuration for wasm filters, but shows them the metadata of the route and of its virtual
+//! host. What was decoded is kept by the bytes it was decoded from: a route update is seen with the next request, and an
+//! unnamed route cannot be mistaken for another.
+
+mod metadata;
+
+pub use metadata::namespace;
+
+use crate::config::{load, merge, parse_json, ConfigErrors, Settings};
+use crate::host::{Host, Level};
+use crate::log::{printable, Throttle};
+use crate::metrics::Counter;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Distinct combinations of route and virtual-host metadata that are kept; beyond it the memory starts anew.
+const MOST_KEPT: usize = 1024;
+
+const ROUTE: [&str; 2] = ["xds", "route_metadata"];
+const VIRTUAL_HOST: [&str; 2] = ["xds", "virtual_host_metadata"];
+
+/// The settings of a filter on every route.
+#[derive(Debug)]
+pub struct Layers<S> {
+    json: Value,
+    plugin: Rc<S>,
+    decoded: RefCell<Decoded<S>>,
+    errors: Counter,
+    throttle: Throttle,
+}
+
+#[derive(Debug)]
+struct Decoded<S> {
+    /// What the last request needed: most of the time the next one needs the same.
+    last: Option<(Key, Rc<S>)>,
+    all: HashMap<Key, Rc<S>>,
+}
+
+/// The metadata of a route and of its virtual host, as Envoy serialised them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    route: Vec<u8>,
+    virtual_host: Vec<u8>,
+}
+
+impl<S: Settings> Layers<S> {
+    /// Reads the plugin configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn new(configuration: &[u8]) -> Result<Self, ConfigErrors> {
+        let json = parse_json(configuration)?;
+        let plugin = Rc::new(load::<S>(&json)?);
+        Ok(Layers {
+            json,
+            plugin,
+            decoded: RefCell::new(Decoded {
+                last: None,
+                all: HashMap::new(),
+            }),
+            errors: Counter::default(),
+            throttle: Throttle::default(),
+        })
+    }
+
+    /// Counts bad route settings in this metric.
+    pub fn count_errors_in(&mut self, errors: Counter) {
+        self.errors = errors;
+    }
+
+    /// The settings of the plugin configuration.
+    pub fn plugin(&self) -> &Rc<S> {
+        &self.plugin
+    }
+
+    /// The settings of the route of the request at hand: two property reads, and a decoding where the route is new.
+    pub fn of_request(&self, host: &dyn Host) -> Rc<S> {
+        let read = |path: &[&str]| host.property(path).ok().flatten().unwrap_or_default();
+        let key = Key {
+            route: read(&ROUTE),
+            virtual_host: read(&VIRTUAL_HOST),
+        };
+        if key.route.is_empty() && key.virtual_host.is_empty() {
+            return Rc::clone(&self.plugin);
+        }
+        let mut decoded = self.decoded.borrow_mut();
+        if let Some((last, settings)) = &decoded.last {
+            if *last == key {
+                return Rc::clone(settings);
+            }
+        }
+        let known = decoded.all.get(&key).cloned();
+        let settings = known.unwrap_or_else(|| {
+            let settings = self.decode(host, &key);
+            if decoded.all.len() >= MOST_KEPT {
+                decoded.all.clear();
+            }
+            decoded.all.insert(key.clone(), Rc::clone(&settings));
+            settings
+        });
+        decoded.last = Some((key, Rc::clone(&settings)));
+        settings
+    }
+
+    fn decode(&self, host: &dyn Host, key: &Key) -> Rc<S> {
+        let mut json = self.json.clone();
+        let mut settings = Rc::clone(&self.plugin);
+        for (level, bytes) in [("virtual host", &key.virtual_host), ("route", &key.route)] {
+            match self.lay(&json, bytes) {
+                Ok(None) => {}
+                Ok(Some((merged, valid))) => {
+                    json = merged;
+                    settings = Rc::new(valid);
+                }
+                Err(errors) => self.report(host, level, &errors),
+            }
+        }
+        settings
+    }
+
+    /// One level over what is below; `None` when the level says nothing about this filter.
+    fn lay(&self, below: &Value, bytes: &[u8]) -> Result<Option<(Value, S)>, ConfigErrors> {
+        let Some(level) = namespace(bytes, S::NAMESPACE)? else {
+            return Ok(None);
+        };
+        let mut refused = ConfigErrors::default();
+        for field in S::PLUGIN_ONLY {
+            if level.get(field).is_some() {
+                refused.add(*field, "can be set in the plugin configuration only");
+            }
+        }
+        let merged = merge(below, &level);
+        match load::<S>(&merged) {
+            Ok(settings) => refused.or(Some((merged, settings))),
+            Err(errors) => {
+                for error in errors {
+                    refused.add(error.path, error.problem);
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    fn report(&self, host: &dyn Host, level: &str, errors: &ConfigErrors) {
+        self.errors.increment(host);
+        let property = if level == "route" {
+            "route_name"
+        } else {
+            "virtual_host_name"
+        };
+        let name = host
+            .property(&["xds", property])
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let text = || {
+            format!(
+                "{level} \"{}\": its metadata {} is ignored: {errors}",
+                printable(&name, 128),
+                S::NAMESPACE
+            )
+        };
+        // Decoded once per route: a line for each, as long as it cannot become a flood.
+        if self
+            .decoded
+            .try_borrow()
+            .map_or(true, |decoded| decoded.all.len() < MOST_KEPT)
+        {
+            host.log(Level::Error, &text());
+        } else {
+            self.throttle.log(host, Level::Error, text);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -1,0 +1,93 @@
+//! Updates of shared data are exact, whatever the order of the workers' accesses.
+#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+
+use seawall_core::host::{Expect, Host, Swap, Version};
+use seawall_core::shared::{create, secret, update, Step};
+use seawall_core::testing::{FakeHost, World};
+use std::cell::Cell;
+use std::rc::Rc;
+
+fn count(value: Option<&[u8]>) -> u8 {
+    value.and_then(|bytes| bytes.first().copied()).unwrap_or(0)
+}
+
+fn increment(host: &FakeHost) -> u32 {
+    update(host, "n", 10, |value| {
+        Step::Write(vec![count(value) + 1], ())
+    })
+    .unwrap()
+    .conflicts
+}
+
+#[test]
+fn a_rival_before_every_access_costs_a_retry_and_loses_nothing() {
+    for at in 0..6 {
+        let world = World::new();
+        let mine = FakeHost::new(&world, 1);
+        let rival = Rc::new(FakeHost::new(&world, 2));
+        let seen = Rc::new(Cell::new(0));
+        let (rival_too, seen_too) = (Rc::clone(&rival), Rc::clone(&seen));
+        mine.before_shared(move || {
+            if seen_too.replace(seen_too.get() + 1) == at {
+                increment(&rival_too);
+            }
+        });
+        increment(&mine);
+        increment(&mine);
+        let rivals = u8::from(seen.get() > at);
+        assert_eq!(
+            count(world.shared_get("n").as_ref().map(|(v, _)| v.as_slice())),
+            2 + rivals
+        );
+    }
+}
+
+#[test]
+fn an_absent_value_is_created_once() {
+    let world = World::new();
+    let (a, b) = (FakeHost::new(&world, 1), FakeHost::new(&world, 2));
+    assert!(create(&a, "k", b"1").unwrap());
+    assert!(!create(&b, "k", b"2").unwrap());
+    assert_eq!(world.shared_get("k").unwrap().0, b"1");
+}
+
+#[test]
+fn the_fake_host_compares_versions_as_the_real_one_does() {
+    let host = FakeHost::new(&World::new(), 1);
+    // On a missing key any version is taken.
+    assert_eq!(
+        host.shared_set("k", b"1", Expect::Version(Version(77))),
+        Ok(Swap::Done)
+    );
+    assert_eq!(
+        host.shared_set("k", b"2", Expect::Version(Version(77))),
+        Ok(Swap::Conflict)
+    );
+    assert_eq!(host.shared_set("k", b"3", Expect::Anything), Ok(Swap::Done));
+    let (value, version) = host.shared_get("k").unwrap().unwrap();
+    assert_eq!(value, b"3");
+    assert_eq!(
+        host.shared_set("k", b"4", Expect::Version(version)),
+        Ok(Swap::Done)
+    );
+}
+
+#[test]
+fn all_workers_have_the_same_secret() {
+    let world = World::new();
+    let first = secret(&FakeHost::new(&world, 1), "s").unwrap();
+    assert_eq!(secret(&FakeHost::new(&world, 2), "s").unwrap(), first);
+    assert_ne!(secret(&FakeHost::new(&world, 2), "t").unwrap(), first);
+}
+
+#[test]
+fn gives_up_after_the_attempts_it_was_given() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let rival = world.clone();
+    host.before_shared(move || {
+        rival.shared_set("n", b"x", Expect::Anything);
+    });
+    let ended = update(&host, "n", 3, |_| Step::Write(vec![1], ()));
+    assert_eq!(ended, Err(seawall_core::shared::UpdateError::Contended));
+}
