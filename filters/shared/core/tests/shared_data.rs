@@ -1,5 +1,12 @@
 //! Updates of shared data are exact, whatever the order of the workers' accesses.
-#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
 
 use seawall_core::host::{Expect, Host, Swap, Version};
 use seawall_core::shared::{create, secret, update, Step};

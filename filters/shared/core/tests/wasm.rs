@@ -1,6 +1,13 @@
 //! The same vectors on wasm32: 32-bit lengths, float casts, hashing.
 #![cfg(target_arch = "wasm32")]
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
 
 use seawall_core::config::parse_json;
 use seawall_core::hash::{KeyHasher, Secret};
