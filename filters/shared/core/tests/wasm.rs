@@ -9,7 +9,7 @@
     reason = "test code"
 )]
 
-use seawall_core::config::parse_json;
+use seawall_core::config::parse;
 use seawall_core::hash::{KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::route::namespace;
@@ -39,7 +39,7 @@ fn spans_saturate() {
 #[wasm_bindgen_test]
 fn configuration_reads_the_same() {
     assert_eq!(
-        parse_json(br#"{"a": 5.0}"#).unwrap(),
+        parse(br#"{"a": 5.0}"#).unwrap(),
         serde_json::json!({"a": 5})
     );
 }

@@ -7,12 +7,13 @@
 mod duration;
 mod errors;
 mod merge;
+pub(crate) mod protobuf;
 mod read;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use merge::merge;
 pub(crate) use read::whole_numbers;
-pub use read::{parse_json, read};
+pub use read::{parse, read};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

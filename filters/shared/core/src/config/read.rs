@@ -1,5 +1,6 @@
 //! Reading JSON into a raw configuration type, with all errors at once.
 
+use super::protobuf::decode_struct;
 use super::ConfigErrors;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
@@ -12,17 +13,26 @@ const MOST_ERRORS: usize = 32;
 /// Whole numbers beyond this are not exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Parses a plugin configuration. No bytes at all are an empty configuration.
+/// Parses a plugin configuration: JSON, or a serialised `google.protobuf.Struct`. No bytes at all are an empty
+/// configuration.
 ///
 /// # Errors
-/// Text that is not JSON, or not an object.
-pub fn parse_json(bytes: &[u8]) -> Result<Value, ConfigErrors> {
+/// Bytes that are neither, or not an object.
+pub fn parse(bytes: &[u8]) -> Result<Value, ConfigErrors> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        ConfigErrors::one("", format!("the configuration is not JSON: {error}"))
-    })?;
+    let value = match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) => value,
+        // Every entry of a Struct starts with this byte. JSON comes first: a Struct, with its length bytes, is never JSON,
+        // while text that starts with a line feed could by chance be read as a Struct.
+        Err(error) => decode_struct(bytes)
+            .ok()
+            .filter(|_| bytes.first() == Some(&0x0a))
+            .ok_or_else(|| {
+                ConfigErrors::one("", format!("the configuration is not JSON: {error}"))
+            })?,
+    };
     if !value.is_object() {
         return Err(ConfigErrors::one(
             "",
@@ -218,9 +228,9 @@ mod tests {
 
     #[test]
     fn doubles_without_a_fraction_are_integers() {
-        let value = parse_json(br#"{"limits": [{"requests": 5.0}]}"#).unwrap();
+        let value = parse(br#"{"limits": [{"requests": 5.0}]}"#).unwrap();
         assert!(read::<Raw>(&value).1.is_empty());
-        let found = errors(parse_json(br#"{"limits": [{"requests": 5.5}]}"#).unwrap());
+        let found = errors(parse(br#"{"limits": [{"requests": 5.5}]}"#).unwrap());
         assert_eq!(
             found,
             ["limits[0].requests: invalid type: floating point `5.5`, expected u32"]
@@ -229,8 +239,8 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_refused() {
-        assert!(parse_json(b"[]").is_err());
-        assert!(parse_json(b"{").is_err());
-        assert_eq!(parse_json(b" \n").unwrap(), json!({}));
+        assert!(parse(b"[]").is_err());
+        assert!(parse(b"{").is_err());
+        assert_eq!(parse(b" \n").unwrap(), json!({}));
     }
 }

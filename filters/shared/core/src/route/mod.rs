@@ -9,7 +9,7 @@ mod metadata;
 
 pub use metadata::namespace;
 
-use crate::config::{load, merge, parse_json, ConfigErrors, Settings};
+use crate::config::{load, merge, parse, ConfigErrors, Settings};
 use crate::host::{Host, Level};
 use crate::log::{printable, Throttle};
 use crate::metrics::Counter;
@@ -54,7 +54,7 @@ impl<S: Settings> Layers<S> {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn new(configuration: &[u8]) -> Result<Self, ConfigErrors> {
-        let json = parse_json(configuration)?;
+        let json = parse(configuration)?;
         let plugin = Rc::new(load::<S>(&json)?);
         Ok(Layers {
             json,

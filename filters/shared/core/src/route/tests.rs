@@ -206,6 +206,13 @@ proptest! {
     }
 
     #[test]
+    fn a_struct_configuration_is_read_like_json(json in proptest::collection::btree_map("[a-z]{1,4}", any_json(), 0..5)) {
+        let json = Value::Object(json.into_iter().collect());
+        let from_struct = parse(&proto_struct(&json).encode_to_vec()).unwrap();
+        prop_assert_eq!(&from_struct, &parse(json.to_string().as_bytes()).unwrap());
+    }
+
+    #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         let _ = namespace(&bytes, "seawall.toy");
     }
