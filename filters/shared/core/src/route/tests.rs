@@ -184,7 +184,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
-        (-1e6..1e6f64).prop_map(Value::from),
+        // Eighths: exact both as text and as a double.
+        (-8_000_000i32..8_000_000).prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
         "\\PC{0,8}".prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 32, 4, |inner| {

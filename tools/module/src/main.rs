@@ -1,0 +1,101 @@
+//! Finishes a built module for Envoy: `seawall-module IN OUT CALLBACK…`
+//!
+//! - Envoy calls every `proxy_on_*` export that exists, and each call into a VM costs; the SDK exports all of them. Only the
+//!   callbacks named are kept, besides those that every module needs.
+//! - The SDK panics when an answer comes to a callout that it did not start itself. Those exports are redirected to the
+//!   module's own `seawall_on_*` functions, or dropped where no callback of that kind is named.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use walrus::{ExportItem, Module};
+
+/// What every module needs: set-up, contexts, configuration and memory.
+const ALWAYS: [&str; 9] = [
+    "memory",
+    "_initialize",
+    "malloc",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_memory_allocate",
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_delete",
+];
+
+/// Callbacks that a module may ask for, as Envoy knows them.
+const OPTIONAL: [&str; 12] = [
+    "proxy_on_done",
+    "proxy_on_log",
+    "proxy_on_tick",
+    "proxy_on_queue_ready",
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+    "proxy_on_http_call_response",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_close",
+];
+
+fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
+    let mut kept: BTreeSet<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+    for callback in callbacks {
+        let name = format!("proxy_on_{callback}");
+        if !OPTIONAL.contains(&name.as_str()) {
+            return Err(format!(
+                "unknown callback `{callback}`, expected one of {OPTIONAL:?} without `proxy_on_`"
+            ));
+        }
+        kept.insert(name);
+    }
+    let exports: Vec<_> = module
+        .exports
+        .iter()
+        .map(|export| (export.id(), export.name.clone(), export.item))
+        .collect();
+    let own = |name: &str| {
+        let own = name.replace("proxy_on_", "seawall_on_");
+        exports
+            .iter()
+            .find(|(_, name, _)| *name == own)
+            .map(|(_, _, item)| *item)
+    };
+    for (id, name, _) in &exports {
+        if !kept.contains(name) {
+            module.exports.delete(*id);
+        } else if let Some(item @ ExportItem::Function(_)) = own(name) {
+            module.exports.get_mut(*id).item = item;
+        }
+    }
+    for name in kept.iter().filter(|name| OPTIONAL.contains(&name.as_str())) {
+        if !exports.iter().any(|(_, export, _)| export == name) {
+            return Err(format!("the module has no {name}"));
+        }
+    }
+    walrus::passes::gc::run(module);
+    Ok(())
+}
+
+fn run() -> Result<(), String> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: seawall-module IN OUT CALLBACK...".to_owned());
+    };
+    let callbacks: Vec<String> = arguments.collect();
+    let mut module = Module::from_file(&input).map_err(|error| format!("{input}: {error}"))?;
+    finish(&mut module, &callbacks)?;
+    module
+        .emit_wasm_file(&output)
+        .map_err(|error| format!("{output}: {error}"))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("seawall-module: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
