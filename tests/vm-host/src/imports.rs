@@ -1,6 +1,6 @@
 //! The functions that a module imports: proxy-wasm ABI 0.2.1 and the few of WASI that Rust's std needs.
 
-use crate::state::State;
+use crate::state::{Pairs, State};
 use std::collections::VecDeque;
 use wasmi::{Caller, Extern, Linker, Memory};
 
@@ -62,7 +62,7 @@ fn write_pairs(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn read_pairs(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn read_pairs(bytes: &[u8]) -> Pairs {
     let number = |at: usize| {
         bytes.get(at..at + 4).map_or(0, |b| {
             u32::from_le_bytes(b.try_into().expect("four")) as usize

@@ -7,5 +7,5 @@ mod imports;
 mod state;
 mod vm;
 
-pub use state::{Fault, State};
+pub use state::{Fault, Pairs, State};
 pub use vm::{Trap, Vm};

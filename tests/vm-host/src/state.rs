@@ -11,6 +11,9 @@ pub struct Fault {
     pub status: u32,
 }
 
+/// Names and values in order.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The host's side of one VM.
 #[derive(Debug, Default)]
 pub struct State {
@@ -21,7 +24,7 @@ pub struct State {
     /// The plugin configuration.
     pub configuration: Vec<u8>,
     /// Header maps by the ABI's number.
-    pub maps: BTreeMap<u32, Vec<(Vec<u8>, Vec<u8>)>>,
+    pub maps: BTreeMap<u32, Pairs>,
     /// Buffers by the ABI's number.
     pub buffers: BTreeMap<u32, Vec<u8>>,
     /// Properties by their path, parts joined by dots.
