@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The module that Envoy loads.
+
+seawall_host::plugin!(seawall_trace_headers::TraceHeaders);

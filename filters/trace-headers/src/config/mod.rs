@@ -1,0 +1,340 @@
+//! The configuration, validated. The table of fields and defaults is in the filter's README.
+
+mod raw;
+mod source;
+
+pub use raw::Raw;
+pub use source::Source;
+
+use crate::ids::request_id::Kind;
+use crate::interop::Format;
+use crate::response::ServerTiming;
+use crate::sampling::{self, Ratio};
+use crate::trust::{self, Cidr};
+use crate::w3c::baggage;
+use seawall_core::config::{ConfigErrors, Settings as Configuration};
+use seawall_core::time::Span;
+
+/// The least that a sender of `tracestate` should pass on (W3C Trace Context Level 2, section 3.3.1.5).
+const TRACESTATE_LEAST: usize = 512;
+/// 32 members of the greatest length, and the commas between them.
+const TRACESTATE_MOST: usize = 16_447;
+const MOST_NAMES: usize = 256;
+
+/// What the filter does on a route.
+#[derive(Debug)]
+pub struct Settings {
+    /// Off: nothing is read and nothing changed.
+    pub enabled: bool,
+    /// The header of the request id, lower case.
+    pub request_id_header: String,
+    /// How a request id is made.
+    pub request_id_format: Kind,
+    /// Whether the response carries it.
+    pub echo: bool,
+    /// Request id and trace id are the same UUID.
+    pub one_id: bool,
+    /// Whose identity is accepted.
+    pub trust: trust::Mode,
+    /// The networks of [`trust::Mode::Cidr`].
+    pub cidrs: Vec<Cidr>,
+    /// The names of [`trust::Mode::Mtls`]; none accepts every certificate that Envoy accepts.
+    pub peers: Vec<String>,
+    /// Formats read, first counts.
+    pub read: Vec<Format>,
+    /// Formats written.
+    pub write: Vec<Format>,
+    /// Formats whose headers are taken out.
+    pub clear: Vec<Format>,
+    /// How the `sampled` flag is decided.
+    pub sampling: sampling::Mode,
+    /// The ratio for it.
+    pub ratio: Ratio,
+    /// The longest `tracestate` sent on.
+    pub tracestate_max_length: usize,
+    /// Whether baggage goes on.
+    pub baggage: bool,
+    /// The most baggage members sent on.
+    pub baggage_members: usize,
+    /// The most baggage bytes sent on.
+    pub baggage_bytes: usize,
+    /// The trace as Server-Timing metric of the response.
+    pub server_timing: ServerTiming,
+    /// The trace as `traceresponse` header of the response.
+    pub traceresponse: bool,
+    /// The route template, where the route's name does not say it.
+    pub endpoint: Option<String>,
+    /// Where the tenant comes from.
+    pub tenant_id: Option<Source>,
+    /// Where the user comes from.
+    pub user_id: Option<Source>,
+    /// Whether the ids are set as properties for each request.
+    pub properties: bool,
+    /// Routes with a histogram of their own.
+    pub latency_routes: Option<Vec<String>>,
+    /// Clusters with a histogram of their own.
+    pub latency_upstreams: Option<Vec<String>>,
+    /// Where spans go.
+    pub spans: Option<Spans>,
+}
+
+/// The export of spans.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    /// The cluster of the collector.
+    pub cluster: String,
+    /// `:authority` of the export.
+    pub authority: String,
+    /// `:path` of the export.
+    pub path: String,
+    /// `service.name`.
+    pub service: String,
+    /// How often spans are sent.
+    pub interval: Span,
+    /// How long an export may take.
+    pub timeout: Span,
+    /// The most spans a worker keeps.
+    pub max_spans: usize,
+    /// Whether a request that ends in a server error has a span though its trace is not sampled.
+    pub errors: bool,
+}
+
+impl Configuration for Settings {
+    type Raw = Raw;
+    const NAMESPACE: &'static str = "seawall.trace_headers";
+    const PLUGIN_ONLY: &'static [&'static str] = &["latency", "spans"];
+
+    fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+        let header = header_name("request_id.header", raw.request_id.header, errors);
+        let mode = raw.trust.mode.unwrap_or_default();
+        let cidrs = cidrs(raw.trust.cidrs.unwrap_or_default(), errors);
+        if mode == trust::Mode::Cidr && cidrs.is_empty() {
+            errors.add(
+                "trust.cidrs",
+                "must name at least one network with mode cidr, got none",
+            );
+        }
+        let read = formats("read", raw.read, Some(Format::W3c), errors);
+        let write = formats("write", raw.write, Some(Format::W3c), errors);
+        let clear = formats("clear", raw.clear, None, errors);
+        for (at, format) in clear.iter().enumerate() {
+            if write.contains(format) {
+                errors.add(
+                    format!("clear[{at}]"),
+                    "is also in write; a format is either sent or cleared",
+                );
+            }
+        }
+        let share = raw.sampling.ratio.unwrap_or(1.0);
+        let ratio = Ratio::new(share);
+        if ratio.is_none() {
+            errors.add(
+                "sampling.ratio",
+                format!("must be from 0 to 1, got {share}"),
+            );
+        }
+        let between =
+            |path: &str, value: Option<usize>, default, least, most, errors: &mut ConfigErrors| {
+                let value = value.unwrap_or(default);
+                if !(least..=most).contains(&value) {
+                    errors.add(path, format!("must be from {least} to {most}, got {value}"));
+                }
+                value
+            };
+        Settings {
+            enabled: raw.enabled.unwrap_or(true),
+            request_id_header: header.unwrap_or_else(|| "x-request-id".to_owned()),
+            request_id_format: raw.request_id.format.unwrap_or_default(),
+            echo: raw.request_id.echo.unwrap_or(true),
+            one_id: raw.one_id.unwrap_or(false),
+            trust: mode,
+            cidrs,
+            peers: raw.trust.peers.unwrap_or_default(),
+            read,
+            write,
+            clear,
+            sampling: raw.sampling.mode.unwrap_or_default(),
+            ratio: ratio.unwrap_or_default(),
+            tracestate_max_length: between(
+                "tracestate.max_length",
+                raw.tracestate.max_length,
+                4096,
+                TRACESTATE_LEAST,
+                TRACESTATE_MOST,
+                errors,
+            ),
+            baggage: raw.baggage.propagate.unwrap_or(true),
+            baggage_members: between(
+                "baggage.max_members",
+                raw.baggage.max_members,
+                baggage::MEMBERS,
+                1,
+                1024,
+                errors,
+            ),
+            baggage_bytes: between(
+                "baggage.max_bytes",
+                raw.baggage.max_bytes,
+                baggage::BYTES,
+                64,
+                65_536,
+                errors,
+            ),
+            server_timing: raw.response.server_timing.unwrap_or_default(),
+            traceresponse: raw.response.traceresponse.unwrap_or(false),
+            endpoint: endpoint(raw.endpoint, errors),
+            tenant_id: source::validate("log.tenant_id", raw.log.tenant_id, errors),
+            user_id: source::validate("log.user_id", raw.log.user_id, errors),
+            properties: raw.log.properties.unwrap_or(false),
+            latency_routes: names("latency.routes", raw.latency.routes, errors),
+            latency_upstreams: names("latency.upstreams", raw.latency.upstreams, errors),
+            spans: raw.spans.map(|spans| export(spans, errors)),
+        }
+    }
+}
+
+/// A header field name in lower case, as HTTP/2 and Envoy have it.
+fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> Option<String> {
+    let name = name?;
+    let good = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+        });
+    if !good {
+        errors.add(
+            path,
+            format!("must be a header name of 1 to 64 lower-case letters, digits, \"-\" or \"_\", got {name:?}"),
+        );
+    }
+    Some(name)
+}
+
+fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
+    if texts.len() > MOST_NAMES {
+        errors.add(
+            "trust.cidrs",
+            format!("must be at most {MOST_NAMES}, got {}", texts.len()),
+        );
+    }
+    let mut found = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        match Cidr::parse(text) {
+            Some(cidr) => found.push(cidr),
+            None => errors.add(
+                format!("trust.cidrs[{at}]"),
+                format!("must be a network such as \"10.0.0.0/8\" or \"fd00::/8\", got {text:?}"),
+            ),
+        }
+    }
+    found
+}
+
+fn formats(
+    path: &str,
+    list: Option<Vec<Format>>,
+    default: Option<Format>,
+    errors: &mut ConfigErrors,
+) -> Vec<Format> {
+    let list = list.unwrap_or_else(|| default.into_iter().collect());
+    for (at, format) in list.iter().enumerate() {
+        if list.iter().take(at).any(|earlier| earlier == format) {
+            errors.add(format!("{path}[{at}]"), "names a format twice");
+        }
+    }
+    list
+}
+
+fn endpoint(text: Option<String>, errors: &mut ConfigErrors) -> Option<String> {
+    let text = text?;
+    let good = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !good {
+        errors.add(
+            "endpoint",
+            format!("must be a route template of 1 to 128 printable characters without spaces, such as \"/orders/{{id}}\", got {text:?}"),
+        );
+    }
+    Some(text)
+}
+
+fn names(path: &str, list: Option<Vec<String>>, errors: &mut ConfigErrors) -> Option<Vec<String>> {
+    let list = list?;
+    if list.len() > MOST_NAMES {
+        errors.add(
+            path,
+            format!("must be at most {MOST_NAMES} names, got {}", list.len()),
+        );
+    }
+    for (at, name) in list.iter().enumerate() {
+        let metric = crate::latency::metric_name(name);
+        if !seawall_core::metrics::is_name(&metric) {
+            errors.add(
+                format!("{path}[{at}]"),
+                format!("must be a name of 1 to 64 characters, got {name:?}"),
+            );
+        }
+        let earlier = list.iter().take(at);
+        if metric == "other"
+            || earlier
+                .map(|name| crate::latency::metric_name(name))
+                .any(|m| m == metric)
+        {
+            errors.add(
+                format!("{path}[{at}]"),
+                format!("{name:?} would share the metric {metric:?} with another name"),
+            );
+        }
+    }
+    Some(list)
+}
+
+fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
+    let cluster = raw.cluster.unwrap_or_default();
+    if cluster.is_empty() {
+        errors.add(
+            "spans.cluster",
+            "must name the collector's cluster, got nothing",
+        );
+    }
+    let path = raw.path.unwrap_or_else(|| "/v1/traces".to_owned());
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        errors.add(
+            "spans.path",
+            format!("must be a path such as \"/v1/traces\", got {path:?}"),
+        );
+    }
+    let spans = Spans {
+        authority: raw.authority.unwrap_or_else(|| cluster.clone()),
+        cluster,
+        path,
+        service: raw.service.unwrap_or_else(|| "envoy".to_owned()),
+        interval: raw.interval.unwrap_or(Span::from_secs(1)),
+        timeout: raw.timeout.unwrap_or(Span::from_secs(5)),
+        max_spans: raw.max_spans.unwrap_or(2048),
+        errors: raw.errors.unwrap_or(false),
+    };
+    for (path, span, least, most) in [
+        (
+            "spans.interval",
+            spans.interval,
+            Span::from_millis(10),
+            Span::from_secs(60),
+        ),
+        (
+            "spans.timeout",
+            spans.timeout,
+            Span::from_millis(10),
+            Span::from_secs(60),
+        ),
+    ] {
+        if !(least..=most).contains(&span) {
+            errors.add(path, format!("must be from {least} to {most}, got {span}"));
+        }
+    }
+    if !(1..=65_536).contains(&spans.max_spans) {
+        errors.add(
+            "spans.max_spans",
+            format!("must be from 1 to 65536, got {}", spans.max_spans),
+        );
+    }
+    spans
+}

@@ -1,0 +1,100 @@
+//! AWS X-Ray: `x-amzn-trace-id: Root=1-{8 digits}-{24 digits};Parent={16 digits};Sampled={0|1}`, in any order, with fields
+//! of others between.
+
+use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use crate::ids::{hex, SpanId, TraceId};
+use crate::w3c::trim;
+
+/// Fields of others go on as long as they fit into this; load balancers of AWS drop them at 7 KB.
+const MOST_CARRIED: usize = 1024;
+
+pub(super) fn read(inbound: &Inbound<'_>) -> Found {
+    match single(&inbound.aws) {
+        Ok(Some(value)) => parse(value).map_or(Found::Invalid, Found::Remote),
+        Ok(None) => Found::Absent,
+        Err(found) => found,
+    }
+}
+
+/// The parts of the value: name, `=`, text.
+fn parts(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    value.split(|byte| *byte == b';').filter_map(|part| {
+        let part = trim(part);
+        let at = part.iter().position(|byte| *byte == b'=')?;
+        Some((part.get(..at)?, part.get(at.checked_add(1)?..)?))
+    })
+}
+
+fn parse(value: &[u8]) -> Option<Remote> {
+    let (mut root, mut parent, mut decision) = (None, None, Decision::Defer);
+    for (name, text) in parts(value) {
+        match name {
+            b"Root" => root = Some(trace_id(text)?),
+            b"Parent" => parent = Some(SpanId::new(hex::decode_padded(text)?)?),
+            b"Sampled" => {
+                decision = match text {
+                    b"1" => Decision::Keep,
+                    b"0" => Decision::Drop,
+                    // "?" asks to be told; anything else says nothing.
+                    _ => Decision::Defer,
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(Remote {
+        trace_id: root?,
+        span_id: parent,
+        decision,
+        random: false,
+    })
+}
+
+fn trace_id(text: &[u8]) -> Option<TraceId> {
+    let text = text.strip_prefix(b"1-")?;
+    let (time, rest) = text.split_at_checked(8)?;
+    let unique = rest.strip_prefix(b"-")?;
+    let (time, unique) = (upper::<4>(time)?, upper::<12>(unique)?);
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(time.iter().chain(unique.iter())) {
+        *to = *from;
+    }
+    TraceId::new(bytes)
+}
+
+fn upper<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    (text.len() == N.checked_mul(2)?).then(|| hex::decode_padded(text))?
+}
+
+pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields) {
+    let mut trace = Vec::with_capacity(32);
+    out.trace_id.write(&mut trace);
+    let (time, unique) = trace.split_at_checked(8).unwrap_or_default();
+    let mut value = Vec::with_capacity(80);
+    value.extend_from_slice(b"Root=1-");
+    value.extend_from_slice(time);
+    value.push(b'-');
+    value.extend_from_slice(unique);
+    value.extend_from_slice(b";Parent=");
+    out.span_id.write(&mut value);
+    value.extend_from_slice(if out.sampled {
+        b";Sampled=1"
+    } else {
+        b";Sampled=0"
+    });
+    let line = inbound.and_then(|inbound| inbound.aws.first());
+    for (name, text) in line.into_iter().flat_map(|line| parts(line)) {
+        let length = value
+            .len()
+            .saturating_add(name.len())
+            .saturating_add(text.len());
+        let ours = matches!(name, b"Root" | b"Parent" | b"Sampled");
+        if !ours && length < MOST_CARRIED && name.iter().chain(text).all(u8::is_ascii_graphic) {
+            value.push(b';');
+            value.extend_from_slice(name);
+            value.push(b'=');
+            value.extend_from_slice(text);
+        }
+    }
+    fields.push(("x-amzn-trace-id", value));
+}

@@ -1,0 +1,132 @@
+//! B3 (openzipkin/b3-propagation), on one line and on several.
+
+use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use crate::ids::{hex, SpanId, TraceId};
+
+/// 16 or 32 digits.
+fn trace_id(text: &[u8]) -> Option<TraceId> {
+    matches!(text.len(), 16 | 32)
+        .then(|| hex::decode_padded(text))?
+        .and_then(TraceId::new)
+}
+
+fn span_id(text: &[u8]) -> Option<SpanId> {
+    (text.len() == 16)
+        .then(|| hex::decode_padded(text))?
+        .and_then(SpanId::new)
+}
+
+/// `true` and `false` come from senders older than the specification, which it asks to understand.
+fn decision(text: &[u8]) -> Option<Decision> {
+    match text {
+        b"1" | b"true" => Some(Decision::Keep),
+        b"0" | b"false" => Some(Decision::Drop),
+        b"d" => Some(Decision::Debug),
+        _ => None,
+    }
+}
+
+fn remote(trace: &[u8], span: &[u8], decision: Decision) -> Found {
+    match (trace_id(trace), span_id(span)) {
+        (Some(trace_id), Some(span)) => Found::Remote(Remote {
+            trace_id,
+            span_id: Some(span),
+            decision,
+            random: false,
+        }),
+        _ => Found::Invalid,
+    }
+}
+
+/// `{trace}-{span}[-{decision}[-{parent}]]`, or a decision alone.
+pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
+    let value = match single(&inbound.b3) {
+        Ok(Some(value)) => value,
+        Ok(None) => return Found::Absent,
+        Err(found) => return found,
+    };
+    let mut parts = value.split(|byte| *byte == b'-');
+    let fields = [parts.next(), parts.next(), parts.next(), parts.next()];
+    if parts.next().is_some() {
+        return Found::Invalid;
+    }
+    match fields {
+        [Some(alone), None, ..] => decision(alone).map_or(Found::Invalid, Found::Decision),
+        [Some(trace), Some(span), None, _] => remote(trace, span, Decision::Defer),
+        [Some(trace), Some(span), Some(sampled), parent] => {
+            let parent_fits = parent.is_none_or(|parent| span_id(parent).is_some());
+            match decision(sampled).filter(|_| parent_fits) {
+                Some(decision) => remote(trace, span, decision),
+                None => Found::Invalid,
+            }
+        }
+        [None, ..] => Found::Invalid,
+    }
+}
+
+pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
+    let fields = [
+        single(&inbound.b3_trace),
+        single(&inbound.b3_span),
+        single(&inbound.b3_sampled),
+        single(&inbound.b3_flags),
+    ];
+    let [Ok(trace), Ok(span), Ok(sampled), Ok(flags)] = fields else {
+        return Found::Invalid;
+    };
+    let sampled = match sampled.map(decision) {
+        None => Decision::Defer,
+        Some(Some(decision)) => decision,
+        Some(None) => return Found::Invalid,
+    };
+    // Debug is carried by flags alone; it implies that the trace is kept.
+    let decision = if flags == Some(b"1") {
+        Decision::Debug
+    } else {
+        sampled
+    };
+    match (trace, span) {
+        (Some(trace), Some(span)) => remote(trace, span, decision),
+        (None, None) if decision == Decision::Defer => Found::Absent,
+        (None, None) => Found::Decision(decision),
+        _ => Found::Invalid,
+    }
+}
+
+pub(super) fn write_single(out: &Outbound, fields: &mut Fields) {
+    let mut value = Vec::with_capacity(70);
+    out.trace_id.write(&mut value);
+    value.push(b'-');
+    out.span_id.write(&mut value);
+    value.push(b'-');
+    value.push(match (out.debug, out.sampled) {
+        (true, _) => b'd',
+        (false, true) => b'1',
+        (false, false) => b'0',
+    });
+    if let Some(parent) = out.parent {
+        value.push(b'-');
+        parent.write(&mut value);
+    }
+    fields.push(("b3", value));
+}
+
+pub(super) fn write_multi(out: &Outbound, fields: &mut Fields) {
+    let mut trace = Vec::with_capacity(32);
+    out.trace_id.write(&mut trace);
+    let mut span = Vec::with_capacity(16);
+    out.span_id.write(&mut span);
+    fields.push(("x-b3-traceid", trace));
+    fields.push(("x-b3-spanid", span));
+    if let Some(parent) = out.parent {
+        let mut text = Vec::with_capacity(16);
+        parent.write(&mut text);
+        fields.push(("x-b3-parentspanid", text));
+    }
+    if out.debug {
+        fields.push(("x-b3-flags", b"1".to_vec()));
+    } else {
+        let sampled: &[u8] = if out.sampled { b"1" } else { b"0" };
+        fields.push(("x-b3-sampled", sampled.to_vec()));
+    }
+}

@@ -1,0 +1,60 @@
+//! Which of the formats of a request counts.
+
+use super::{read, Decision, Format, Found, Inbound, Remote};
+use crate::w3c::traceparent::{receive, Received};
+
+/// What a request says, over all formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extracted {
+    /// The first position in a trace, in the configured order, and its format.
+    pub remote: Option<(Format, Remote)>,
+    /// The first decision that came without a trace; counts where there is no position.
+    pub decision: Decision,
+    /// A format could not be read.
+    pub invalid: bool,
+    /// Two formats name different traces.
+    pub conflict: bool,
+}
+
+/// Reads the formats in order: the first that names a trace wins.
+pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
+    let mut all = Extracted {
+        remote: None,
+        decision: Decision::Defer,
+        invalid: false,
+        conflict: false,
+    };
+    for format in order {
+        match (read(*format, inbound), all.remote) {
+            (Found::Absent, _) => {}
+            (Found::Invalid, _) => all.invalid = true,
+            (Found::Decision(decision), _) => {
+                if all.decision == Decision::Defer {
+                    all.decision = decision;
+                }
+            }
+            (Found::Remote(remote), None) => all.remote = Some((*format, remote)),
+            (Found::Remote(remote), Some((_, first))) => all.conflict |= !same(&first, &remote),
+        }
+    }
+    all
+}
+
+/// The same trace, where one side may know only its lower 64 bits.
+pub(super) fn same(one: &Remote, other: &Remote) -> bool {
+    let (one, other) = (one.trace_id, other.trace_id);
+    one == other || (one.low() == other.low() && (one.high() == 0 || other.high() == 0))
+}
+
+pub(super) fn w3c(inbound: &Inbound<'_>) -> Found {
+    match receive(inbound.traceparent.iter().copied()) {
+        Received::Absent => Found::Absent,
+        Received::Invalid => Found::Invalid,
+        Received::Valid(parent) => Found::Remote(Remote {
+            trace_id: parent.trace_id,
+            span_id: Some(parent.parent_id),
+            decision: Decision::of(parent.sampled),
+            random: parent.random,
+        }),
+    }
+}

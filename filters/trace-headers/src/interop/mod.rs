@@ -1,0 +1,188 @@
+//! The formats in which a trace context travels: read in a configured order, written in any number at once.
+
+mod aws;
+mod b3;
+mod datadog;
+mod extract;
+mod inbound;
+mod jaeger;
+
+pub use extract::{extract, Extracted};
+pub use inbound::Inbound;
+
+use crate::ids::{SpanId, TraceId};
+use crate::w3c::traceparent::Traceparent;
+
+/// A format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// `traceparent` and `tracestate` (W3C Trace Context).
+    W3c,
+    /// `b3`, one line.
+    B3,
+    /// `x-b3-traceid`, `x-b3-spanid`, `x-b3-parentspanid`, `x-b3-sampled`, `x-b3-flags`.
+    B3multi,
+    /// `uber-trace-id`.
+    Jaeger,
+    /// `x-amzn-trace-id`.
+    Aws,
+    /// `x-datadog-trace-id` and its companions.
+    Datadog,
+}
+
+/// Every format there is.
+pub const ALL: [Format; 6] = [
+    Format::W3c,
+    Format::B3,
+    Format::B3multi,
+    Format::Jaeger,
+    Format::Aws,
+    Format::Datadog,
+];
+
+impl Format {
+    /// The headers of this format, lower case.
+    pub fn headers(self) -> &'static [&'static str] {
+        match self {
+            Format::W3c => &["traceparent", "tracestate"],
+            Format::B3 => &["b3"],
+            Format::B3multi => &[
+                "x-b3-traceid",
+                "x-b3-spanid",
+                "x-b3-parentspanid",
+                "x-b3-sampled",
+                "x-b3-flags",
+            ],
+            Format::Jaeger => &["uber-trace-id"],
+            Format::Aws => &["x-amzn-trace-id"],
+            Format::Datadog => &[
+                "x-datadog-trace-id",
+                "x-datadog-parent-id",
+                "x-datadog-sampling-priority",
+                "x-datadog-tags",
+                "x-datadog-origin",
+            ],
+        }
+    }
+}
+
+/// What a caller says about recording a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing: the next one decides.
+    Defer,
+    /// It is not recorded.
+    Drop,
+    /// It is recorded.
+    Keep,
+    /// It is recorded by all means (B3 and Jaeger).
+    Debug,
+}
+
+impl Decision {
+    pub(crate) fn of(sampled: bool) -> Self {
+        if sampled {
+            Decision::Keep
+        } else {
+            Decision::Drop
+        }
+    }
+
+    /// The decision as the `sampled` flag, where there is one.
+    pub fn sampled(self) -> Option<bool> {
+        match self {
+            Decision::Defer => None,
+            Decision::Drop => Some(false),
+            Decision::Keep | Decision::Debug => Some(true),
+        }
+    }
+}
+
+/// A position in a trace that a caller sent, in whatever format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remote {
+    /// The trace. Ids of 64 bits are padded on the left.
+    pub trace_id: TraceId,
+    /// The caller's span; some formats may leave it out.
+    pub span_id: Option<SpanId>,
+    /// What it decided.
+    pub decision: Decision,
+    /// The random flag. Only the W3C format has one; an id from another format must not claim it.
+    pub random: bool,
+}
+
+/// What one format of a request says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Absent,
+    /// Something that cannot be read.
+    Invalid,
+    /// A decision without a trace (`b3: 0`).
+    Decision(Decision),
+    /// A position in a trace.
+    Remote(Remote),
+}
+
+/// The position that goes to the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outbound {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// Our span: the next hop's parent.
+    pub span_id: SpanId,
+    /// The span of whoever called us.
+    pub parent: Option<SpanId>,
+    /// Whether the trace is recorded.
+    pub sampled: bool,
+    /// Whether the right-most 7 bytes of the trace id are random.
+    pub random: bool,
+    /// Whether it is to be recorded by all means.
+    pub debug: bool,
+}
+
+/// Header fields to be set.
+pub type Fields = Vec<(&'static str, Vec<u8>)>;
+
+/// Reads one format.
+pub fn read(format: Format, inbound: &Inbound<'_>) -> Found {
+    match format {
+        Format::W3c => extract::w3c(inbound),
+        Format::B3 => b3::read_single(inbound),
+        Format::B3multi => b3::read_multi(inbound),
+        Format::Jaeger => jaeger::read(inbound),
+        Format::Aws => aws::read(inbound),
+        Format::Datadog => datadog::read(inbound),
+    }
+}
+
+/// Writes one format. `inbound` gives what travels along beside the ids, where its trace goes on.
+pub fn write(format: Format, out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields) {
+    match format {
+        Format::W3c => {
+            let value = Traceparent {
+                trace_id: out.trace_id,
+                parent_id: out.span_id,
+                sampled: out.sampled,
+                random: out.random,
+            }
+            .value();
+            fields.push(("traceparent", value));
+        }
+        Format::B3 => b3::write_single(out, fields),
+        Format::B3multi => b3::write_multi(out, fields),
+        Format::Jaeger => jaeger::write(out, fields),
+        Format::Aws => aws::write(out, inbound, fields),
+        Format::Datadog => datadog::write(out, inbound, fields),
+    }
+}
+
+/// The value of a field of which there must be one line; `Err` when there are more, whose meaning nobody defines.
+pub(crate) fn single<'a>(lines: &[&'a [u8]]) -> Result<Option<&'a [u8]>, Found> {
+    match lines {
+        [] => Ok(None),
+        [line] => Ok(Some(crate::w3c::trim(line))),
+        _ => Err(Found::Invalid),
+    }
+}

@@ -1,0 +1,162 @@
+//! Who a request is: which inbound ids count, and which are made.
+
+use crate::config::Settings;
+use crate::counters::{Count, Counters};
+use crate::ids::random::Pool;
+use crate::ids::request_id::{bytes_of, hyphenated, is_safe, Generator, Kind};
+use crate::ids::{hex, SpanId, TraceId};
+use crate::interop::{extract, Decision, Extracted, Format, Inbound, Outbound};
+use crate::sampling::decide;
+use seawall_core::host::{Answer, Host};
+
+/// Where ids come from.
+#[derive(Debug, Default)]
+pub struct Ids {
+    pool: Pool,
+    generator: Generator,
+}
+
+/// Who a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The request id.
+    pub request_id: Vec<u8>,
+    /// The position in the trace that goes to the next hop.
+    pub position: Outbound,
+}
+
+/// What the inbound headers say, judged.
+#[derive(Debug, Clone)]
+pub struct Judged<'a> {
+    /// The request id to keep.
+    pub request_id: Option<&'a [u8]>,
+    /// The trace to continue.
+    pub trace: Extracted,
+    /// Whether the sender is trusted.
+    pub trusted: bool,
+}
+
+/// Judges the inbound ids.
+pub fn judge<'a>(
+    settings: &Settings,
+    inbound: &Inbound<'a>,
+    trusted: bool,
+    counters: &Counters,
+) -> Judged<'a> {
+    let request_id = match inbound.request_id.as_slice() {
+        [id] if trusted && is_safe(id) => Some(*id),
+        _ => None,
+    };
+    counters.increment(match (request_id, inbound.request_id.is_empty()) {
+        (Some(_), _) => Count::RequestIdsKept,
+        (None, true) => Count::RequestIdsCreated,
+        (None, false) => Count::RequestIdsReplaced,
+    });
+    let mut trace = extract(&settings.read, inbound);
+    if !trusted {
+        if trace.remote.is_some() {
+            counters.increment(Count::TracesUntrusted);
+        }
+        trace = Extracted {
+            remote: None,
+            decision: Decision::Defer,
+            invalid: false,
+            conflict: false,
+        };
+    }
+    if trace.invalid {
+        counters.increment(Count::TraceparentInvalid);
+    }
+    if trace.conflict {
+        counters.increment(Count::Conflicts);
+    }
+    Judged {
+        request_id,
+        trace,
+        trusted,
+    }
+}
+
+impl Ids {
+    /// Completes what was kept with what must be made.
+    ///
+    /// # Errors
+    /// When the host has no randomness.
+    pub fn identify(
+        &mut self,
+        host: &dyn Host,
+        settings: &Settings,
+        judged: &Judged<'_>,
+    ) -> Answer<Identity> {
+        let remote = judged.trace.remote.map(|(_, remote)| remote);
+        let (request_id, trace_id, random) = match (judged.request_id, remote) {
+            (Some(id), Some(remote)) => (id.to_vec(), remote.trace_id, remote.random),
+            (Some(id), None) => match bytes_of(id).and_then(TraceId::new) {
+                // Nobody says how much of a caller's id is random.
+                Some(trace_id) if settings.one_id => (id.to_vec(), trace_id, false),
+                _ => (id.to_vec(), self.trace_id(host)?, true),
+            },
+            (None, Some(remote)) if settings.one_id => (
+                text(settings.request_id_format, &remote.trace_id),
+                remote.trace_id,
+                remote.random,
+            ),
+            (None, Some(remote)) => (
+                self.request_id(host, settings)?,
+                remote.trace_id,
+                remote.random,
+            ),
+            (None, None) if settings.one_id => {
+                let trace_id =
+                    TraceId::from_random(self.generator.version_7(host, &mut self.pool)?);
+                (text(settings.request_id_format, &trace_id), trace_id, true)
+            }
+            (None, None) => (self.request_id(host, settings)?, self.trace_id(host)?, true),
+        };
+        let decision = remote.map_or(judged.trace.decision, |remote| remote.decision);
+        let sampled = decide(settings.sampling, settings.ratio, decision, &trace_id);
+        Ok(Identity {
+            request_id,
+            position: Outbound {
+                trace_id,
+                span_id: SpanId::from_random(self.pool.take(host)?),
+                parent: remote.and_then(|remote| remote.span_id),
+                sampled,
+                random,
+                debug: sampled && decision == Decision::Debug,
+            },
+        })
+    }
+
+    fn request_id(&mut self, host: &dyn Host, settings: &Settings) -> Answer<Vec<u8>> {
+        self.generator
+            .text(host, &mut self.pool, settings.request_id_format)
+    }
+
+    fn trace_id(&mut self, host: &dyn Host) -> Answer<TraceId> {
+        self.pool.take(host).map(TraceId::from_random)
+    }
+}
+
+/// A trace id as request id.
+fn text(kind: Kind, trace_id: &TraceId) -> Vec<u8> {
+    match kind {
+        Kind::Uuidv7 | Kind::Uuidv4 => hyphenated(trace_id.bytes()),
+        Kind::Hex32 => {
+            let mut text = Vec::with_capacity(32);
+            hex::encode(trace_id.bytes(), &mut text);
+            text
+        }
+    }
+}
+
+/// True when `tracestate` belongs to the trace that is continued.
+pub fn keeps_tracestate(judged: &Judged<'_>, inbound: &Inbound<'_>) -> bool {
+    match judged.trace.remote {
+        Some((Format::W3c, _)) => true,
+        Some((_, chosen)) => extract(&[Format::W3c], inbound)
+            .remote
+            .is_some_and(|(_, w3c)| chosen.trace_id == w3c.trace_id),
+        None => false,
+    }
+}

@@ -1,0 +1,94 @@
+//! What the access log gets to see, as properties: `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+
+use super::identity::Identity;
+use crate::config::{Settings, Source};
+use crate::ids::request_id::LONGEST;
+use crate::interop::Inbound;
+use crate::w3c::trim;
+use seawall_core::headers::Headers;
+use seawall_core::host::Host;
+
+/// A value from outside, safe to log: what is not a letter, a digit or one of `._-@+:/=~|` becomes `_`, and what is
+/// beyond 128 bytes goes.
+pub fn printable(value: &[u8]) -> Vec<u8> {
+    let safe = |byte: &u8| {
+        if byte.is_ascii_alphanumeric() || b"._-@+:/=~|".contains(byte) {
+            *byte
+        } else {
+            b'_'
+        }
+    };
+    trim(value).iter().take(LONGEST).map(safe).collect()
+}
+
+/// The value of a cookie.
+fn cookie<'a>(lines: &[&'a [u8]], name: &str) -> Option<&'a [u8]> {
+    lines
+        .iter()
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .find_map(|pair| trim(pair).strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// A value that is not worth a failed request: a property that the host refuses is missing in the log.
+fn set(host: &dyn Host, name: &str, value: &[u8]) {
+    if !value.is_empty() {
+        let _ = host.set_property(&[name], value);
+    }
+}
+
+fn sources(settings: &Settings) -> impl Iterator<Item = (&'static str, &Source)> {
+    let tenant = settings
+        .tenant_id
+        .iter()
+        .map(|source| ("tenant_id", source));
+    tenant.chain(settings.user_id.iter().map(|source| ("user_id", source)))
+}
+
+/// Tenant and user, where the request's headers say it.
+pub fn from_request(
+    host: &dyn Host,
+    settings: &Settings,
+    headers: &Headers,
+    inbound: &Inbound<'_>,
+) {
+    for (name, source) in sources(settings) {
+        let value = match source {
+            Source::Header(header) => headers.get(header),
+            Source::Cookie(cookie_name) => cookie(&inbound.cookie, cookie_name),
+            Source::Claim(_) => None,
+        };
+        set(host, name, &printable(value.unwrap_or_default()));
+    }
+}
+
+/// Tenant and user, where a token says it. A filter further on has verified that token, so it is known with the response.
+pub fn from_claims(host: &dyn Host, settings: &Settings) {
+    for (name, source) in sources(settings) {
+        if let Source::Claim(steps) = source {
+            let mut path = vec!["metadata", "filter_metadata"];
+            path.extend(steps.iter().map(String::as_str));
+            let value = host.property(&path).ok().flatten().unwrap_or_default();
+            set(host, name, &printable(&value));
+        }
+    }
+}
+
+/// The ids, for a log that cannot find them in the request's headers.
+pub fn ids(host: &dyn Host, identity: &Identity) {
+    let (mut trace, mut span) = (Vec::with_capacity(32), Vec::with_capacity(16));
+    identity.position.trace_id.write(&mut trace);
+    identity.position.span_id.write(&mut span);
+    set(host, "request_id", &identity.request_id);
+    set(host, "trace_id", &trace);
+    set(host, "span_id", &span);
+}
+
+/// Ids that were sent and not taken over.
+pub fn refused(host: &dyn Host, request_id: Option<&[u8]>, traceparent: Option<&[u8]>) {
+    for (name, value) in [
+        ("inbound_request_id", request_id),
+        ("inbound_traceparent", traceparent),
+    ] {
+        set(host, name, &printable(value.unwrap_or_default()));
+    }
+}

@@ -1,0 +1,260 @@
+//! One request: its identity is settled with its headers, told to the caller with the response, and accounted for at the
+//! end.
+
+pub mod changes;
+pub mod identity;
+mod log;
+pub mod propagate;
+
+use crate::config::Settings;
+use crate::counters::Count;
+use crate::filter::Shared;
+use crate::interop::{Decision, Extracted, Inbound};
+use crate::spans::Server;
+use crate::trust;
+use crate::w3c::traceparent::Traceparent;
+use identity::{judge, Identity, Judged};
+use propagate::Scene;
+use seawall_core::host::{Answer, Failure, Host, Level, Map};
+use seawall_core::plugin::{Flow, Stream};
+use seawall_core::time::Span;
+use std::rc::Rc;
+
+/// One request on its way.
+#[derive(Debug)]
+pub struct Request {
+    shared: Option<Rc<Shared>>,
+    /// The settings of its route, once they are known.
+    settings: Option<Rc<Settings>>,
+    identity: Option<Identity>,
+    span: Option<Server>,
+}
+
+impl Request {
+    pub(crate) fn new(shared: Option<Rc<Shared>>) -> Self {
+        Request {
+            shared,
+            settings: None,
+            identity: None,
+            span: None,
+        }
+    }
+
+    fn receive(&mut self, host: &dyn Host, shared: &Shared, settings: &Settings) -> Answer<()> {
+        let headers = host.headers(Map::Request)?;
+        let inbound = Inbound::find(&headers, &settings.request_id_header);
+        let judged = judge(
+            settings,
+            &inbound,
+            trusted(host, settings),
+            &shared.counters,
+        );
+        let identity = shared.identify(host, settings, &judged);
+        let scene = Scene {
+            settings,
+            headers: &headers,
+            inbound: &inbound,
+            judged: &judged,
+            counters: &shared.counters,
+        };
+        let written =
+            propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request, &headers);
+        log::from_request(host, settings, &headers, &inbound);
+        if judged.request_id.is_none() || !judged.trusted {
+            log::refused(
+                host,
+                inbound.request_id.first().copied(),
+                inbound
+                    .traceparent
+                    .first()
+                    .copied()
+                    .filter(|_| !judged.trusted),
+            );
+        }
+        let identity = identity?;
+        shared.counters.increment(if judged.trace.remote.is_some() {
+            Count::TracesContinued
+        } else {
+            Count::TracesStarted
+        });
+        if settings.properties {
+            log::ids(host, &identity);
+        }
+        if let Some(spans) = &shared.spans {
+            if identity.position.sampled || spans.wants_errors() {
+                self.span = Some(Server::begin(host, &headers));
+            }
+        }
+        self.identity = Some(identity);
+        written
+    }
+
+    /// The request never came by here: it was refused before. It gets an identity of its own.
+    fn unseen(&mut self, host: &dyn Host, shared: &Shared, settings: &Settings) {
+        let nothing = Judged {
+            request_id: None,
+            trace: Extracted {
+                remote: None,
+                decision: Decision::Defer,
+                invalid: false,
+                conflict: false,
+            },
+            trusted: true,
+        };
+        if let Ok(identity) = shared.identify(host, settings, &nothing) {
+            log::ids(host, &identity);
+            self.identity = Some(identity);
+        }
+    }
+
+    fn answer(&self, host: &dyn Host, settings: &Settings) -> Answer<()> {
+        let Some(identity) = &self.identity else {
+            return Ok(());
+        };
+        let mut done = Ok(());
+        if settings.echo {
+            done = host.set_header(
+                Map::Response,
+                &settings.request_id_header,
+                &identity.request_id,
+            );
+        }
+        let position = Traceparent {
+            trace_id: identity.position.trace_id,
+            parent_id: identity.position.span_id,
+            sampled: identity.position.sampled,
+            random: identity.position.random,
+        };
+        if let Some(metric) = settings.server_timing.value(&position) {
+            done = done.and(host.add_header(Map::Response, "server-timing", &metric));
+        }
+        if settings.traceresponse {
+            done = done.and(host.set_header(Map::Response, "traceresponse", &position.value()));
+        }
+        done
+    }
+}
+
+/// Whether the identity of this request's sender counts. What the host cannot tell does not.
+fn trusted(host: &dyn Host, settings: &Settings) -> bool {
+    let read = |path: [&str; 2]| host.property(&path).ok().flatten().unwrap_or_default();
+    match settings.trust {
+        trust::Mode::Always => true,
+        trust::Mode::Never => false,
+        trust::Mode::Cidr => trust::peer(&read(["source", "address"]))
+            .is_some_and(|peer| settings.cidrs.iter().any(|cidr| cidr.contains(&peer))),
+        trust::Mode::Mtls => {
+            let names = [
+                "uri_san_peer_certificate",
+                "dns_san_peer_certificate",
+                "subject_peer_certificate",
+            ];
+            read(["connection", "mtls"]) == [1]
+                && (settings.peers.is_empty()
+                    || names.iter().any(|name| {
+                        let name = read(["connection", name]);
+                        settings.peers.iter().any(|peer| peer.as_bytes() == name)
+                    }))
+        }
+    }
+}
+
+/// The duration of the request at hand, known in its last callback.
+fn duration(host: &dyn Host) -> Option<Span> {
+    let bytes = host.property(&["request", "duration"]).ok().flatten()?;
+    let nanos = i64::from_le_bytes(bytes.try_into().ok()?);
+    u64::try_from(nanos).ok().map(Span)
+}
+
+impl Stream for Request {
+    fn request_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
+        let Some(shared) = self.shared.clone() else {
+            return Flow::Continue;
+        };
+        let settings = shared.layers.of_request(host);
+        self.settings = Some(Rc::clone(&settings));
+        if settings.enabled {
+            if let Err(failure) = self.receive(host, &shared, &settings) {
+                shared.trouble(
+                    host,
+                    "the request goes on without a complete identity",
+                    failure,
+                );
+            }
+        }
+        Flow::Continue
+    }
+
+    fn response_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
+        let Some(shared) = self.shared.clone() else {
+            return Flow::Continue;
+        };
+        let seen = self.settings.is_some();
+        let settings = match &self.settings {
+            Some(settings) => Rc::clone(settings),
+            None => shared.layers.of_request(host),
+        };
+        if !settings.enabled {
+            return Flow::Continue;
+        }
+        if !seen {
+            self.unseen(host, &shared, &settings);
+            self.settings = Some(Rc::clone(&settings));
+        }
+        log::from_claims(host, &settings);
+        if let Err(failure) = self.answer(host, &settings) {
+            shared.trouble(host, "the response goes on without an id", failure);
+        }
+        if let Some(span) = &mut self.span {
+            span.response(host);
+        }
+        Flow::Continue
+    }
+
+    fn log(&mut self, host: &dyn Host) {
+        let (Some(shared), Some(settings)) = (&self.shared, &self.settings) else {
+            return;
+        };
+        if !settings.enabled {
+            return;
+        }
+        shared.record_latency(host);
+        if let (Some(spans), Some(span), Some(identity)) =
+            (&shared.spans, self.span.take(), &self.identity)
+        {
+            let duration = duration(host);
+            if let Some(done) = span.end(host, settings, identity, duration) {
+                if identity.position.sampled || (spans.wants_errors() && done.failed) {
+                    spans.push(&shared.counters, done);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn record_latency(&self, host: &dyn Host) {
+        if self.routes.is_none() && self.upstreams.is_none() {
+            return;
+        }
+        let Some(duration) = duration(host) else {
+            return;
+        };
+        for (histograms, property) in [
+            (&self.routes, "route_name"),
+            (&self.upstreams, "cluster_name"),
+        ] {
+            if let Some(histograms) = histograms {
+                let name = host.property(&["xds", property]).ok().flatten();
+                histograms.record(host, &name.unwrap_or_default(), duration);
+            }
+        }
+    }
+
+    fn trouble(&self, host: &dyn Host, consequence: &str, failure: Failure) {
+        self.counters.increment(Count::HostErrors);
+        self.throttle.log(host, Level::Warn, || {
+            format!("trace-headers: {consequence}: the host failed: {failure:?}")
+        });
+    }
+}

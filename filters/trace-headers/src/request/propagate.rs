@@ -1,0 +1,158 @@
+//! What the next hop gets to see.
+
+use super::changes::Changes;
+use super::identity::{keeps_tracestate, Identity, Judged};
+use crate::config::Settings;
+use crate::counters::{Count, Counters};
+use crate::interop::{self, Format, Inbound};
+use crate::w3c::{baggage, tracestate};
+use seawall_core::headers::Headers;
+
+/// Everything that is known about a request while its headers are at hand.
+pub struct Scene<'a> {
+    /// The settings of its route.
+    pub settings: &'a Settings,
+    /// All its fields.
+    pub headers: &'a Headers,
+    /// Those that carry an identity.
+    pub inbound: &'a Inbound<'a>,
+    /// What they are worth.
+    pub judged: &'a Judged<'a>,
+    /// Where things are counted.
+    pub counters: &'a Counters,
+}
+
+/// The changes to the request's headers. Without an identity (the host has no randomness) nothing is written, but what
+/// must not go on still does not.
+pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&Identity>) -> Changes<'a> {
+    let mut changes = Changes::default();
+    let settings = scene.settings;
+    if scene.judged.request_id.is_none() {
+        match identity {
+            Some(identity) => changes.set(&settings.request_id_header, identity.request_id.clone()),
+            None => changes.remove(scene.headers, &settings.request_id_header),
+        }
+    }
+    if let Some(identity) = identity {
+        let along = scene.judged.trace.remote.map(|_| scene.inbound);
+        let mut fields = Vec::with_capacity(4);
+        for format in &settings.write {
+            interop::write(*format, &identity.position, along, &mut fields);
+        }
+        for (name, value) in fields {
+            changes.set(name, value);
+        }
+    }
+    match identity {
+        Some(_) if scene.judged.trusted => {
+            stale(scene, &mut changes);
+            carry_tracestate(scene, &mut changes);
+        }
+        // Nothing is known against what came, and a `traceparent` that is not changed keeps its `tracestate`.
+        None if scene.judged.trusted && !scene.judged.trace.invalid => {}
+        _ => strip(scene, &mut changes),
+    }
+    if !scene.inbound.baggage.is_empty() {
+        carry_baggage(scene, &mut changes);
+    }
+    for format in &settings.clear {
+        for name in format.headers() {
+            changes.remove(scene.headers, name);
+        }
+    }
+    changes
+}
+
+/// Whatever carries a trace is taken out.
+fn strip<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
+    for format in interop::ALL {
+        for name in format.headers() {
+            changes.remove(scene.headers, name);
+        }
+    }
+    if !scene.judged.trusted {
+        // The baggage of Jaeger and OpenTracing is one field per entry.
+        for (name, _) in scene.headers.iter() {
+            if name.starts_with(b"uberctx-") || name.starts_with(b"ot-baggage-") {
+                if let Ok(name) = std::str::from_utf8(name) {
+                    changes.remove(scene.headers, name);
+                }
+            }
+        }
+    }
+}
+
+/// Fields of a written format that are not written this time would contradict those that are.
+fn stale<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
+    let continued = scene.judged.trace.remote.is_some();
+    for format in &scene.settings.write {
+        let names = match format {
+            // `tracestate` has rules of its own.
+            Format::W3c => &[][..],
+            format => format.headers(),
+        };
+        for name in names {
+            if !(continued && *name == "x-datadog-origin") {
+                changes.remove(scene.headers, name);
+            }
+        }
+    }
+    if scene.judged.trace.invalid && scene.settings.read.contains(&Format::W3c) {
+        // Not written, and not readable: nobody should try to.
+        changes.remove(scene.headers, "traceparent");
+    }
+}
+
+fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
+    let written = scene.settings.write.contains(&Format::W3c);
+    if scene.inbound.tracestate.is_empty() || !(written || scene.judged.trace.invalid) {
+        return;
+    }
+    if !keeps_tracestate(scene.judged, scene.inbound) {
+        changes.remove(scene.headers, "tracestate");
+        return;
+    }
+    let state = tracestate::receive(
+        &scene.inbound.tracestate,
+        scene.settings.tracestate_max_length,
+    );
+    match state {
+        tracestate::Tracestate::Absent | tracestate::Tracestate::Unchanged => {}
+        tracestate::Tracestate::Rewritten { value, truncated } => {
+            scene
+                .counters
+                .add(Count::TracestateTruncated, truncated as u64);
+            if value.is_empty() {
+                changes.remove(scene.headers, "tracestate");
+            } else {
+                changes.set("tracestate", value);
+            }
+        }
+        tracestate::Tracestate::Empty => changes.remove(scene.headers, "tracestate"),
+        tracestate::Tracestate::Invalid => {
+            scene.counters.increment(Count::TracestateInvalid);
+            changes.remove(scene.headers, "tracestate");
+        }
+    }
+}
+
+fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
+    let settings = scene.settings;
+    if !settings.baggage || !scene.judged.trusted {
+        changes.remove(scene.headers, "baggage");
+        return;
+    }
+    let carried = baggage::receive(
+        &scene.inbound.baggage,
+        settings.baggage_members,
+        settings.baggage_bytes,
+    );
+    if let baggage::Baggage::Rewritten { value, dropped } = carried {
+        scene.counters.add(Count::BaggageDropped, dropped as u64);
+        if value.is_empty() {
+            changes.remove(scene.headers, "baggage");
+        } else {
+            changes.set("baggage", value);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a response says about its trace, to a caller who asks for it.
+
+use crate::w3c::traceparent::Traceparent;
+
+/// The trace as a Server-Timing metric. Agents in browsers read one or the other name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerTiming {
+    /// Not at all.
+    #[default]
+    Off,
+    /// `trace;desc=00-…` (W3C Trace Context Level 3 draft, section "Server Timing Metric").
+    Trace,
+    /// `traceparent;desc="00-…"`, as the agents of several vendors read it.
+    Traceparent,
+}
+
+impl ServerTiming {
+    /// One more value of the `server-timing` header.
+    pub fn value(self, position: &Traceparent) -> Option<Vec<u8>> {
+        let (before, after): (&[u8], &[u8]) = match self {
+            ServerTiming::Off => return None,
+            ServerTiming::Trace => (b"trace;desc=", b""),
+            ServerTiming::Traceparent => (b"traceparent;desc=\"", b"\""),
+        };
+        Some([before, &position.value(), after].concat())
+    }
+}

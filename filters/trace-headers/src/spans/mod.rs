@@ -1,0 +1,9 @@
+//! Spans: one server span per sampled request, sent to a collector by OTLP over HTTP.
+
+mod exporter;
+pub mod otlp;
+mod protobuf;
+mod server;
+
+pub use exporter::Exporter;
+pub use server::Server;

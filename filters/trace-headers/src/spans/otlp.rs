@@ -1,0 +1,94 @@
+//! Spans in OTLP's protobuf form (opentelemetry-proto, trace/v1). Field numbers:
+//! `ExportTraceServiceRequest.resource_spans = 1`; `ResourceSpans.{resource = 1, scope_spans = 2}`;
+//! `Resource.attributes = 1`; `ScopeSpans.{scope = 1, spans = 2}`; `InstrumentationScope.{name = 1, version = 2}`;
+//! `KeyValue.{key = 1, value = 2}`; `AnyValue.{string_value = 1, int_value = 3}`; `Span.{trace_id = 1, span_id = 2,
+//! parent_span_id = 4, name = 5, kind = 6, start_time_unix_nano = 7, end_time_unix_nano = 8, attributes = 9,
+//! status = 15, flags = 16}`; `Status.code = 3`.
+
+use super::protobuf::Message;
+use crate::interop::Outbound;
+use seawall_core::time::Timestamp;
+
+const KIND_SERVER: u64 = 2;
+const STATUS_ERROR: u64 = 2;
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Number(u64),
+}
+
+/// A span that has ended.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Its ids.
+    pub position: Outbound,
+    /// Its name: method and route.
+    pub name: String,
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// What is known about it.
+    pub attributes: Vec<(&'static str, Value)>,
+    /// Whether the request failed for a reason on this side of it.
+    pub failed: bool,
+}
+
+fn attribute(message: &mut Message, field: u32, key: &str, value: &Value) {
+    message.message(field, |pair| {
+        pair.bytes(1, key.as_bytes());
+        pair.message(2, |any| match value {
+            Value::Text(text) => any.bytes(1, text.as_bytes()),
+            Value::Number(number) => any.number(3, *number),
+        });
+    });
+}
+
+/// The span as a message.
+pub fn encode(span: &Span) -> Vec<u8> {
+    let mut message = Message::default();
+    message.bytes(1, span.position.trace_id.bytes());
+    message.bytes(2, span.position.span_id.bytes());
+    if let Some(parent) = span.position.parent {
+        message.bytes(4, parent.bytes());
+    }
+    message.bytes(5, span.name.as_bytes());
+    message.number(6, KIND_SERVER);
+    message.fixed64(7, span.start.as_nanos());
+    message.fixed64(8, span.end.later(span.start).as_nanos());
+    for (key, value) in &span.attributes {
+        attribute(&mut message, 9, key, value);
+    }
+    if span.failed {
+        message.message(15, |status| status.number(3, STATUS_ERROR));
+    }
+    let sampled = u32::from(span.position.sampled);
+    let random = u32::from(span.position.random) << 1;
+    message.fixed32(16, sampled | random);
+    message.finish()
+}
+
+/// A request to the collector with these spans.
+pub fn export(service: &str, spans: &[Vec<u8>]) -> Vec<u8> {
+    let mut request = Message::default();
+    request.message(1, |resource_spans| {
+        resource_spans.message(1, |resource| {
+            let service = Value::Text(service.to_owned());
+            attribute(resource, 1, "service.name", &service);
+        });
+        resource_spans.message(2, |scope_spans| {
+            scope_spans.message(1, |scope| {
+                scope.bytes(1, b"seawall.trace_headers");
+                scope.bytes(2, env!("CARGO_PKG_VERSION").as_bytes());
+            });
+            for span in spans {
+                scope_spans.bytes(2, span);
+            }
+        });
+    });
+    request.finish()
+}

@@ -1,0 +1,130 @@
+//! The server span of a request, with the attributes of OpenTelemetry's semantic conventions for HTTP.
+
+use super::otlp::{Span, Value};
+use crate::config::Settings;
+use crate::request::identity::Identity;
+use seawall_core::headers::Headers;
+use seawall_core::host::{Host, Map};
+use seawall_core::time::{self, Timestamp};
+
+/// The longest text taken from a request.
+const LONGEST: usize = 256;
+
+/// The methods that a span names; any other is `_OTHER`, as the conventions ask.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+
+/// A span that is still open.
+#[derive(Debug)]
+pub struct Server {
+    start: Option<Timestamp>,
+    method: &'static str,
+    attributes: Vec<(&'static str, Value)>,
+}
+
+fn text(bytes: &[u8]) -> Value {
+    let shown = bytes.get(..LONGEST).unwrap_or(bytes);
+    Value::Text(String::from_utf8_lossy(shown).into_owned())
+}
+
+fn read(host: &dyn Host, path: &[&str]) -> Option<Vec<u8>> {
+    let value = host.property(path).ok().flatten()?;
+    (!value.is_empty()).then_some(value)
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+impl Server {
+    /// Begins it with the request's headers.
+    pub fn begin(host: &dyn Host, headers: &Headers) -> Self {
+        let method = headers.get(":method").unwrap_or_default();
+        let known = METHODS.into_iter().find(|name| name.as_bytes() == method);
+        let mut attributes = Vec::with_capacity(12);
+        attributes.push((
+            "http.request.method",
+            Value::Text(known.unwrap_or("_OTHER").to_owned()),
+        ));
+        for (key, header) in [
+            ("url.scheme", ":scheme"),
+            ("server.address", ":authority"),
+            ("user_agent.original", "user-agent"),
+        ] {
+            if let Some(value) = headers.get(header) {
+                attributes.push((key, text(value)));
+            }
+        }
+        // The query may hold secrets: it is not recorded.
+        let path = headers.get(":path").unwrap_or_default();
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        attributes.push(("url.path", text(path)));
+        Server {
+            start: host.now().ok(),
+            method: known.unwrap_or("HTTP"),
+            attributes,
+        }
+    }
+
+    /// Takes from the response's headers what the other filters say there.
+    pub fn response(&mut self, host: &dyn Host) {
+        if let Ok(Some(value)) = host.header(Map::Response, "cache-status") {
+            self.attributes.push(("seawall.cache_status", text(&value)));
+        }
+    }
+
+    /// Ends it. Without a clock there is no span.
+    pub fn end(
+        mut self,
+        host: &dyn Host,
+        settings: &Settings,
+        identity: &Identity,
+        duration: Option<time::Span>,
+    ) -> Option<Span> {
+        let start = self.start?;
+        let end = match duration {
+            Some(duration) => start.saturating_add(duration),
+            None => host.now().ok()?,
+        };
+        let status = read(host, &["response", "code"]).and_then(|bytes| number(&bytes));
+        if let Some(status) = status {
+            self.attributes
+                .push(("http.response.status_code", Value::Number(status)));
+        }
+        let failed = status.is_none_or(|status| status == 0 || status >= 500);
+        if failed {
+            let kind = status.filter(|status| *status != 0);
+            let kind = kind.map_or("aborted".to_owned(), |status| status.to_string());
+            self.attributes.push(("error.type", Value::Text(kind)));
+        }
+        // Says which filter answered, and why: "via_upstream", "rate_limited", "circuit_open".
+        if let Some(details) = read(host, &["response", "code_details"]) {
+            self.attributes
+                .push(("seawall.response_details", text(&details)));
+        }
+        let route = match &settings.endpoint {
+            Some(endpoint) => Some(endpoint.clone().into_bytes()),
+            None => read(host, &["xds", "route_name"]),
+        };
+        let mut name = self.method.to_owned();
+        if let Some(route) = route {
+            let route = text(&route);
+            if let Value::Text(route) = &route {
+                name.push(' ');
+                name.push_str(route);
+            }
+            self.attributes.push(("http.route", route));
+        }
+        self.attributes
+            .push(("seawall.request_id", text(&identity.request_id)));
+        Some(Span {
+            position: identity.position,
+            name,
+            start,
+            end,
+            attributes: self.attributes,
+            failed,
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! W3C Trace Context Level 2 and W3C Baggage, each rule as the specifications' text has it.
+
+pub mod baggage;
+pub mod traceparent;
+pub mod tracestate;
+
+/// Takes optional whitespace (RFC 9110, section 5.6.3: spaces and tabs) off both ends.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
