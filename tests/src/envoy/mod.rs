@@ -1,0 +1,13 @@
+//! A real Envoy.
+
+mod builder;
+mod config;
+mod find;
+mod process;
+mod shipped;
+
+pub use builder::EnvoyBuilder;
+pub use config::{wasm_filter, Route};
+pub use find::{dist, envoy_binary, repository};
+pub use process::{validate, Envoy};
+pub use shipped::Shipped;

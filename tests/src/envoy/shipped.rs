@@ -1,0 +1,83 @@
+//! The configuration files that the repository ships, as they are but for addresses and paths.
+
+use super::builder::free_address;
+use super::find::{dist, repository};
+use super::process::{validate, Envoy, Files};
+use std::net::SocketAddr;
+
+/// A file under `envoy/`, with its addresses replaced.
+#[derive(Debug, Clone)]
+pub struct Shipped {
+    text: String,
+    listener: SocketAddr,
+}
+
+impl Shipped {
+    /// Reads a file of the repository, such as `envoy/envoy.yaml`. Listener 10000 and the admin port 9901 move to free ones, and
+    /// `dist/` becomes the folder of the built modules.
+    pub fn new(file: &str) -> Self {
+        let text = std::fs::read_to_string(repository().join(file)).expect("the file is there");
+        let mut shipped = Shipped {
+            text,
+            listener: free_address(),
+        };
+        let listener = shipped.listener;
+        shipped = shipped.port(10000, listener);
+        shipped = shipped.port(9901, "127.0.0.1:0".parse().expect("an address"));
+        for filter in [
+            "rate-limit",
+            "response-cache",
+            "circuit-breaker",
+            "trace-headers",
+        ] {
+            let relative = format!("dist/{filter}.wasm");
+            if shipped.text.contains(&relative) {
+                let path = dist(filter).display().to_string();
+                shipped.text = shipped.text.replace(&relative, &path);
+            }
+        }
+        shipped
+    }
+
+    /// Moves a port of the file to another address on this machine.
+    pub fn port(mut self, port: u16, to: SocketAddr) -> Self {
+        self.text = self.text.replace(
+            &format!("port_value: {port}"),
+            &format!("port_value: {}", to.port()),
+        );
+        self
+    }
+
+    /// Replaces any text.
+    pub fn replace(mut self, what: &str, with: &str) -> Self {
+        assert!(
+            self.text.contains(what),
+            "the file does not contain {what:?}"
+        );
+        self.text = self.text.replace(what, with);
+        self
+    }
+
+    /// Starts an Envoy with it.
+    pub async fn start(self, workers: u32) -> Envoy {
+        Envoy::launch(
+            Files::new(),
+            &self.text,
+            "yaml",
+            workers,
+            Some(self.listener),
+            None,
+        )
+        .await
+    }
+
+    /// What Envoy says of it without starting.
+    ///
+    /// # Errors
+    /// What it prints when it refuses.
+    pub async fn validate(self) -> Result<(), String> {
+        let files = Files::new();
+        let path = files.write("envoy.yaml", &self.text);
+        validate(&path).await
+    }
+}
