@@ -1,0 +1,48 @@
+# The whole contributor interface. `make help` lists it.
+
+.DEFAULT_GOAL := build
+SHELL := bash
+
+FILTERS := rate-limit response-cache circuit-breaker trace-headers
+# Narrows `make test` to one filter: make test FILTER=rate-limit
+FILTER ?=
+
+.PHONY: build
+build: ## Build the modules into dist/
+	@tools/build.sh $(FILTERS)
+
+.PHONY: tools
+tools: ## Put Envoy, and what else the tests need and the machine lacks, into .tools/
+	@tools/setup.sh
+
+.PHONY: test
+test: tools build ## Run everything: lint, unit and property tests, the cores on wasm32, the real-Envoy tests
+	@tools/test.sh $(FILTER)
+
+.PHONY: lint
+lint: ## Check the format and run clippy
+	@tools/lint.sh $(FILTERS)
+
+.PHONY: fmt
+fmt: ## Format the code
+	@cargo fmt --all
+
+.PHONY: demo
+demo: tools build ## Break things behind a real Envoy and show what each filter does
+	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin demo
+
+.PHONY: run
+run: tools build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081
+	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin run
+
+.PHONY: doctor
+doctor: ## Say what this computer lacks
+	@tools/doctor.sh
+
+.PHONY: clean
+clean: ## Remove what was built; .tools/ stays
+	@rm -rf target dist
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

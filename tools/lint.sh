@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Format and clippy, natively and for the modules: tools/lint.sh FILTER...
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+plugins=()
+exclude=()
+for filter in "$@"; do
+  plugins+=(-p "$filter-plugin")
+  exclude+=(--exclude "$filter-plugin")
+done
+cargo fmt --all --check
+# The plugins link host functions that exist only inside a proxy, so they are checked for wasm alone.
+cargo clippy --quiet --locked --workspace "${exclude[@]}" --exclude seawall-host --all-targets -- -D warnings
+cargo clippy --quiet --locked --target wasm32-wasip1 -p seawall-host "${plugins[@]}" -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --workspace "${exclude[@]}" --exclude seawall-host

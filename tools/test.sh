@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Every test, or those of one filter: tools/test.sh [FILTER]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:$PWD/.tools/bin"
+export ENVOY_BIN=${ENVOY_BIN:-$PWD/.tools/bin/envoy}
+
+filter=${1:-}
+filters=(rate-limit response-cache circuit-breaker trace-headers)
+pure=(-p seawall-core)
+for name in "${filters[@]}"; do
+  if [ -z "$filter" ] || [ "$filter" = "$name" ]; then pure+=(-p "seawall-$name"); fi
+done
+if [ -n "$filter" ] && [[ " ${filters[*]} " != *" $filter "* ]]; then
+  echo "no filter is called $filter; there are: ${filters[*]}" >&2
+  exit 1
+fi
+
+step() { printf '\n== %s\n' "$1"; }
+
+step "format, clippy, documentation"
+tools/lint.sh "${filters[@]}"
+
+step "unit and property tests, natively"
+cargo test --locked "${pure[@]}"
+
+step "the same cores on wasm32, under Node.js"
+CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$PWD/.tools/bin/wasm-bindgen-test-runner" \
+  cargo test --locked --target wasm32-unknown-unknown "${pure[@]}" --test wasm
+
+step "no status of any host call makes a module trap"
+cargo test --locked --release -p seawall-vm-host "${filter//-/_}"
+
+step "in a real Envoy"
+if [ -z "$filter" ]; then
+  cargo test --locked -p seawall-tests
+else
+  targets=()
+  for file in tests/tests/"${filter//-/_}"*.rs; do targets+=(--test "$(basename "$file" .rs)"); done
+  cargo test --locked -p seawall-tests "${targets[@]}"
+fi
