@@ -8,10 +8,11 @@ use seawall_core::host::{Answer, Failure, Host};
 /// Bytes fetched at once. A new request id, trace id and span id take 34, so one fetch serves 120 requests.
 pub const BATCH: usize = 4096;
 
-/// Bytes that were fetched and not used yet.
+/// Bytes that were fetched and not used yet, in front of those that were.
 #[derive(Debug, Default)]
 pub struct Pool {
     bytes: Vec<u8>,
+    left: usize,
 }
 
 impl Pool {
@@ -20,33 +21,26 @@ impl Pool {
     /// # Errors
     /// When the host fails, or hands out nothing but zeros, as a host does that lacks the source.
     pub fn take<const N: usize>(&mut self, host: &dyn Host) -> Answer<[u8; N]> {
-        if self.bytes.len() < N {
+        if self.left < N {
             self.refill(host)?;
         }
-        let at = self
-            .bytes
-            .len()
-            .checked_sub(N)
-            .ok_or(Failure::BadArgument)?;
+        let rest = self.left.checked_sub(N).ok_or(Failure::BadArgument)?;
         let mut out = [0; N];
-        for (to, from) in out.iter_mut().zip(self.bytes.iter_mut().skip(at)) {
+        for (to, from) in out.iter_mut().zip(self.bytes.iter_mut().skip(rest)) {
             *to = std::mem::take(from);
         }
-        self.bytes.truncate(at);
+        self.left = rest;
         Ok(out)
     }
 
     fn refill(&mut self, host: &dyn Host) -> Answer<()> {
+        self.left = 0;
         self.bytes.resize(BATCH, 0);
-        let filled = host.random(&mut self.bytes);
-        let zeros = self.bytes.iter().all(|byte| *byte == 0);
-        if filled.is_err() || zeros {
-            self.bytes.clear();
-        }
-        filled?;
-        if zeros {
+        host.random(&mut self.bytes)?;
+        if self.bytes.iter().all(|byte| *byte == 0) {
             return Err(Failure::NotFound);
         }
+        self.left = BATCH;
         Ok(())
     }
 }

@@ -1,0 +1,610 @@
+//! The filter on the fake host: what goes on, what comes back, at what cost.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{all, forward, forward_with, hex, one, position, start};
+use seawall_core::host::Failure;
+use seawall_core::testing::{Ended, Vm, World};
+use seawall_trace_headers::TraceHeaders;
+use serde_json::json;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const REQUEST: [(&str, &str); 4] = [
+    (":method", "GET"),
+    (":path", "/orders/1"),
+    (":authority", "shop"),
+    ("accept", "*/*"),
+];
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    REQUEST.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn a_request_without_ids_gets_them_and_keeps_the_rest() {
+    let mut vm = start(json!({}));
+    let out = forward(&mut vm, &REQUEST);
+    let id = one(&out, "x-request-id");
+    assert_eq!((id.len(), &id[14..15]), (36, "7"), "{id}");
+    let position = position(&out);
+    assert!(position.random, "a random id says so");
+    assert!(position.sampled);
+    for (name, value) in REQUEST {
+        assert_eq!(one(&out, name), value);
+    }
+    assert_eq!(out.len(), REQUEST.len() + 2);
+}
+
+#[test]
+fn a_trace_goes_on_with_a_new_parent() {
+    let mut vm = start(json!({}));
+    let headers = with(&[
+        ("traceparent", PARENT),
+        ("tracestate", "foo=1"),
+        ("tracestate", "bar=2"),
+        ("x-request-id", "Caller.chose_this-1"),
+    ]);
+    let out = forward(&mut vm, &headers);
+    let found = position(&out);
+    assert_eq!(hex(found.trace_id.bytes()), TRACE);
+    assert_ne!(hex(found.parent_id.bytes()), "b7ad6b7169203331");
+    assert!(found.sampled && !found.random);
+    assert_eq!(one(&out, "tracestate"), "foo=1,bar=2");
+    assert_eq!(one(&out, "x-request-id"), "Caller.chose_this-1");
+    assert_ne!(
+        position(&forward(&mut vm, &headers)).parent_id,
+        found.parent_id
+    );
+}
+
+#[test]
+fn a_bad_traceparent_starts_anew_and_costs_the_tracestate() {
+    for bad in [
+        &[("traceparent", "00-0-0-0")][..],
+        &[("traceparent", PARENT), ("traceparent", PARENT)],
+        &[],
+    ] {
+        let mut vm = start(json!({}));
+        let mut headers = with(bad);
+        headers.push(("tracestate", "foo=1"));
+        let out = forward(&mut vm, &headers);
+        assert_ne!(hex(position(&out).trace_id.bytes()), TRACE);
+        assert!(all(&out, "tracestate").is_empty());
+        vm.tick();
+        let invalid = vm
+            .host
+            .world()
+            .metric("seawall.trace_headers.traceparent_invalid");
+        assert_eq!(invalid, i64::from(!bad.is_empty()));
+    }
+}
+
+#[test]
+fn a_bad_tracestate_does_not_cost_the_traceparent() {
+    let mut vm = start(json!({}));
+    let out = forward(
+        &mut vm,
+        &with(&[("traceparent", PARENT), ("tracestate", "BAD=1")]),
+    );
+    assert_eq!(hex(position(&out).trace_id.bytes()), TRACE);
+    assert!(all(&out, "tracestate").is_empty());
+}
+
+#[test]
+fn the_random_flag_is_neither_added_nor_taken() {
+    let mut vm = start(json!({}));
+    for (flags, random) in [("00", false), ("01", false), ("02", true), ("ff", true)] {
+        let parent = format!("00-{TRACE}-b7ad6b7169203331-{flags}");
+        let out = forward(&mut vm, &with(&[("traceparent", &parent)]));
+        assert_eq!(position(&out).random, random, "{flags}");
+        assert!(one(&out, "traceparent").starts_with("00-"));
+    }
+}
+
+#[test]
+fn ids_that_are_not_safe_are_replaced() {
+    let long = "a".repeat(129);
+    let huge = "a".repeat(65_536);
+    for bad in [
+        "<script>alert(1)</script>",
+        "a\"b",
+        "a b",
+        "",
+        "a,b",
+        "a\u{e4}",
+        &long,
+        &huge,
+    ] {
+        let mut vm = start(json!({}));
+        let out = forward(&mut vm, &with(&[("x-request-id", bad)]));
+        assert_eq!(one(&out, "x-request-id").len(), 36);
+    }
+    let mut vm = start(json!({}));
+    let two = with(&[("x-request-id", "a"), ("x-request-id", "b")]);
+    assert_eq!(one(&forward(&mut vm, &two), "x-request-id").len(), 36);
+    let longest = "a".repeat(128);
+    let out = forward(&mut vm, &with(&[("x-request-id", &longest)]));
+    assert_eq!(one(&out, "x-request-id"), longest);
+}
+
+#[test]
+fn the_request_id_is_on_every_response() {
+    let mut vm = start(json!({}));
+    let mut exchange = vm.open(&[]);
+    let Ended::Forwarded(out) = vm.request(&mut exchange, &REQUEST) else {
+        panic!("not forwarded");
+    };
+    let response = vm.response(
+        &mut exchange,
+        &[(":status", "200"), ("x-request-id", "theirs")],
+        true,
+    );
+    assert_eq!(one(&response, "x-request-id"), one(&out, "x-request-id"));
+    vm.finish(exchange);
+}
+
+#[test]
+fn a_request_that_was_refused_before_has_an_identity_too() {
+    let mut vm = start(json!({}));
+    let mut exchange = vm.open(&[]);
+    let response = vm.response(&mut exchange, &[(":status", "400")], true);
+    let id = one(&response, "x-request-id").to_owned();
+    assert_eq!(id.len(), 36);
+    let property = |name: &str| String::from_utf8(vm.property(&exchange, name).unwrap()).unwrap();
+    assert_eq!(property("request_id"), id);
+    assert_eq!(property("trace_id").len(), 32);
+    assert_eq!(property("span_id").len(), 16);
+    vm.finish(exchange);
+}
+
+#[test]
+fn at_most_six_host_calls_make_up_a_request() {
+    let mut vm = start(json!({}));
+    let count = 1200;
+    for _ in 0..count {
+        let mut exchange = vm.open(&[]);
+        vm.request(&mut exchange, &REQUEST);
+        vm.response(&mut exchange, &[(":status", "200")], true);
+        vm.finish(exchange);
+    }
+    let calls = vm.host.calls();
+    let randomness = calls["random"];
+    assert_eq!(vm.host.call_count() - randomness, 6 * count, "{calls:?}");
+    // Randomness is fetched for 120 requests at once.
+    assert_eq!(randomness, count / 120, "{calls:?}");
+}
+
+#[test]
+fn a_request_that_brings_its_ids_costs_five() {
+    let mut vm = start(json!({}));
+    forward(&mut vm, &REQUEST);
+    vm.host.forget_calls();
+    let mut exchange = vm.open(&[]);
+    vm.request(
+        &mut exchange,
+        &with(&[("traceparent", PARENT), ("x-request-id", "a")]),
+    );
+    vm.response(&mut exchange, &[(":status", "200")], true);
+    vm.finish(exchange);
+    assert_eq!(vm.host.call_count(), 5, "{:?}", vm.host.calls());
+}
+
+#[test]
+fn sampling_is_decided_as_configured() {
+    let unsampled = format!("00-{TRACE}-b7ad6b7169203331-00");
+    for (sampling, parent, expected) in [
+        (json!({}), Some(PARENT), true),
+        (json!({}), Some(unsampled.as_str()), false),
+        (json!({"ratio": 0}), None, false),
+        (json!({"ratio": 0}), Some(PARENT), true),
+        (json!({"mode": "always"}), Some(unsampled.as_str()), true),
+        (json!({"mode": "never"}), Some(PARENT), false),
+        (json!({"mode": "never"}), None, false),
+        (json!({"mode": "ratio", "ratio": 0}), Some(PARENT), false),
+        (
+            json!({"mode": "ratio", "ratio": 1}),
+            Some(unsampled.as_str()),
+            true,
+        ),
+    ] {
+        let mut vm = start(json!({"sampling": sampling}));
+        let mut headers = REQUEST.to_vec();
+        headers.extend(parent.map(|parent| ("traceparent", parent)));
+        let out = forward(&mut vm, &headers);
+        assert_eq!(position(&out).sampled, expected, "{sampling} {parent:?}");
+    }
+}
+
+#[test]
+fn two_hops_decide_a_ratio_alike() {
+    let config = json!({"sampling": {"mode": "ratio", "ratio": 0.5}});
+    let (mut first, mut second) = (start(config.clone()), start(config));
+    let mut sampled = 0;
+    for _ in 0..500 {
+        let one_hop = forward(&mut first, &REQUEST);
+        let parent = one(&one_hop, "traceparent").to_owned();
+        let two_hops = forward(&mut second, &with(&[("traceparent", &parent)]));
+        assert_eq!(position(&one_hop).sampled, position(&two_hops).sampled);
+        sampled += usize::from(position(&two_hops).sampled);
+    }
+    assert!((150..350).contains(&sampled), "{sampled}");
+}
+
+#[test]
+fn an_untrusted_caller_gets_a_new_identity_and_the_log_keeps_the_old() {
+    let mut vm = start(json!({"trust": {"mode": "never"}}));
+    let headers = with(&[
+        ("traceparent", PARENT),
+        ("tracestate", "foo=1"),
+        ("baggage", "a=1"),
+        ("b3", "0"),
+        ("x-datadog-trace-id", "1"),
+        ("uberctx-user", "x"),
+        ("x-request-id", "mine"),
+    ]);
+    let mut exchange = vm.open(&[]);
+    let Ended::Forwarded(out) = vm.request(&mut exchange, &headers) else {
+        panic!("not forwarded");
+    };
+    assert_ne!(hex(position(&out).trace_id.bytes()), TRACE);
+    assert_eq!(one(&out, "x-request-id").len(), 36);
+    for gone in [
+        "tracestate",
+        "baggage",
+        "b3",
+        "x-datadog-trace-id",
+        "uberctx-user",
+    ] {
+        assert!(all(&out, gone).is_empty(), "{gone}");
+    }
+    assert_eq!(
+        vm.property(&exchange, "inbound_request_id"),
+        Some(b"mine".to_vec())
+    );
+    assert_eq!(
+        vm.property(&exchange, "inbound_traceparent"),
+        Some(PARENT.into())
+    );
+    vm.finish(exchange);
+    vm.tick();
+    assert_eq!(
+        vm.host
+            .world()
+            .metric("seawall.trace_headers.traces_untrusted"),
+        1
+    );
+}
+
+#[test]
+fn hostile_ids_are_logged_harmless() {
+    let mut vm = start(json!({}));
+    let mut exchange = vm.open(&[]);
+    let mut headers: Vec<(String, Vec<u8>)> = REQUEST
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    let mut hostile = b"<b>\"\r\n\xff{}".to_vec();
+    hostile.extend(std::iter::repeat_n(b'x', 65_536));
+    headers.push(("x-request-id".to_owned(), hostile));
+    vm.request_bytes(&mut exchange, headers, true);
+    let logged = vm.property(&exchange, "inbound_request_id").unwrap();
+    assert!(logged.starts_with(b"_b_______xx"), "{logged:?}");
+    assert_eq!(logged.len(), 128);
+}
+
+#[test]
+fn trust_by_network_is_about_the_connection() {
+    let config = json!({"trust": {"mode": "cidr", "cidrs": ["10.0.0.0/8"]}});
+    for (source, trusted) in [
+        (Some(&b"10.1.2.3:4711"[..]), true),
+        (Some(b"[::ffff:10.1.2.3]:4711"), true),
+        (Some(b"11.1.2.3:4711"), false),
+        // Taken from a header by Envoy.
+        (Some(b"10.1.2.3:0"), false),
+        (None, false),
+    ] {
+        let mut vm = start(config.clone());
+        let properties: Vec<_> = source
+            .iter()
+            .map(|source| ("source.address", *source))
+            .collect();
+        let out = forward_with(&mut vm, &with(&[("traceparent", PARENT)]), &properties);
+        assert_eq!(
+            hex(position(&out).trace_id.bytes()) == TRACE,
+            trusted,
+            "{source:?}"
+        );
+    }
+}
+
+#[test]
+fn trust_by_certificate() {
+    let any = json!({"trust": {"mode": "mtls"}});
+    let named = json!({"trust": {"mode": "mtls", "peers": ["spiffe://shop/web"]}});
+    let mtls: (&str, &[u8]) = ("connection.mtls", &[1]);
+    let web: (&str, &[u8]) = ("connection.uri_san_peer_certificate", b"spiffe://shop/web");
+    let other: (&str, &[u8]) = ("connection.uri_san_peer_certificate", b"spiffe://shop/x");
+    for (config, properties, trusted) in [
+        (&any, vec![], false),
+        (&any, vec![("connection.mtls", &[0][..])], false),
+        (&any, vec![mtls], true),
+        (&named, vec![mtls], false),
+        (&named, vec![mtls, other], false),
+        (&named, vec![mtls, web], true),
+        (&named, vec![web], false),
+    ] {
+        let mut vm = start(config.clone());
+        let out = forward_with(&mut vm, &with(&[("traceparent", PARENT)]), &properties);
+        assert_eq!(
+            hex(position(&out).trace_id.bytes()) == TRACE,
+            trusted,
+            "{properties:?}"
+        );
+    }
+}
+
+#[test]
+fn one_id() {
+    let mut vm = start(json!({"one_id": true}));
+    let plain = |id: &str| id.replace('-', "");
+    // Made: both are one UUID of version 7, whose right-most 7 bytes are random.
+    let out = forward(&mut vm, &REQUEST);
+    let found = position(&out);
+    assert_eq!(
+        plain(one(&out, "x-request-id")),
+        hex(found.trace_id.bytes())
+    );
+    assert!(found.random);
+    // A trace without a request id gives it; a request id that fits gives the trace.
+    let out = forward(&mut vm, &with(&[("traceparent", PARENT)]));
+    assert_eq!(plain(one(&out, "x-request-id")), TRACE);
+    let id = "01981234-5678-7abc-8def-0123456789ab";
+    let out = forward(&mut vm, &with(&[("x-request-id", id)]));
+    assert_eq!(one(&out, "x-request-id"), id);
+    assert_eq!(hex(position(&out).trace_id.bytes()), plain(id));
+    assert!(!position(&out).random, "nobody said how random it is");
+    // One that does not fit is kept beside a trace of its own; so are two that differ.
+    let out = forward(&mut vm, &with(&[("x-request-id", "abc")]));
+    assert_eq!(one(&out, "x-request-id"), "abc");
+    let out = forward(
+        &mut vm,
+        &with(&[("x-request-id", id), ("traceparent", PARENT)]),
+    );
+    assert_eq!(
+        (
+            one(&out, "x-request-id"),
+            hex(position(&out).trace_id.bytes()).as_str()
+        ),
+        (id, TRACE)
+    );
+}
+
+#[test]
+fn the_response_tells_the_trace_when_asked() {
+    for (timing, before, after) in [
+        ("trace", "trace;desc=", ""),
+        ("traceparent", "traceparent;desc=\"", "\""),
+    ] {
+        let mut vm = start(json!({"response": {"server_timing": timing, "traceresponse": true}}));
+        let mut exchange = vm.open(&[]);
+        let Ended::Forwarded(out) = vm.request(&mut exchange, &REQUEST) else {
+            panic!("not forwarded");
+        };
+        let sent = one(&out, "traceparent").to_owned();
+        let response = vm.response(
+            &mut exchange,
+            &[(":status", "200"), ("server-timing", "db;dur=5")],
+            true,
+        );
+        assert_eq!(
+            all(&response, "server-timing"),
+            ["db;dur=5", &format!("{before}{sent}{after}")]
+        );
+        assert_eq!(one(&response, "traceresponse"), sent);
+        vm.finish(exchange);
+    }
+}
+
+#[test]
+fn tenant_and_user_reach_the_log() {
+    let claim = json!(["envoy.filters.http.jwt_authn", "payload", "sub"]);
+    let mut vm = start(
+        json!({"log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}}}),
+    );
+    let mut exchange = vm.open(&[]);
+    vm.request(
+        &mut exchange,
+        &with(&[
+            ("x-tenant-id", "acme \"1\""),
+            ("cookie", "a=b; uid=u-1; c=d"),
+        ]),
+    );
+    assert_eq!(
+        vm.property(&exchange, "tenant_id"),
+        Some(b"acme__1_".to_vec())
+    );
+    assert_eq!(vm.property(&exchange, "user_id"), Some(b"u-1".to_vec()));
+    vm.finish(exchange);
+
+    let mut vm = start(json!({"log": {"user_id": {"claim": claim}}}));
+    let path = "metadata.filter_metadata.envoy.filters.http.jwt_authn.payload.sub";
+    let mut exchange = vm.open(&[(path, b"jane@example.com")]);
+    vm.request(&mut exchange, &REQUEST);
+    vm.response(&mut exchange, &[(":status", "200")], true);
+    assert_eq!(
+        vm.property(&exchange, "user_id"),
+        Some(b"jane@example.com".to_vec())
+    );
+    vm.finish(exchange);
+}
+
+#[test]
+fn switched_off_it_touches_nothing() {
+    let mut vm = start(json!({"enabled": false}));
+    let headers = with(&[("traceparent", "bad"), ("x-request-id", "<>")]);
+    let mut exchange = vm.open(&[]);
+    let Ended::Forwarded(out) = vm.request(&mut exchange, &headers) else {
+        panic!("not forwarded");
+    };
+    assert_eq!(out.len(), headers.len());
+    let response = vm.response(&mut exchange, &[(":status", "200")], true);
+    assert_eq!(response.len(), 1);
+    vm.finish(exchange);
+}
+
+#[test]
+fn without_randomness_traffic_passes_and_nothing_hostile_goes_on() {
+    let mut vm = start(json!({}));
+    vm.host.fail("random", Failure::Status(10));
+    let good = with(&[
+        ("traceparent", PARENT),
+        ("tracestate", "a=1 ,b=2"),
+        ("x-request-id", "a"),
+    ]);
+    let out = forward(&mut vm, &good);
+    // Unchanged, both: a new parent id cannot be made, and without one tracestate must not change.
+    assert_eq!(one(&out, "traceparent"), PARENT);
+    assert_eq!(one(&out, "tracestate"), "a=1 ,b=2");
+    let bad = with(&[
+        ("traceparent", "bad"),
+        ("tracestate", "a=1"),
+        ("x-request-id", "<>"),
+    ]);
+    let out = forward(&mut vm, &bad);
+    assert_eq!(out.len(), REQUEST.len());
+    vm.tick();
+    assert_eq!(
+        vm.host.world().metric("seawall.trace_headers.host_errors"),
+        2
+    );
+    assert_eq!(
+        vm.host.world().log().len(),
+        1,
+        "logged once: {:?}",
+        vm.host.world().log()
+    );
+}
+
+#[test]
+fn whatever_host_call_fails_traffic_passes() {
+    let spans = json!({"cluster": "collector"});
+    let config = json!({
+        "trust": {"mode": "cidr", "cidrs": ["10.0.0.0/8"]},
+        "write": ["w3c", "b3multi", "datadog"],
+        "log": {"tenant_id": {"header": "accept"}, "user_id": {"claim": ["a", "b"]}, "properties": true},
+        "response": {"server_timing": "trace", "traceresponse": true},
+        "latency": {"routes": ["a"], "upstreams": []},
+        "spans": spans,
+    });
+    for call in [
+        "now",
+        "random",
+        "log",
+        "headers",
+        "header",
+        "set_header",
+        "add_header",
+        "remove_header",
+        "set_headers",
+        "property",
+        "set_property",
+        "set_tick",
+        "http_call",
+        "metric_add",
+        "metric_record",
+    ] {
+        for failure in [Failure::NotFound, Failure::BadArgument, Failure::Status(10)] {
+            let mut vm = start(config.clone());
+            vm.host.fail(call, failure);
+            let headers = with(&[
+                ("traceparent", "bad"),
+                ("tracestate", "a=1"),
+                ("x-request-id", "<>"),
+            ]);
+            let mut exchange = vm.open(&[]);
+            let ended = vm.request(&mut exchange, &headers);
+            assert!(matches!(ended, Ended::Forwarded(_)), "{call}: {ended:?}");
+            let response = vm.response(&mut exchange, &[(":status", "200")], true);
+            assert_eq!(one(&response, ":status"), "200");
+            vm.finish(exchange);
+            vm.tick();
+        }
+    }
+}
+
+#[test]
+fn a_refused_bulk_write_is_made_field_by_field() {
+    let mut vm = start(json!({}));
+    vm.host.fail("set_headers", Failure::BadArgument);
+    let out = forward(&mut vm, &with(&[("tracestate", "a=1")]));
+    assert_eq!(one(&out, "x-request-id").len(), 36);
+    position(&out);
+    assert!(all(&out, "tracestate").is_empty());
+}
+
+#[test]
+fn configuration_errors_name_their_fields() {
+    let found = Vm::<TraceHeaders>::errors(&json!({
+        "colour": 1,
+        "request_id": {"header": "X-Id", "format": "v9"},
+        "trust": {"mode": "cidr", "cidrs": ["10.0.0.1/8"]},
+        "read": ["w3c", "zipkin"],
+        "write": ["w3c", "w3c"],
+        "clear": ["w3c"],
+        "sampling": {"ratio": 2},
+        "tracestate": {"max_length": 100},
+        "endpoint": "a b",
+        "log": {"tenant_id": {"header": "a", "cookie": "b"}},
+        "latency": {"routes": ["a.b", "a_b"]},
+        "spans": {"interval": "1h"},
+    }));
+    for expected in [
+        "colour: unknown field",
+        "request_id.format: unknown variant `v9`, expected one of `uuidv7`, `uuidv4`, `hex32`",
+        "request_id.header: must be a header name of 1 to 64 lower-case letters",
+        "trust.cidrs[0]: must be a network such as \"10.0.0.0/8\"",
+        "read[1]: unknown variant `zipkin`",
+        "write[1]: names a format twice",
+        "clear[0]: is also in write",
+        "sampling.ratio: must be from 0 to 1, got 2",
+        "tracestate.max_length: must be from 512 to 16447, got 100",
+        "endpoint: must be a route template",
+        "log.tenant_id: must have exactly one of header, cookie and claim",
+        "latency.routes[1]: \"a_b\" would share the metric \"a_b\"",
+        "spans.cluster: must name the collector's cluster",
+        "spans.interval: must be from 10ms to 1m, got 1h",
+    ] {
+        assert!(
+            found.iter().any(|line| line.starts_with(expected)),
+            "{expected}\n{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn no_duplicate_in_a_million_ids_of_two_workers() {
+    let world = World::new();
+    let mut workers: Vec<Vm<TraceHeaders>> =
+        (1..=2).map(|n| Vm::start(&world, n, &json!({}))).collect();
+    let mut request_ids = std::collections::HashSet::with_capacity(1_000_000);
+    let mut trace_ids = std::collections::HashSet::with_capacity(1_000_000);
+    for _ in 0..500_000 {
+        for vm in &mut workers {
+            let out = forward(vm, &[(":method", "GET")]);
+            let id = u128::from_str_radix(&one(&out, "x-request-id").replace('-', ""), 16).unwrap();
+            assert!(request_ids.insert(id));
+            assert!(trace_ids.insert(*position(&out).trace_id.bytes()));
+        }
+    }
+    assert_eq!((request_ids.len(), trace_ids.len()), (1_000_000, 1_000_000));
+}
