@@ -1,0 +1,311 @@
+//! HTTP dates (RFC 9110, section 5.6.7): the fixed form and the two obsolete ones, and nothing else.
+//!
+//! An own parser because a cache must treat every other form as invalid, which in `Expires` means "already expired"
+//! (RFC 9111, section 5.3): forgiving libraries would turn `UTC` or two-digit years into years of freshness. Letters may
+//! have any case (RFC 9111, section 4.2), a second of 60 is a leap second, the day name is not compared with the date.
+
+use seawall_core::time::Timestamp;
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const LONG_DAYS: [&str; 7] = [
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
+
+/// Reads a date; `now` decides the century of a two-digit year. Dates before 1970 are the epoch.
+pub fn parse(text: &[u8], now: Timestamp) -> Option<Timestamp> {
+    let lower = std::str::from_utf8(text).ok()?.trim().to_ascii_lowercase();
+    imf_fixdate(&lower)
+        .or_else(|| rfc850(&lower, now))
+        .or_else(|| asctime(&lower))
+}
+
+/// `sun, 06 nov 1994 08:49:37 gmt`
+fn imf_fixdate(text: &str) -> Option<Timestamp> {
+    let (day_name, rest) = text.split_once(", ")?;
+    if !DAYS.contains(&day_name) {
+        return None;
+    }
+    let mut parts = rest.split(' ');
+    let day = number(parts.next()?, 2)?;
+    let month = month(parts.next()?)?;
+    let year = number(parts.next()?, 4)?;
+    let time = clock(parts.next()?)?;
+    gmt_and_end(&mut parts)?;
+    point(year, month, day, time)
+}
+
+/// `sunday, 06-nov-94 08:49:37 gmt`
+fn rfc850(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let (day_name, rest) = text.split_once(", ")?;
+    if !LONG_DAYS.contains(&day_name) {
+        return None;
+    }
+    let mut parts = rest.split(' ');
+    let mut date = parts.next()?.split('-');
+    let day = number(date.next()?, 2)?;
+    let month = month(date.next()?)?;
+    let short = number(date.next()?, 2)?;
+    if date.next().is_some() {
+        return None;
+    }
+    let time = clock(parts.next()?)?;
+    gmt_and_end(&mut parts)?;
+    // More than 50 years ahead means the most recent year in the past with these digits.
+    let this_year = year_of(now);
+    let century = this_year.saturating_sub(this_year.checked_rem(100)?);
+    let mut year = century.saturating_add(short);
+    if year > this_year.saturating_add(50) {
+        year = year.saturating_sub(100);
+    }
+    point(year, month, day, time)
+}
+
+/// `sun nov  6 08:49:37 1994`
+fn asctime(text: &str) -> Option<Timestamp> {
+    let (day_name, rest) = text.split_once(' ')?;
+    if !DAYS.contains(&day_name) {
+        return None;
+    }
+    let (month_name, rest) = rest.split_once(' ')?;
+    let month = month(month_name)?;
+    let (day, rest) = rest.split_at_checked(2)?;
+    let day = match day.strip_prefix(' ') {
+        Some(digit) => number(digit, 1)?,
+        None => number(day, 2)?,
+    };
+    let mut parts = rest.strip_prefix(' ')?.split(' ');
+    let time = clock(parts.next()?)?;
+    let year = number(parts.next()?, 4)?;
+    if parts.next().is_some() {
+        return None;
+    }
+    point(year, month, day, time)
+}
+
+fn gmt_and_end<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<()> {
+    (parts.next()? == "gmt" && parts.next().is_none()).then_some(())
+}
+
+fn number(text: &str, digits: usize) -> Option<u64> {
+    (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn month(text: &str) -> Option<u64> {
+    let at = MONTHS.iter().position(|name| *name == text)?;
+    u64::try_from(at).ok()?.checked_add(1)
+}
+
+fn clock(text: &str) -> Option<u64> {
+    let mut parts = text.split(':');
+    let hour = number(parts.next()?, 2)?;
+    let minute = number(parts.next()?, 2)?;
+    let second = number(parts.next()?, 2)?;
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    hour.checked_mul(3600)?
+        .checked_add(minute.checked_mul(60)?)?
+        .checked_add(second)
+}
+
+fn leap(year: u64) -> bool {
+    let divides = |by: u64| year.checked_rem(by) == Some(0);
+    (divides(4) && !divides(100)) || divides(400)
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 if leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from the epoch to the first of March of a year, as the civil calendar counts (year from March on).
+fn days_before(year: u64, month: u64) -> Option<i64> {
+    let (year, month) = if month <= 2 {
+        (year.checked_sub(1)?, month.checked_add(9)?)
+    } else {
+        (year, month.checked_sub(3)?)
+    };
+    let leaps = (year / 4)
+        .checked_sub(year / 100)?
+        .checked_add(year / 400)?;
+    let in_year = month.checked_mul(153)?.checked_add(2)? / 5;
+    let days = year
+        .checked_mul(365)?
+        .checked_add(leaps)?
+        .checked_add(in_year)?;
+    i64::try_from(days).ok()?.checked_sub(719_468)
+}
+
+fn point(year: u64, month: u64, day: u64, time: u64) -> Option<Timestamp> {
+    if day == 0 || day > days_in(year, month) || year == 0 {
+        return None;
+    }
+    let days = days_before(year, month)?.checked_add(i64::try_from(day).ok()?.checked_sub(1)?)?;
+    // What lies before the epoch is as expired as the epoch itself.
+    let Ok(days) = u64::try_from(days) else {
+        return Some(Timestamp::EPOCH);
+    };
+    Some(Timestamp::from_secs(
+        days.checked_mul(86_400)?.checked_add(time)?,
+    ))
+}
+
+/// The calendar of a point in time: year, month, day.
+fn civil(now: Timestamp) -> (u64, u64, u64) {
+    // Days counted from the first of March of year 0, in eras of 400 years.
+    let days = (now.as_secs() / 86_400).saturating_add(719_468);
+    let era = days / 146_097;
+    let of_era = days.saturating_sub(era.saturating_mul(146_097));
+    let year_of_era = of_era
+        .saturating_sub(of_era / 1_460)
+        .saturating_add(of_era / 36_524)
+        .saturating_sub(of_era / 146_096)
+        / 365;
+    let of_year = of_era.saturating_sub(
+        year_of_era
+            .saturating_mul(365)
+            .saturating_add(year_of_era / 4)
+            .saturating_sub(year_of_era / 100),
+    );
+    let month_from_march = of_year.saturating_mul(5).saturating_add(2) / 153;
+    let day = of_year
+        .saturating_sub(month_from_march.saturating_mul(153).saturating_add(2) / 5)
+        .saturating_add(1);
+    let month = if month_from_march < 10 {
+        month_from_march.saturating_add(3)
+    } else {
+        month_from_march.saturating_sub(9)
+    };
+    let year = era
+        .saturating_mul(400)
+        .saturating_add(year_of_era)
+        .saturating_add(u64::from(month <= 2));
+    (year, month, day)
+}
+
+fn year_of(now: Timestamp) -> u64 {
+    civil(now).0
+}
+
+/// Writes the fixed form.
+pub fn format(time: Timestamp) -> String {
+    let (year, month, day) = civil(time);
+    let secs = time.as_secs();
+    let of_day = secs.checked_rem(86_400).unwrap_or_default();
+    let pick = |names: &[&str], at: u64| -> String {
+        let name = usize::try_from(at)
+            .ok()
+            .and_then(|at| names.get(at).copied());
+        let mut text = name.unwrap_or("jan").to_owned();
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        text
+    };
+    // The epoch was a Thursday.
+    let weekday = (secs / 86_400)
+        .saturating_add(3)
+        .checked_rem(7)
+        .unwrap_or_default();
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        pick(&DAYS, weekday),
+        pick(&MONTHS, month.saturating_sub(1)),
+        of_day / 3_600,
+        (of_day / 60).checked_rem(60).unwrap_or_default(),
+        of_day.checked_rem(60).unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    #[test]
+    fn reads_the_three_forms_in_any_case() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "SUN, 06 NOV 1994 08:49:37 gMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(
+                parse(text.as_bytes(), NOW),
+                Some(Timestamp::from_secs(784_111_777)),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            parse(b"Tue, 29 Feb 2028 23:59:60 GMT", NOW),
+            Some(Timestamp::from_secs(1_835_481_600))
+        );
+        assert_eq!(
+            parse(b"Thursday, 18-Aug-50 02:01:18 GMT", NOW),
+            Some(Timestamp::from_secs(2_544_400_878))
+        );
+        assert_eq!(
+            parse(b"Thu, 01 Jan 1601 00:00:00 GMT", NOW),
+            Some(Timestamp::EPOCH)
+        );
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "now",
+            "Thu, 18 Aug 2050 02:01:18 UTC",
+            "Thu, 18 Aug 2050 02:01:18 AEST",
+            "Thu, 18 Aug 2050 02:01:18",
+            "Thu, 18 Aug 50 02:01:18 GMT",
+            "Thu 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18  Aug  2050 02:01:18 GMT",
+            "Thu, 18-Aug-2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02.01.18 GMT",
+            "Thu, 18 Aug 2050 2:01:18 GMT",
+            "Thu, 32 Aug 2050 02:01:18 GMT",
+            "Tue, 29 Feb 2027 00:00:00 GMT",
+            "Thu, 18 Aug 2050 24:01:18 GMT",
+            "Thu, 18 Aug 2050 02:01:18 GMT x",
+            "2050-08-18T02:01:18Z",
+            "Xyz, 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02:60:18 GMT",
+        ] {
+            assert_eq!(parse(text.as_bytes(), NOW), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in proptest::collection::vec(any::<u8>(), 0..40), now in any::<u64>()) {
+            let _ = parse(&text, Timestamp(now));
+            let _ = format(Timestamp(now));
+        }
+
+        #[test]
+        fn reads_what_it_writes(secs in 0u64..253_402_300_799) {
+            let time = Timestamp(secs.saturating_mul(1_000_000_000));
+            prop_assert_eq!(parse(format(time).as_bytes(), NOW), Some(Timestamp::from_secs(time.as_secs())));
+        }
+    }
+}

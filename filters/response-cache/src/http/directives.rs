@@ -1,0 +1,315 @@
+//! `Cache-Control` (RFC 9111, section 5.2): directives of a request or a response, from any number of field lines.
+//!
+//! Rules for odd input, all on the safe side: of a directive that is repeated the first counts (section 4.2.1); a number
+//! that is none makes the response stale rather than fresh (the same section); a string without its closing quote makes
+//! the whole field malformed, and what has a malformed field is not stored.
+
+use seawall_core::headers::Headers;
+
+/// A number of seconds in a directive. Larger numbers are as good as this one (RFC 9111, section 1.2.2).
+pub const MOST_SECONDS: u64 = 1 << 31;
+
+/// An argument in seconds, as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seconds {
+    /// A number, at most [`MOST_SECONDS`].
+    Of(u64),
+    /// Something else, or nothing where a number is required.
+    Invalid,
+}
+
+impl Seconds {
+    /// The number; an invalid one is zero, which makes a lifetime end at once.
+    pub fn or_zero(self) -> u64 {
+        match self {
+            Seconds::Of(seconds) => seconds,
+            Seconds::Invalid => 0,
+        }
+    }
+}
+
+/// A directive that may name fields: `no-cache` or `no-cache="set-cookie"`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Qualified {
+    /// Not there.
+    #[default]
+    Absent,
+    /// There, without a list: it covers the whole response.
+    Whole,
+    /// There for these fields only; names in lower case.
+    Fields(Vec<String>),
+}
+
+/// The directives of a response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseDirectives {
+    /// `max-age`
+    pub max_age: Option<Seconds>,
+    /// `s-maxage`
+    pub s_maxage: Option<Seconds>,
+    /// `stale-while-revalidate` (RFC 5861)
+    pub stale_while_revalidate: Option<u64>,
+    /// `stale-if-error` (RFC 5861)
+    pub stale_if_error: Option<u64>,
+    /// `no-cache`
+    pub no_cache: Qualified,
+    /// `private`
+    pub private: Qualified,
+    /// `no-store`
+    pub no_store: bool,
+    /// `public`
+    pub public: bool,
+    /// `must-revalidate`
+    pub must_revalidate: bool,
+    /// `proxy-revalidate`
+    pub proxy_revalidate: bool,
+    /// `must-understand`
+    pub must_understand: bool,
+    /// `immutable` (RFC 8246): a shared cache revalidates when stale all the same; kept for what it tells clients.
+    pub immutable: bool,
+    /// The field could not be read to its end.
+    pub malformed: bool,
+}
+
+/// The directives of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestDirectives {
+    /// `no-cache`
+    pub no_cache: bool,
+    /// `no-store`
+    pub no_store: bool,
+    /// `only-if-cached`
+    pub only_if_cached: bool,
+    /// `max-age`
+    pub max_age: Option<u64>,
+    /// `min-fresh`
+    pub min_fresh: Option<u64>,
+    /// `max-stale`, without an argument any staleness.
+    pub max_stale: Option<u64>,
+    /// `stale-if-error` (RFC 5861, section 4)
+    pub stale_if_error: Option<u64>,
+}
+
+/// Reads digits. RFC 9111, section 1.2.2: what overflows is the largest number known.
+pub fn seconds(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = text.iter().fold(0u64, |sum, digit| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(digit.saturating_sub(b'0')))
+    });
+    Some(number.min(MOST_SECONDS))
+}
+
+fn argument(value: Option<&[u8]>) -> Seconds {
+    value
+        .and_then(seconds)
+        .map_or(Seconds::Invalid, Seconds::Of)
+}
+
+fn qualified(value: Option<&[u8]>) -> Qualified {
+    let Some(value) = value else {
+        return Qualified::Whole;
+    };
+    let names: Vec<String> = value
+        .split(|byte| *byte == b',')
+        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+        .collect();
+    // A list that names nothing is no restriction to certain fields: the whole response, to be safe.
+    if names.is_empty() {
+        Qualified::Whole
+    } else {
+        Qualified::Fields(names)
+    }
+}
+
+fn first<T>(place: &mut Option<T>, value: T) {
+    if place.is_none() {
+        *place = Some(value);
+    }
+}
+
+/// The stricter of two occurrences: the whole response rather than some fields, more fields rather than fewer.
+fn stricter(place: &mut Qualified, value: Qualified) {
+    let old = std::mem::take(place);
+    *place = match (old, value) {
+        (Qualified::Absent, new) => new,
+        (Qualified::Fields(mut some), Qualified::Fields(more)) => {
+            some.extend(more);
+            Qualified::Fields(some)
+        }
+        _ => Qualified::Whole,
+    };
+}
+
+impl ResponseDirectives {
+    /// Reads all lines of `field`; `None` when there is none.
+    pub fn read(headers: &Headers, field: &str) -> Option<Self> {
+        let mut found: Option<ResponseDirectives> = None;
+        for line in headers.all(field) {
+            found.get_or_insert_with(Self::default).add(line);
+        }
+        found
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        let complete = each_directive(line, |name, value| self.directive(name, value));
+        self.malformed |= !complete;
+    }
+
+    fn directive(&mut self, name: &str, value: Option<&[u8]>) {
+        match name {
+            "max-age" => first(&mut self.max_age, argument(value)),
+            "s-maxage" => first(&mut self.s_maxage, argument(value)),
+            "stale-while-revalidate" => {
+                first(&mut self.stale_while_revalidate, argument(value).or_zero());
+            }
+            "stale-if-error" => first(&mut self.stale_if_error, argument(value).or_zero()),
+            "no-cache" => stricter(&mut self.no_cache, qualified(value)),
+            "private" => stricter(&mut self.private, qualified(value)),
+            "no-store" => self.no_store = true,
+            "public" => self.public = true,
+            "must-revalidate" => self.must_revalidate = true,
+            "proxy-revalidate" => self.proxy_revalidate = true,
+            "must-understand" => self.must_understand = true,
+            "immutable" => self.immutable = true,
+            _ => {}
+        }
+    }
+}
+
+impl RequestDirectives {
+    /// Adds the directives of a field line.
+    pub fn add(&mut self, line: &[u8]) {
+        let complete = each_directive(line, |name, value| self.directive(name, value));
+        if !complete {
+            // A client whose wish cannot be read gets a new answer.
+            self.no_cache = true;
+        }
+    }
+
+    fn directive(&mut self, name: &str, value: Option<&[u8]>) {
+        let number = value.and_then(seconds);
+        match name {
+            "no-cache" => self.no_cache = true,
+            "no-store" => self.no_store = true,
+            "only-if-cached" => self.only_if_cached = true,
+            // Numbers that are none are ignored: the client asked for nothing that can be understood.
+            "max-age" => first_number(&mut self.max_age, number),
+            "min-fresh" => first_number(&mut self.min_fresh, number),
+            "max-stale" if value.is_none() => first(&mut self.max_stale, MOST_SECONDS),
+            "max-stale" => first_number(&mut self.max_stale, number),
+            "stale-if-error" => first_number(&mut self.stale_if_error, number),
+            _ => {}
+        }
+    }
+}
+
+fn first_number(place: &mut Option<u64>, number: Option<u64>) {
+    if place.is_none() {
+        *place = number;
+    }
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii()
+}
+
+/// Calls `found` for every directive: name in lower case, argument without its quotes. False when a quote stays open.
+///
+/// White space around `=` is not allowed by the grammar: a number with it is none (so the response is stale), while
+/// `no-store` and the like are recognised with whatever argument they have.
+fn each_directive(line: &[u8], mut found: impl FnMut(&str, Option<&[u8]>)) -> bool {
+    let mut rest = line;
+    loop {
+        rest = rest.trim_ascii_start();
+        let (item, next, complete) = split_item(rest);
+        let item = trim(item);
+        if !item.is_empty() {
+            directive(item, &mut found);
+        }
+        if !complete {
+            return false;
+        }
+        match next {
+            Some(next) => rest = next,
+            None => return true,
+        }
+    }
+}
+
+fn directive(item: &[u8], found: &mut impl FnMut(&str, Option<&[u8]>)) {
+    let mut halves = item.splitn(2, |byte| *byte == b'=');
+    let name = halves.next().unwrap_or_default();
+    let value = halves.next();
+    let name = String::from_utf8_lossy(trim(name)).to_ascii_lowercase();
+    match value {
+        None => found(&name, None),
+        Some(value) => match unquote(value) {
+            Some(text) => found(&name, Some(&text)),
+            None => {
+                // `max-age =1`: the space before the sign belongs to no directive; the argument is spoilt on purpose.
+                let spaced = item.get(name.len()).is_some_and(|byte| *byte != b'=');
+                found(&name, Some(if spaced { b"?" } else { value }));
+            }
+        },
+    }
+}
+
+/// The content of a quoted string, or `None` when it is not one.
+fn unquote(value: &[u8]) -> Option<Vec<u8>> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let mut text = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        text.push(if *byte == b'\\' {
+            *bytes.next()?
+        } else {
+            *byte
+        });
+    }
+    Some(text)
+}
+
+/// The bytes up to the next comma outside quotes, what follows it, and whether all quotes were closed.
+fn split_item(bytes: &[u8]) -> (&[u8], Option<&[u8]>, bool) {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                let item = bytes.get(..at).unwrap_or_default();
+                return (item, bytes.get(at.saturating_add(1)..), true);
+            }
+            _ => {}
+        }
+    }
+    (bytes, None, !quoted)
+}
+
+/// The members of a comma-separated list over all lines of a field, quotes respected.
+pub fn list<'a>(headers: &'a Headers, field: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+    headers.all(field).flat_map(list_of)
+}
+
+/// The members of one line of a list field, quotes respected; empty ones are left out.
+pub fn list_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || loop {
+        let (item, next, _) = split_item(rest?);
+        rest = next;
+        let item = trim(item);
+        if !item.is_empty() {
+            return Some(item);
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "directives_tests.rs"]
+mod tests;

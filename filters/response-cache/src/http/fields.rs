@@ -1,0 +1,183 @@
+//! Which fields are stored with a response, and how a later response updates them (RFC 9111, sections 3.1, 3.2 and 4.3.4).
+
+use super::directives::{list_of, Qualified, ResponseDirectives};
+use seawall_core::headers::Headers;
+
+/// Fields of the connection or of a proxy, never stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1). `Age` and
+/// `Content-Length` are made anew for every answer.
+const NEVER_STORED: [&[u8]; 16] = [
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"proxy-authenticate",
+    b"proxy-authentication-info",
+    b"proxy-authorization",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"age",
+    b"content-length",
+    b"x-envoy-upstream-service-time",
+    b"x-envoy-attempt-count",
+    b"x-envoy-overloaded",
+    b"x-envoy-decorator-operation",
+];
+
+/// Describe the stored body, so an answer without a body must not change them.
+const OF_THE_BODY: [&[u8]; 2] = [b"content-encoding", b"content-range"];
+
+/// What is left out besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Leave<'a> {
+    /// Names in lower case.
+    pub named: &'a [String],
+    /// `Set-Cookie` as well.
+    pub cookies: bool,
+}
+
+fn qualified<'a>(directives: &'a ResponseDirectives) -> impl Iterator<Item = &'a String> + 'a {
+    [&directives.no_cache, &directives.private]
+        .into_iter()
+        .filter_map(|list| match list {
+            Qualified::Fields(names) => Some(names.iter()),
+            _ => None,
+        })
+        .flatten()
+}
+
+/// The fields to store: without those of the connection, those nominated by `Connection`, and those that `no-cache` or
+/// `private` name.
+pub fn to_store<'a>(
+    headers: &'a Headers,
+    directives: &ResponseDirectives,
+    leave: Leave<'_>,
+) -> Vec<(&'a [u8], &'a [u8])> {
+    let nominated: Vec<Vec<u8>> = headers
+        .all("connection")
+        .flat_map(list_of)
+        .map(<[u8]>::to_ascii_lowercase)
+        .collect();
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            !name.starts_with(b":")
+                && !NEVER_STORED.contains(name)
+                && !nominated.iter().any(|field| field == name)
+                && !qualified(directives).any(|field| field.as_bytes() == *name)
+                && !leave.named.iter().any(|field| field.as_bytes() == *name)
+                && !(leave.cookies && matches!(*name, b"set-cookie" | b"set-cookie2"))
+        })
+        .collect()
+}
+
+/// Stored fields updated by those of a 304 or of a response to `HEAD`: every field that comes replaces the stored lines
+/// of its name, except those that describe the stored body.
+pub fn updated<'a>(
+    stored: &'a Headers,
+    fresh: &'a Headers,
+    directives: &ResponseDirectives,
+    leave: Leave<'_>,
+) -> Vec<(&'a [u8], &'a [u8])> {
+    let mut incoming = to_store(fresh, directives, leave);
+    incoming.retain(|(name, _)| !OF_THE_BODY.contains(name));
+    let mut fields: Vec<(&[u8], &[u8])> = stored
+        .iter()
+        .filter(|(name, _)| !incoming.iter().any(|(new, _)| new == name))
+        .collect();
+    fields.extend(incoming);
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(fields: &[(&[u8], &[u8])]) -> Vec<String> {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                format!(
+                    "{}: {}",
+                    String::from_utf8_lossy(name),
+                    String::from_utf8_lossy(value)
+                )
+            })
+            .collect()
+    }
+
+    fn directives(headers: &Headers) -> ResponseDirectives {
+        ResponseDirectives::read(headers, "cache-control").unwrap_or_default()
+    }
+
+    #[test]
+    fn fields_of_the_connection_stay_behind() {
+        let headers = Headers::from_pairs(&[
+            (":status", "200"),
+            ("connection", "A, b"),
+            ("connection", "keep-alive"),
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "3"),
+            ("keep-alive", "1"),
+            ("te", "x"),
+            ("proxy-authenticate", "x"),
+            ("transfer-encoding", "chunked"),
+            ("age", "3"),
+            ("content-length", "5"),
+            ("cache-control", "max-age=1, no-cache=\"d\", private=\"E\""),
+            ("d", "4"),
+            ("e", "5"),
+            ("set-cookie", "x"),
+        ]);
+        let kept = to_store(
+            &headers,
+            &directives(&headers),
+            Leave {
+                cookies: true,
+                ..Leave::default()
+            },
+        );
+        assert_eq!(
+            names(&kept),
+            [
+                "c: 3",
+                "cache-control: max-age=1, no-cache=\"d\", private=\"E\""
+            ]
+        );
+    }
+
+    #[test]
+    fn an_update_replaces_lines_and_leaves_what_describes_the_body() {
+        let stored = Headers::from_pairs(&[
+            ("a", "1"),
+            ("a", "2"),
+            ("b", "3"),
+            ("content-encoding", "gzip"),
+            ("etag", "\"x\""),
+        ]);
+        let fresh = Headers::from_pairs(&[
+            (":status", "304"),
+            ("a", "9"),
+            ("c", "4"),
+            ("content-encoding", "br"),
+            ("content-length", "0"),
+        ]);
+        let fields = updated(
+            &stored,
+            &fresh,
+            &ResponseDirectives::default(),
+            Leave::default(),
+        );
+        assert_eq!(
+            names(&fields),
+            [
+                "b: 3",
+                "content-encoding: gzip",
+                "etag: \"x\"",
+                "a: 9",
+                "c: 4"
+            ]
+        );
+    }
+}

@@ -1,0 +1,312 @@
+//! Whether a response may be stored (RFC 9111, section 3), and why not.
+
+use super::directives::{Qualified, ResponseDirectives};
+use super::freshness::{Lifetime, Source};
+use seawall_core::headers::Headers;
+
+/// Why a response is not stored. Each has a metric and a word in `Cache-Status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The request said `no-store`.
+    RequestNoStore,
+    /// The response says `no-store`, or `must-understand` with a status that is not understood.
+    NoStore,
+    /// The response is for one client only.
+    Private,
+    /// The request had `Authorization` and the response does not allow sharing it.
+    Authorization,
+    /// The response sets a cookie.
+    SetCookie,
+    /// The response varies by everything.
+    VaryStar,
+    /// Nothing says that it is ever fresh, nor can it be revalidated.
+    NoFreshness,
+    /// A status that is never stored: partial, interim, not modified.
+    Status,
+    /// `Cache-Control` cannot be read, or a field could not be sent again.
+    Malformed,
+    /// The body is larger than `max_entry_bytes`.
+    TooLarge,
+    /// The body ended early.
+    Incomplete,
+    /// A rule of the configuration says so.
+    Rule,
+    /// All memory is used by entries that are asked for more often.
+    Admission,
+    /// It was invalidated or purged while it was on its way.
+    Outdated,
+    /// The host failed, or there was no place to keep the body meanwhile.
+    Internal,
+}
+
+impl Refusal {
+    /// All of them, for the metrics.
+    pub const ALL: [Refusal; 15] = [
+        Refusal::RequestNoStore,
+        Refusal::NoStore,
+        Refusal::Private,
+        Refusal::Authorization,
+        Refusal::SetCookie,
+        Refusal::VaryStar,
+        Refusal::NoFreshness,
+        Refusal::Status,
+        Refusal::Malformed,
+        Refusal::TooLarge,
+        Refusal::Incomplete,
+        Refusal::Rule,
+        Refusal::Admission,
+        Refusal::Outdated,
+        Refusal::Internal,
+    ];
+
+    /// Its name in metrics and, with dashes, in `Cache-Status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::RequestNoStore => "request_no_store",
+            Refusal::NoStore => "no_store",
+            Refusal::Private => "private",
+            Refusal::Authorization => "authorization",
+            Refusal::SetCookie => "set_cookie",
+            Refusal::VaryStar => "vary_star",
+            Refusal::NoFreshness => "no_freshness",
+            Refusal::Status => "status",
+            Refusal::Malformed => "malformed",
+            Refusal::TooLarge => "too_large",
+            Refusal::Incomplete => "incomplete",
+            Refusal::Rule => "rule",
+            Refusal::Admission => "admission",
+            Refusal::Outdated => "outdated",
+            Refusal::Internal => "internal",
+        }
+    }
+
+    /// True where the same request would most likely end so again: it is remembered, so that others do not wait for it.
+    pub fn lasts(self) -> bool {
+        !matches!(
+            self,
+            Refusal::RequestNoStore | Refusal::Incomplete | Refusal::Outdated | Refusal::Internal
+        )
+    }
+}
+
+/// What the decision needs besides the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The request had an `Authorization` field that is no part of the cache key.
+    pub authorization: bool,
+    /// The request said `no-store`.
+    pub request_no_store: bool,
+    /// Responses that set cookies may be stored (they are stripped, or the operator says so).
+    pub cookies: bool,
+    /// The operator forces a lifetime, so the origin's refusals about freshness do not count.
+    pub forced: bool,
+}
+
+/// Statuses whose caching requirements this cache knows and follows (RFC 9110, section 15).
+fn understood(status: u16) -> bool {
+    matches!(
+        status,
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 428 | 429 | 431 | 451 | 500..=505 | 511
+    )
+}
+
+/// Decides.
+///
+/// # Errors
+/// Why it may not be stored.
+pub fn decide(
+    status: u16,
+    headers: &Headers,
+    directives: &ResponseDirectives,
+    lifetime: Lifetime,
+    given: Circumstances,
+) -> Result<(), Refusal> {
+    if given.request_no_store {
+        return Err(Refusal::RequestNoStore);
+    }
+    if !(200..=599).contains(&status) || matches!(status, 206 | 304) {
+        return Err(Refusal::Status);
+    }
+    if directives.malformed {
+        return Err(Refusal::Malformed);
+    }
+    // `must-understand` makes `no-store` void for who understands the status (RFC 9111, section 5.2.2.3).
+    if directives.must_understand {
+        if !understood(status) {
+            return Err(Refusal::NoStore);
+        }
+    } else if directives.no_store {
+        return Err(Refusal::NoStore);
+    }
+    if directives.private == Qualified::Whole {
+        return Err(Refusal::Private);
+    }
+    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+    if given.authorization && !shared {
+        return Err(Refusal::Authorization);
+    }
+    if headers.get("set-cookie").is_some() && !given.cookies && !stripped(directives, "set-cookie")
+    {
+        return Err(Refusal::SetCookie);
+    }
+    if super::vary::is_star(headers) {
+        return Err(Refusal::VaryStar);
+    }
+    let explicit = lifetime.source != Source::None || directives.no_cache != Qualified::Absent;
+    if !explicit {
+        return Err(Refusal::NoFreshness);
+    }
+    let usable = !lifetime.span.is_zero() && directives.no_cache != Qualified::Whole;
+    let later = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
+    if !usable && !later && !has_validator(headers) && lifetime.source != Source::Configured {
+        return Err(Refusal::NoFreshness);
+    }
+    Ok(())
+}
+
+/// True when the response can be revalidated.
+pub fn has_validator(headers: &Headers) -> bool {
+    headers.get("etag").is_some() || headers.get("last-modified").is_some()
+}
+
+fn stripped(directives: &ResponseDirectives, field: &str) -> bool {
+    [&directives.no_cache, &directives.private].iter().any(
+        |list| matches!(list, Qualified::Fields(names) if names.iter().any(|name| name == field)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::directives::Seconds;
+    use crate::http::freshness::{lifetime, Policy};
+    use seawall_core::time::Timestamp;
+
+    fn given() -> Circumstances {
+        Circumstances {
+            authorization: false,
+            request_no_store: false,
+            cookies: false,
+            forced: false,
+        }
+    }
+
+    fn with(status: u16, pairs: &[(&str, &str)], given: Circumstances) -> Result<(), Refusal> {
+        let headers = Headers::from_pairs(pairs);
+        let directives = ResponseDirectives::read(&headers, "cache-control").unwrap_or_default();
+        let now = Timestamp::from_secs(1_790_000_000);
+        let lifetime = lifetime(
+            status,
+            &headers,
+            &directives,
+            false,
+            now,
+            &Policy::default(),
+        );
+        decide(status, &headers, &directives, lifetime, given)
+    }
+
+    fn cc(status: u16, line: &str) -> Result<(), Refusal> {
+        with(status, &[("cache-control", line)], given())
+    }
+
+    #[test]
+    fn what_is_stored_and_what_not() {
+        for status in [
+            200, 203, 204, 299, 301, 302, 307, 400, 404, 410, 499, 500, 503, 599,
+        ] {
+            assert_eq!(cc(status, "max-age=60"), Ok(()), "{status}");
+        }
+        for status in [100, 101, 206, 304, 600, 999] {
+            assert_eq!(cc(status, "max-age=60"), Err(Refusal::Status), "{status}");
+        }
+        assert_eq!(cc(200, "max-age=60, no-store"), Err(Refusal::NoStore));
+        assert_eq!(cc(200, "max-age=60, private"), Err(Refusal::Private));
+        assert_eq!(cc(200, "max-age=60, private=\"x-user\""), Ok(()));
+        assert_eq!(cc(200, "max-age=60, ext=\""), Err(Refusal::Malformed));
+        assert_eq!(cc(200, ""), Err(Refusal::NoFreshness));
+        assert_eq!(cc(200, "max-age=0"), Err(Refusal::NoFreshness));
+        assert_eq!(cc(200, "max-age=0, stale-if-error=60"), Ok(()));
+        assert_eq!(
+            with(200, &[("etag", "\"a\"")], given()),
+            Err(Refusal::NoFreshness)
+        );
+        assert_eq!(
+            with(
+                200,
+                &[("etag", "\"a\""), ("cache-control", "no-cache")],
+                given()
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            with(
+                200,
+                &[("vary", "accept, *"), ("cache-control", "max-age=60")],
+                given()
+            ),
+            Err(Refusal::VaryStar)
+        );
+    }
+
+    #[test]
+    fn must_understand_needs_a_status_that_is_understood() {
+        assert_eq!(
+            cc(599, "max-age=60, no-store, must-understand"),
+            Err(Refusal::NoStore)
+        );
+        assert_eq!(cc(200, "max-age=60, no-store, must-understand"), Ok(()));
+    }
+
+    #[test]
+    fn authorization_needs_permission() {
+        let given = Circumstances {
+            authorization: true,
+            ..given()
+        };
+        let cc = |line| with(200, &[("cache-control", line)], given);
+        assert_eq!(cc("max-age=60"), Err(Refusal::Authorization));
+        for line in [
+            "max-age=60, public",
+            "max-age=60, must-revalidate",
+            "s-maxage=60",
+        ] {
+            assert_eq!(cc(line), Ok(()), "{line}");
+        }
+        assert_eq!(
+            cc("max-age=60, proxy-revalidate"),
+            Err(Refusal::Authorization)
+        );
+    }
+
+    #[test]
+    fn cookies_are_not_shared() {
+        let pairs = [
+            ("cache-control", "max-age=60, public"),
+            ("set-cookie", "a=b"),
+        ];
+        assert_eq!(with(200, &pairs, given()), Err(Refusal::SetCookie));
+        assert_eq!(
+            with(
+                200,
+                &pairs,
+                Circumstances {
+                    cookies: true,
+                    ..given()
+                }
+            ),
+            Ok(())
+        );
+        let listed = [
+            ("cache-control", "max-age=60, no-cache=\"Set-Cookie\""),
+            ("set-cookie", "a=b"),
+        ];
+        assert_eq!(with(200, &listed, given()), Ok(()));
+    }
+
+    #[test]
+    fn invalid_numbers_are_no_freshness() {
+        assert_eq!(Seconds::Invalid.or_zero(), 0);
+        assert_eq!(cc(200, "max-age=-1"), Err(Refusal::NoFreshness));
+    }
+}

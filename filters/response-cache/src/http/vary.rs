@@ -1,0 +1,134 @@
+//! `Vary` (RFC 9111, section 4.1): which request fields choose among the responses of one URL, and when two requests have
+//! the same.
+//!
+//! Fields match after the normalisation that section 4.1 allows: lines of a list joined, white space around commas
+//! dropped; `accept-language` and `accept-encoding`, whose syntax is known, also without regard to case and to the order
+//! of members of equal weight.
+
+use super::directives::list;
+use seawall_core::headers::Headers;
+
+/// More fields than this in `Vary` are as good as `*`.
+pub const MOST_FIELDS: usize = 16;
+
+/// True when the response varies by what no cache can see, or by too much.
+pub fn is_star(headers: &Headers) -> bool {
+    let mut count = 0usize;
+    list(headers, "vary").any(|member| {
+        count = count.saturating_add(1);
+        member == b"*" || count > MOST_FIELDS
+    })
+}
+
+/// The fields named by `Vary`: lower case, sorted, each once.
+pub fn fields(headers: &Headers) -> Vec<String> {
+    let mut names: Vec<String> = list(headers, "vary")
+        .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The value of a request field in the form in which it is compared; `None` when the request does not have it.
+pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
+    request.get(field)?;
+    let known = matches!(
+        field,
+        "accept-language" | "accept-encoding" | "accept-charset"
+    );
+    let mut members: Vec<Vec<u8>> = list(request, field)
+        .map(|member| {
+            if known {
+                weighted(member)
+            } else {
+                member.to_vec()
+            }
+        })
+        .collect();
+    if known {
+        members.sort();
+        members.dedup();
+    }
+    Some(members.join(&b","[..]))
+}
+
+/// A member such as `De ; Q=1.0` in one form: lower case, without white space, without a weight of one.
+fn weighted(member: &[u8]) -> Vec<u8> {
+    let mut text: Vec<u8> = member
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    for whole in [&b";q=1.000"[..], b";q=1.00", b";q=1.0", b";q=1."] {
+        if text.ends_with(whole) {
+            text.truncate(text.len().saturating_sub(whole.len()));
+        }
+    }
+    if text.ends_with(b";q=1") {
+        text.truncate(text.len().saturating_sub(4));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value(field: &str, lines: &[&str]) -> Option<String> {
+        let pairs: Vec<_> = lines.iter().map(|line| (field, *line)).collect();
+        normalised(&Headers::from_pairs(&pairs), field)
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn a_star_anywhere() {
+        for lines in [
+            vec!["*"],
+            vec!["*, *"],
+            vec![", *"],
+            vec!["", "*"],
+            vec!["Foo, *"],
+            vec!["*", "foo"],
+        ] {
+            let pairs: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+            assert!(is_star(&Headers::from_pairs(&pairs)), "{lines:?}");
+        }
+        let many: Vec<_> = (0..17).map(|n| ("vary", format!("f{n}"))).collect();
+        assert!(is_star(&Headers::from_pairs(&many)));
+        assert!(!is_star(&Headers::from_pairs(&[("vary", "Foo, Bar")])));
+    }
+
+    #[test]
+    fn names_are_a_set() {
+        let headers = Headers::from_pairs(&[("vary", "Foo, bar"), ("vary", "FOO")]);
+        assert_eq!(fields(&headers), ["bar", "foo"]);
+    }
+
+    #[test]
+    fn values_that_mean_the_same_match() {
+        assert_eq!(value("foo", &["1", "2"]), value("foo", &[" 1,2 "]));
+        assert_ne!(value("foo", &["1, 2"]), value("foo", &["2, 1"]));
+        assert_eq!(
+            value("accept-language", &["en, de"]),
+            value("accept-language", &["De;q=1.0", "eN"])
+        );
+        assert_ne!(
+            value("accept-language", &["en, de;q=0.5"]),
+            value("accept-language", &["en, de"])
+        );
+        assert_eq!(
+            value("accept-encoding", &["gzip, br"]),
+            value("accept-encoding", &["br,GZIP"])
+        );
+        assert_ne!(value("foo", &[]), value("foo", &[""]));
+    }
+
+    proptest! {
+        #[test]
+        fn different_opaque_values_stay_different(a in "[a-z0-9]{1,8}", b in "[a-z0-9]{1,8}") {
+            prop_assert_eq!(a == b, value("foo", &[&a]) == value("foo", &[&b]));
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The cache key: which parts of a request tell responses apart.
+//!
+//! Everything that may change the answer must be in the key, or one client's answer is served to another. So the path is
+//! taken as it came, nothing is decoded or folded in it, and a query parameter is left out only where no usual reading of
+//! it could find another parameter inside.
+
+use crate::http::directives::list_of;
+use crate::http::request::Request;
+use crate::http::vary::normalised;
+use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
+use seawall_core::headers::Headers;
+
+/// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
+/// what one client sends there never shapes an answer for others.
+const UNKEYED_INPUT: [&str; 10] = [
+    "x-forwarded-host",
+    "x-forwarded-scheme",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+/// Longer keys are not cached.
+pub const MOST_BYTES: usize = 8 * 1024;
+
+/// What of the query is in the key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Query {
+    /// All of it as it came.
+    #[default]
+    All,
+    /// All of it, parameters in the order of their names; those of one name keep their order.
+    Sorted,
+    /// Nothing of it.
+    None,
+    /// These parameters, sorted.
+    Include(Vec<Pattern>),
+    /// All but these, sorted.
+    Exclude(Vec<Pattern>),
+}
+
+/// A parameter's name, or its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// The name, or the part before `*`.
+    pub text: String,
+    /// It ended in `*`.
+    pub prefix: bool,
+}
+
+impl Pattern {
+    /// Reads `name` or `prefix*`.
+    pub fn new(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some(start) => Pattern {
+                text: start.to_owned(),
+                prefix: true,
+            },
+            None => Pattern {
+                text: text.to_owned(),
+                prefix: false,
+            },
+        }
+    }
+
+    fn matches(&self, name: &[u8]) -> bool {
+        if self.prefix {
+            name.starts_with(self.text.as_bytes())
+        } else {
+            name == self.text.as_bytes()
+        }
+    }
+}
+
+/// What makes the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// `:scheme`
+    pub scheme: bool,
+    /// `:authority`
+    pub host: bool,
+    /// Which parameters.
+    pub query: Query,
+    /// Request fields, lower case.
+    pub headers: Vec<String>,
+    /// Cookies by name.
+    pub cookies: Vec<String>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            scheme: true,
+            host: true,
+            query: Query::All,
+            headers: Vec::new(),
+            cookies: Vec::new(),
+        }
+    }
+}
+
+fn part(key: &mut Vec<u8>, mark: u8, value: &[u8]) {
+    key.push(mark);
+    key.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    key.extend_from_slice(value);
+}
+
+/// The host and the path of a request in the form in which purges by prefix compare them: `example.com/a/b`.
+pub fn location(authority: &[u8], path: &[u8]) -> Vec<u8> {
+    let mut text = authority.to_ascii_lowercase();
+    text.extend_from_slice(path);
+    text
+}
+
+impl Recipe {
+    /// The key of a request; `None` where it is too long to be one.
+    ///
+    /// It begins with the length of [`location`] without the query and that location, for purges by prefix.
+    pub fn key(&self, request: &Request) -> Option<Vec<u8>> {
+        let at = request.path.iter().position(|byte| *byte == b'?');
+        let (path, query) = match at {
+            Some(at) => request.path.split_at_checked(at)?,
+            None => (request.path.as_slice(), &[][..]),
+        };
+        let host: &[u8] = if self.host { &request.authority } else { b"" };
+        let mut key = Vec::with_capacity(
+            request
+                .path
+                .len()
+                .saturating_add(host.len())
+                .saturating_add(32),
+        );
+        part(&mut key, b'l', &location(host, path));
+        // The host on its own, so that `a` + `b/c` and `a/b` + `/c` differ whatever a host may contain.
+        part(
+            &mut key,
+            b'h',
+            &u32::try_from(host.len()).unwrap_or(u32::MAX).to_le_bytes(),
+        );
+        if self.scheme {
+            part(&mut key, b's', &request.scheme);
+        }
+        self.query(&mut key, query);
+        for field in UNKEYED_INPUT {
+            if !self.headers.iter().any(|name| name == field) {
+                self.field(&mut key, &request.headers, field, false);
+            }
+        }
+        for field in &self.headers {
+            self.field(&mut key, &request.headers, field, true);
+        }
+        for cookie in &self.cookies {
+            key.push(b'c');
+            match cookie_value(&request.headers, cookie) {
+                Some(value) => part(&mut key, b'=', value),
+                None => key.push(b'-'),
+            }
+        }
+        (key.len() <= MOST_BYTES).then_some(key)
+    }
+
+    fn field(&self, key: &mut Vec<u8>, headers: &Headers, field: &str, mark_missing: bool) {
+        match normalised(headers, field) {
+            Some(value) => {
+                part(key, b'f', field.as_bytes());
+                part(key, b'=', &value);
+            }
+            None if mark_missing => part(key, b'-', field.as_bytes()),
+            None => {}
+        }
+    }
+
+    fn query(&self, key: &mut Vec<u8>, query: &[u8]) {
+        let raw = query.strip_prefix(b"?");
+        let kept = |keep: &dyn Fn(&[u8]) -> bool| -> Vec<&[u8]> {
+            let parameters = raw.unwrap_or_default().split(|byte| *byte == b'&');
+            let mut kept: Vec<&[u8]> = parameters
+                .filter(|parameter| !parameter.is_empty() && keep(parameter))
+                .collect();
+            kept.sort_by(|a, b| name_of(a).cmp(name_of(b)));
+            kept
+        };
+        let kept = match &self.query {
+            Query::None => return,
+            Query::All => {
+                if !query.is_empty() {
+                    part(key, b'q', query);
+                }
+                return;
+            }
+            Query::Sorted => kept(&|_| true),
+            Query::Include(names) => {
+                kept(&|parameter| ambiguous(parameter) || is_one_of(names, parameter))
+            }
+            Query::Exclude(names) => {
+                kept(&|parameter| ambiguous(parameter) || !is_one_of(names, parameter))
+            }
+        };
+        for parameter in kept {
+            part(key, b'p', parameter);
+        }
+    }
+}
+
+fn name_of(parameter: &[u8]) -> &[u8] {
+    parameter
+        .split(|byte| *byte == b'=')
+        .next()
+        .unwrap_or_default()
+}
+
+/// True where an origin may read another parameter than its name says: `;` separates in some frameworks, and an encoded
+/// name may be any name.
+fn ambiguous(parameter: &[u8]) -> bool {
+    parameter.contains(&b';')
+        || name_of(parameter)
+            .iter()
+            .any(|byte| matches!(byte, b'%' | b'+' | b'[' | 0x80..))
+}
+
+fn is_one_of(names: &[Pattern], parameter: &[u8]) -> bool {
+    let name = name_of(parameter);
+    names.iter().any(|pattern| pattern.matches(name))
+}
+
+/// The value of a cookie over all `Cookie` lines; the first counts.
+pub fn cookie_value<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+    headers
+        .all("cookie")
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .find_map(|pair| {
+            let mut halves = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
+            (halves.next()? == name.as_bytes()).then(|| halves.next().unwrap_or_default())
+        })
+}
+
+/// The key of a variant: that of the URL, the salt of its list of variants, and what the request has in these fields.
+pub fn variant(primary: &[u8], salt: u64, fields: &[String], request: &Headers) -> Vec<u8> {
+    let mut key = primary.to_vec();
+    part(&mut key, b'v', &salt.to_le_bytes());
+    for field in fields {
+        part(&mut key, b'f', field.as_bytes());
+        match normalised(request, field) {
+            Some(value) => part(&mut key, b'=', &value),
+            None => key.push(b'-'),
+        }
+    }
+    key
+}
+
+/// The fingerprint under which a key is looked up.
+pub fn fingerprint(secret: &Secret, key: &[u8]) -> Fingerprint {
+    KeyHasher::new(secret).part(key).finish()
+}
+
+/// [`location`] out of a key.
+pub fn location_of(key: &[u8]) -> Option<&[u8]> {
+    let rest = key.strip_prefix(b"l")?;
+    let (length, rest) = rest.split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    rest.get(..usize::try_from(length).ok()?)
+}
+
+/// The tags of a response: `Surrogate-Key` is separated by spaces, `Cache-Tag` by commas.
+pub fn tags(headers: &Headers) -> impl Iterator<Item = &[u8]> {
+    let surrogate = headers
+        .all("surrogate-key")
+        .flat_map(|line| line.split(u8::is_ascii_whitespace))
+        .filter(|tag| !tag.is_empty());
+    surrogate.chain(headers.all("cache-tag").flat_map(list_of))
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -1,0 +1,308 @@
+//! Purges of many keys at once: by prefix, by tag, of everything.
+//!
+//! Nothing is searched. Every purge raises one number, the epoch; an entry carries the epoch of the moment when its
+//! request went out, and is checked against the purges since then whenever it is read. Workers notice a purge by reading
+//! the epoch, a few bytes, with every lookup; the list of purges is read only when it has changed.
+//!
+//! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
+//! does not fit makes a purge hit more, never less.
+
+use crate::key::{location_of, tags};
+use seawall_core::hash::{KeyHasher, Secret};
+use seawall_core::headers::Headers;
+use seawall_core::host::{Answer, Failure, Host};
+use seawall_core::shared::{update, Step};
+use seawall_core::time::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+const EPOCH_KEY: &str = "seawall.response_cache.epoch";
+const LIST_KEY: &str = "seawall.response_cache.purges";
+
+/// Prefixes that are remembered one by one; an older one counts as a purge of everything.
+pub const MOST_PREFIXES: usize = 128;
+/// Places for tags.
+pub const TAG_PLACES: u32 = 1024;
+/// Longer prefixes are cut, which purges more.
+const MOST_PREFIX_BYTES: usize = 512;
+const ATTEMPTS: u32 = 64;
+
+/// When a purge was made and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Mark {
+    /// Entries of an earlier epoch are gone.
+    hard: u64,
+    /// Entries of an earlier epoch are stale...
+    soft: u64,
+    /// ...since then.
+    since: u64,
+}
+
+/// What is purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Everything.
+    All,
+    /// Whose host and path begin so.
+    Prefix(Vec<u8>),
+    /// What has one of these tags.
+    Tags(Vec<Vec<u8>>),
+}
+
+/// What is left of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it.
+    Good,
+    /// It is stale since then.
+    Stale(Timestamp),
+    /// Nothing.
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct List {
+    epoch: u64,
+    all: Mark,
+    prefixes: Vec<(Vec<u8>, Mark)>,
+    /// Sparse: most places never see a purge.
+    tags: Vec<(u32, Mark)>,
+}
+
+/// The purges, as a worker knows them.
+#[derive(Debug, Default)]
+pub struct Purges {
+    epoch: Cell<u64>,
+    list: RefCell<Rc<List>>,
+}
+
+fn place(secret: &Secret, tag: &[u8]) -> u32 {
+    KeyHasher::new(secret)
+        .part(b"tag")
+        .part(tag)
+        .finish()
+        .slot(TAG_PLACES)
+}
+
+impl Mark {
+    fn raise(&mut self, epoch: u64, soft: bool, now: Timestamp) {
+        if soft {
+            self.soft = epoch;
+            self.since = now.0;
+        } else {
+            self.hard = epoch;
+        }
+    }
+
+    fn covers(&self, epoch: u64, verdict: Verdict) -> Verdict {
+        if verdict == Verdict::Gone || epoch < self.hard {
+            return Verdict::Gone;
+        }
+        if epoch < self.soft {
+            let since = Timestamp(self.since);
+            return match verdict {
+                Verdict::Stale(earlier) => Verdict::Stale(earlier.min(since)),
+                _ => Verdict::Stale(since),
+            };
+        }
+        verdict
+    }
+
+    fn merge(&mut self, other: Mark) {
+        self.hard = self.hard.max(other.hard);
+        if other.soft > self.soft {
+            self.soft = other.soft;
+            self.since = other.since;
+        }
+    }
+}
+
+impl Purges {
+    /// The present epoch, and the list brought up to it.
+    ///
+    /// # Errors
+    /// When the host fails; nothing stored may be used then, for it may have been purged.
+    pub fn refresh(&self, host: &dyn Host) -> Answer<u64> {
+        let epoch = host
+            .shared_get(EPOCH_KEY)?
+            .and_then(|(value, _)| Some(u64::from_le_bytes(value.try_into().ok()?)))
+            .unwrap_or(0);
+        if epoch != self.epoch.get() {
+            let value = host.shared_get(LIST_KEY)?.ok_or(Failure::NotFound)?.0;
+            let list = decode(&value).ok_or(Failure::NotFound)?;
+            *self.list.borrow_mut() = Rc::new(list);
+            self.epoch.set(epoch);
+        }
+        Ok(epoch)
+    }
+
+    /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`].
+    pub fn check(
+        &self,
+        secret: &Secret,
+        key: &[u8],
+        epoch: u64,
+        headers: Option<&Headers>,
+    ) -> Verdict {
+        let list = Rc::clone(&self.list.borrow());
+        if epoch >= list.epoch {
+            return Verdict::Good;
+        }
+        let mut verdict = list.all.covers(epoch, Verdict::Good);
+        if let Some(location) = location_of(key) {
+            for (prefix, mark) in &list.prefixes {
+                if location.starts_with(prefix) {
+                    verdict = mark.covers(epoch, verdict);
+                }
+            }
+        }
+        if !list.tags.is_empty() {
+            for tag in headers.into_iter().flat_map(tags) {
+                let wanted = place(secret, tag);
+                if let Some((_, mark)) = list.tags.iter().find(|(place, _)| *place == wanted) {
+                    verdict = mark.covers(epoch, verdict);
+                }
+            }
+        }
+        verdict
+    }
+
+    /// Purges; the new epoch.
+    ///
+    /// # Errors
+    /// When the host fails, or everybody else was faster every time.
+    pub fn purge(
+        &self,
+        host: &dyn Host,
+        secret: &Secret,
+        what: &What,
+        soft: bool,
+        now: Timestamp,
+    ) -> Answer<u64> {
+        let written = update(host, LIST_KEY, ATTEMPTS, |value| {
+            let mut list = value.and_then(decode).unwrap_or_default();
+            list.epoch = list.epoch.saturating_add(1);
+            let mut mark = Mark::default();
+            mark.raise(list.epoch, soft, now);
+            add(&mut list, secret, what, mark);
+            Step::Write(encode(&list), list.epoch)
+        });
+        let epoch = written.map_err(|_| Failure::BadArgument)?.result;
+        // Last, so that whoever sees the epoch finds the list.
+        let raised = update(host, EPOCH_KEY, ATTEMPTS, |value| {
+            let present = value
+                .and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)))
+                .unwrap_or(0);
+            if present >= epoch {
+                Step::Keep(())
+            } else {
+                Step::Write(epoch.to_le_bytes().to_vec(), ())
+            }
+        });
+        raised.map_err(|_| Failure::BadArgument)?;
+        Ok(epoch)
+    }
+}
+
+fn add(list: &mut List, secret: &Secret, what: &What, mark: Mark) {
+    match what {
+        What::All => {
+            list.all.merge(mark);
+            if mark.hard > 0 {
+                // Nothing older is left to be purged.
+                list.prefixes.clear();
+                list.tags.clear();
+            }
+        }
+        What::Prefix(prefix) => {
+            let prefix = prefix.get(..MOST_PREFIX_BYTES).unwrap_or(prefix);
+            match list.prefixes.iter_mut().find(|(known, _)| known == prefix) {
+                Some((_, known)) => known.merge(mark),
+                None => {
+                    if list.prefixes.len() >= MOST_PREFIXES {
+                        let (_, oldest) = list.prefixes.remove(0);
+                        list.all.merge(oldest);
+                    }
+                    list.prefixes.push((prefix.to_vec(), mark));
+                }
+            }
+        }
+        What::Tags(names) => {
+            for name in names {
+                let wanted = place(secret, name);
+                match list.tags.iter_mut().find(|(place, _)| *place == wanted) {
+                    Some((_, known)) => known.merge(mark),
+                    None => list.tags.push((wanted, mark)),
+                }
+            }
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, mark: &Mark) {
+    for number in [mark.hard, mark.soft, mark.since] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn encode(list: &List) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    out.extend_from_slice(&list.epoch.to_le_bytes());
+    put(&mut out, &list.all);
+    out.extend_from_slice(&(list.prefixes.len() as u32).to_le_bytes());
+    for (prefix, mark) in &list.prefixes {
+        out.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
+        out.extend_from_slice(prefix);
+        put(&mut out, mark);
+    }
+    for (place, mark) in &list.tags {
+        out.extend_from_slice(&place.to_le_bytes());
+        put(&mut out, mark);
+    }
+    out
+}
+
+fn take_u64(input: &mut &[u8]) -> Option<u64> {
+    let (number, rest) = input.split_first_chunk::<8>()?;
+    *input = rest;
+    Some(u64::from_le_bytes(*number))
+}
+
+fn take_u32(input: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = input.split_first_chunk::<4>()?;
+    *input = rest;
+    Some(u32::from_le_bytes(*number))
+}
+
+fn take_mark(input: &mut &[u8]) -> Option<Mark> {
+    Some(Mark {
+        hard: take_u64(input)?,
+        soft: take_u64(input)?,
+        since: take_u64(input)?,
+    })
+}
+
+fn decode(value: &[u8]) -> Option<List> {
+    let mut input = value;
+    let mut list = List {
+        epoch: take_u64(&mut input)?,
+        all: take_mark(&mut input)?,
+        ..List::default()
+    };
+    for _ in 0..take_u32(&mut input)? {
+        let length = usize::try_from(take_u32(&mut input)?).ok()?;
+        let (prefix, rest) = input.split_at_checked(length)?;
+        input = rest;
+        list.prefixes
+            .push((prefix.to_vec(), take_mark(&mut input)?));
+    }
+    while !input.is_empty() {
+        list.tags
+            .push((take_u32(&mut input)?, take_mark(&mut input)?));
+    }
+    Some(list)
+}
+
+#[cfg(test)]
+#[path = "purge_tests.rs"]
+mod tests;

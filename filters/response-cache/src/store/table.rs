@@ -1,0 +1,492 @@
+//! The table of entries.
+//!
+//! A key's fingerprint names a bucket of [`WAYS`] slots and the key of shared data that belongs to each slot, so the
+//! number of keys is fixed however many URLs there are. A write claims its slot by compare-and-swap with a new
+//! generation, then writes the value that carries the same generation; a reader that finds another one, or a damaged
+//! value, has found nothing.
+
+use super::bucket::{Bucket, Slot, State, WAYS};
+use super::budget;
+use super::hot::Hot;
+use super::sketch::Sketch;
+use crate::entry::Entry;
+use crate::http::storable::Refusal;
+use crate::key::fingerprint;
+use crate::refresh::Random;
+use seawall_core::hash::{Fingerprint, Secret};
+use seawall_core::host::{Answer, Expect, Host};
+use seawall_core::shared::{update, Step};
+use seawall_core::time::{Span, Timestamp};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Keys and bookkeeping of an entry beside its value, in bytes, about.
+const OVERHEAD: u64 = 160;
+/// A slot's time of last use is written at most this often: an order of eviction needs no more.
+const TOUCH: Span = Span::from_secs(10);
+/// How many slots are looked at to find one to give up.
+const SAMPLE: usize = 16;
+/// Lost races after which a write gives up.
+const ATTEMPTS: u32 = 16;
+/// How often the budget is counted anew when it says that all is used and nothing is there to give up.
+const RECOUNT: Span = Span::from_secs(60);
+
+/// The size of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// How many buckets.
+    pub buckets: u32,
+    /// How many bytes over all entries.
+    pub most_bytes: u64,
+    /// How many bytes of copies a worker keeps.
+    pub worker_bytes: usize,
+    /// New keys must be in more demand than those that they would push out.
+    pub admission: bool,
+}
+
+/// What is stored under a key.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The entry.
+    pub entry: Rc<Entry>,
+    /// When it was purged softly.
+    pub purged: Option<Timestamp>,
+}
+
+/// A write.
+#[derive(Debug, Clone, Copy)]
+pub struct Insert {
+    /// When it becomes useless.
+    pub until: Timestamp,
+    /// When its request went out: an invalidation after that wins.
+    pub asked: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The table, as one worker sees it.
+#[derive(Debug)]
+pub struct Table {
+    layout: Layout,
+    secret: Secret,
+    hot: RefCell<Hot>,
+    sketch: RefCell<Sketch>,
+    random: RefCell<Random>,
+    recounted: Cell<Timestamp>,
+    evicted: Cell<u64>,
+}
+
+fn bucket_key(bucket: u32) -> String {
+    format!("seawall.response_cache.i.{bucket}")
+}
+
+fn entry_key(bucket: u32, way: usize) -> String {
+    format!("seawall.response_cache.e.{bucket}.{way}")
+}
+
+impl Table {
+    /// A view of the table that all workers share.
+    pub fn new(layout: Layout, secret: Secret, seed: u64) -> Self {
+        Table {
+            layout,
+            secret,
+            hot: RefCell::new(Hot::new(layout.worker_bytes)),
+            sketch: RefCell::default(),
+            random: RefCell::new(Random::new(seed)),
+            recounted: Cell::default(),
+            evicted: Cell::default(),
+        }
+    }
+
+    /// The secret of its fingerprints.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Random bits.
+    pub fn bits(&self) -> u64 {
+        self.random.borrow_mut().bits()
+    }
+
+    /// A random number in (0, 1].
+    pub fn unit(&self) -> f64 {
+        self.random.borrow_mut().unit()
+    }
+
+    /// Entries given up since this was asked last.
+    pub fn take_evicted(&self) -> u64 {
+        self.evicted.take()
+    }
+
+    /// The fingerprint of a key.
+    pub fn fingerprint(&self, key: &[u8]) -> Fingerprint {
+        fingerprint(&self.secret, key)
+    }
+
+    /// Counts a request for a key; what is in demand is admitted.
+    pub fn count(&self, fingerprint: Fingerprint) {
+        self.sketch.borrow_mut().count(fingerprint);
+    }
+
+    fn read_bucket(&self, host: &dyn Host, bucket: u32) -> Answer<Bucket> {
+        let value = host.shared_get(&bucket_key(bucket))?;
+        Ok(value.map_or_else(Bucket::default, |(value, _)| Bucket::decode(&value)))
+    }
+
+    /// What is stored under a key.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn find(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> Answer<Option<Found>> {
+        let fingerprint = self.fingerprint(key);
+        let bucket = fingerprint.slot(self.layout.buckets);
+        let Some((way, slot)) = self.read_bucket(host, bucket)?.find(fingerprint) else {
+            return Ok(None);
+        };
+        if slot.state == State::Tombstone {
+            return Ok(None);
+        }
+        let copy = self.hot.borrow_mut().get(fingerprint, slot.generation);
+        let entry = match copy {
+            Some(entry) => entry,
+            None => {
+                let Some(entry) = self.load(host, bucket, way, slot.generation)? else {
+                    return Ok(None);
+                };
+                let entry = Rc::new(entry);
+                self.hot.borrow_mut().put(fingerprint, Rc::clone(&entry));
+                entry
+            }
+        };
+        if entry.key != key {
+            return Ok(None);
+        }
+        if now.since(slot.touched) >= TOUCH {
+            self.touch(host, bucket, fingerprint, slot.generation, now);
+        }
+        let purged = (slot.state == State::Soft).then_some(slot.until);
+        Ok(Some(Found { entry, purged }))
+    }
+
+    fn load(
+        &self,
+        host: &dyn Host,
+        bucket: u32,
+        way: usize,
+        generation: u64,
+    ) -> Answer<Option<Entry>> {
+        let value = host.shared_get(&entry_key(bucket, way))?;
+        Ok(value
+            .and_then(|(value, _)| Entry::decode(&value))
+            .filter(|entry| entry.generation() == generation))
+    }
+
+    fn touch(
+        &self,
+        host: &dyn Host,
+        bucket: u32,
+        fingerprint: Fingerprint,
+        generation: u64,
+        now: Timestamp,
+    ) {
+        // Whoever loses the race has nothing to add.
+        let _ = update(host, &bucket_key(bucket), 1, |value| {
+            let mut slots = Bucket::decode(value.unwrap_or_default());
+            match slots.find(fingerprint) {
+                Some((way, slot)) if slot.generation == generation => {
+                    slots.set(
+                        way,
+                        Some(Slot {
+                            touched: now,
+                            ..slot
+                        }),
+                    );
+                    Step::Write(slots.encode(), ())
+                }
+                _ => Step::Keep(()),
+            }
+        });
+    }
+
+    /// Stores an entry under its key.
+    ///
+    /// # Errors
+    /// Why it was not stored.
+    pub fn insert(&self, host: &dyn Host, entry: Entry, insert: Insert) -> Result<(), Refusal> {
+        let value = entry.encode();
+        let weight = u64::try_from(value.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(OVERHEAD);
+        let small = u32::try_from(weight).map_err(|_| Refusal::TooLarge)?;
+        if weight > self.layout.most_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let fingerprint = self.fingerprint(&entry.key);
+        self.reserve(host, weight, fingerprint, insert.now)?;
+        let bucket = fingerprint.slot(self.layout.buckets);
+        let slot = Slot {
+            fingerprint,
+            generation: entry.generation(),
+            weight: small,
+            touched: insert.now,
+            until: insert.until,
+            state: State::Full,
+        };
+        let claimed = self.claim(host, bucket, slot, insert);
+        let (way, replaced) = match claimed {
+            Ok(claimed) => claimed,
+            Err(refusal) => {
+                let _ = budget::release(host, weight);
+                return Err(refusal);
+            }
+        };
+        let key = entry_key(bucket, way);
+        let written = host.shared_set(&key, &value, Expect::Anything).is_ok();
+        if let Some(old) = replaced {
+            let _ = budget::release(host, u64::from(old.weight));
+            if old.fingerprint != fingerprint && old.state != State::Tombstone {
+                self.evicted.set(self.evicted.get().saturating_add(1));
+            }
+        }
+        if !written {
+            self.clear(host, bucket, fingerprint, entry.generation());
+            return Err(Refusal::Internal);
+        }
+        // Somebody may have claimed the slot between the claim and the write: then the value is nobody's.
+        let mine = self.read_bucket(host, bucket).is_ok_and(|slots| {
+            slots
+                .find(fingerprint)
+                .is_some_and(|(_, found)| found.generation == slot.generation)
+        });
+        if !mine {
+            let _ = host.shared_set(&key, &[], Expect::Anything);
+            return Err(Refusal::Internal);
+        }
+        self.hot.borrow_mut().put(fingerprint, Rc::new(entry));
+        Ok(())
+    }
+
+    fn claim(
+        &self,
+        host: &dyn Host,
+        bucket: u32,
+        slot: Slot,
+        insert: Insert,
+    ) -> Result<(usize, Option<Slot>), Refusal> {
+        let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
+            let mut slots = Bucket::decode(value.unwrap_or_default());
+            let place = match slots.find(slot.fingerprint) {
+                Some((_, old)) if old.state == State::Tombstone && old.until >= insert.asked => {
+                    return Step::Keep(Err(Refusal::Outdated));
+                }
+                Some((way, old)) => Some((way, Some(old))),
+                None => match slots.free() {
+                    Some(way) => Some((way, None)),
+                    None => slots
+                        .worst(insert.now)
+                        .filter(|(_, victim)| self.admits(slot.fingerprint, victim, insert.now))
+                        .map(|(way, victim)| (way, Some(victim))),
+                },
+            };
+            let Some((way, replaced)) = place else {
+                return Step::Keep(Err(Refusal::Admission));
+            };
+            slots.set(way, Some(slot));
+            Step::Write(slots.encode(), Ok((way, replaced)))
+        });
+        updated.map_err(|_| Refusal::Internal)?.result
+    }
+
+    fn admits(&self, candidate: Fingerprint, victim: &Slot, now: Timestamp) -> bool {
+        if victim.is_useless(now) || !self.layout.admission {
+            return true;
+        }
+        let sketch = self.sketch.borrow();
+        sketch.estimate(candidate) > sketch.estimate(victim.fingerprint)
+    }
+
+    /// Takes a part of the budget, giving up other entries for it where that is worth it.
+    fn reserve(
+        &self,
+        host: &dyn Host,
+        weight: u64,
+        candidate: Fingerprint,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        // One large entry may need the room of many small ones.
+        for _ in 0..256u32 {
+            if budget::reserve(host, weight, self.layout.most_bytes) {
+                return Ok(());
+            }
+            let Some((bucket, victim)) = self.victim(host, now) else {
+                self.recount(host, now);
+                break;
+            };
+            if !self.admits(candidate, &victim, now) {
+                return Err(Refusal::Admission);
+            }
+            if self.clear(host, bucket, victim.fingerprint, victim.generation) {
+                self.evicted.set(self.evicted.get().saturating_add(1));
+            }
+        }
+        if budget::reserve(host, weight, self.layout.most_bytes) {
+            Ok(())
+        } else {
+            Err(Refusal::Admission)
+        }
+    }
+
+    /// The worst of some slots. Places are hashes, so neighbouring buckets are as good a sample as random ones.
+    fn victim(&self, host: &dyn Host, now: Timestamp) -> Option<(u32, Slot)> {
+        let buckets = self.layout.buckets;
+        let start = (self.bits() as u32).checked_rem(buckets)?;
+        let mut seen = 0usize;
+        let mut worst: Option<(u32, Slot)> = None;
+        for step in 0..buckets {
+            let bucket = start.checked_add(step)?.checked_rem(buckets)?;
+            let slots = self.read_bucket(host, bucket).ok()?;
+            for slot in slots.0.iter().flatten().filter(|slot| slot.weight > 0) {
+                seen = seen.saturating_add(1);
+                if worst.is_none_or(|(_, found)| slot.worth(now) < found.worth(now)) {
+                    worst = Some((bucket, *slot));
+                }
+            }
+            if seen >= SAMPLE {
+                break;
+            }
+        }
+        worst
+    }
+
+    /// Frees a slot if it still holds this generation; true when it did.
+    fn clear(
+        &self,
+        host: &dyn Host,
+        bucket: u32,
+        fingerprint: Fingerprint,
+        generation: u64,
+    ) -> bool {
+        self.change(host, bucket, fingerprint, |slots, found| match found {
+            Some((way, slot)) if slot.generation == generation => {
+                slots.set(way, None);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Changes a bucket and frees the value of the slot that was found, if it was taken away.
+    fn change(
+        &self,
+        host: &dyn Host,
+        bucket: u32,
+        fingerprint: Fingerprint,
+        change: impl Fn(&mut Bucket, Option<(usize, Slot)>) -> bool,
+    ) -> bool {
+        let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
+            let mut slots = Bucket::decode(value.unwrap_or_default());
+            let found = slots.find(fingerprint);
+            if change(&mut slots, found) {
+                let kept = slots.find(fingerprint).map(|(_, slot)| slot.weight);
+                Step::Write(slots.encode(), Some((found, kept)))
+            } else {
+                Step::Keep(None)
+            }
+        });
+        let Ok(Some((found, kept))) = updated.map(|updated| updated.result) else {
+            return false;
+        };
+        if let Some((way, slot)) =
+            found.filter(|(_, slot)| slot.weight > 0 && kept.unwrap_or(0) == 0)
+        {
+            let _ = host.shared_set(&entry_key(bucket, way), &[], Expect::Anything);
+            let _ = budget::release(host, u64::from(slot.weight));
+        }
+        true
+    }
+
+    /// Forgets what is stored under a key, and keeps answers out that are on their way. True when something was there.
+    pub fn invalidate(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> bool {
+        let fingerprint = self.fingerprint(key);
+        let bucket = fingerprint.slot(self.layout.buckets);
+        let generation = self.bits();
+        let existed = Cell::new(false);
+        self.change(host, bucket, fingerprint, |slots, found| {
+            existed.set(found.is_some_and(|(_, slot)| slot.state != State::Tombstone));
+            // Where there is no place for the memory, entries are worth more than it.
+            let place = found.map(|(way, _)| way).or_else(|| slots.free());
+            let Some(way) = place else {
+                return false;
+            };
+            let tombstone = Slot {
+                fingerprint,
+                generation,
+                weight: 0,
+                touched: now,
+                until: now,
+                state: State::Tombstone,
+            };
+            slots.set(way, Some(tombstone));
+            true
+        });
+        existed.get()
+    }
+
+    /// Makes what is stored under a key stale. True when something was there.
+    pub fn soften(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> bool {
+        let fingerprint = self.fingerprint(key);
+        let bucket = fingerprint.slot(self.layout.buckets);
+        self.change(host, bucket, fingerprint, |slots, found| match found {
+            Some((way, slot)) if slot.state == State::Full => {
+                slots.set(
+                    way,
+                    Some(Slot {
+                        state: State::Soft,
+                        until: now,
+                        ..slot
+                    }),
+                );
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Bytes in use, by the budget.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn bytes(&self, host: &dyn Host) -> Answer<u64> {
+        budget::used(host)
+    }
+
+    /// Counts the bytes of all slots and corrects the budget: a worker that died between two writes leaves it too high.
+    fn recount(&self, host: &dyn Host, now: Timestamp) {
+        if now.since(self.recounted.get()) < RECOUNT {
+            return;
+        }
+        self.recounted.set(now);
+        let Ok(before) = budget::used(host) else {
+            return;
+        };
+        let mut total = 0u64;
+        for bucket in 0..self.layout.buckets {
+            let Ok(slots) = self.read_bucket(host, bucket) else {
+                return;
+            };
+            let weight: u64 = slots
+                .0
+                .iter()
+                .flatten()
+                .map(|slot| u64::from(slot.weight))
+                .sum();
+            total = total.saturating_add(weight);
+        }
+        budget::correct(host, before, total);
+    }
+}
+
+/// How many buckets hold so many entries.
+pub fn buckets_for(entries: u32) -> u32 {
+    entries.div_ceil(u32::try_from(WAYS).unwrap_or(1)).max(1)
+}
