@@ -56,7 +56,11 @@ done
 bindgen=$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[^0-9.]/, ""); print}' Cargo.lock)
 if [ -n "$bindgen" ] && [ "$(cat .tools/wasm-bindgen.version 2>/dev/null)" != "$bindgen" ]; then
   echo "installing the test runner of wasm-bindgen $bindgen (a few minutes, once)"
-  cargo install --quiet --locked --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
-    --version "$bindgen" wasm-bindgen-cli
+  install_runner() {
+    cargo install --quiet "$@" --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
+      --version "$bindgen" wasm-bindgen-cli
+  }
+  # Its own lock file may name a release that a registry mirror does not have yet.
+  install_runner --locked || install_runner
   echo "$bindgen" >.tools/wasm-bindgen.version
 fi
