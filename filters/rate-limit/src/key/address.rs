@@ -1,0 +1,197 @@
+//! Client addresses: reading them, cutting them to a prefix, and CIDR ranges.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How much of an address tells clients apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Of an IPv4 address, 0 to 32.
+    pub ipv4: u8,
+    /// Of an IPv6 address, 0 to 128.
+    pub ipv6: u8,
+}
+
+impl Default for Prefixes {
+    /// A whole IPv4 address, and the /64 that one IPv6 customer has.
+    fn default() -> Self {
+        Prefixes { ipv4: 32, ipv6: 64 }
+    }
+}
+
+impl Prefixes {
+    /// The bytes of the address that count, the rest zero.
+    pub fn cut(self, address: IpAddr) -> Vec<u8> {
+        match address {
+            IpAddr::V4(address) => cut_v4(address, self.ipv4).to_be_bytes().to_vec(),
+            IpAddr::V6(address) => cut_v6(address, self.ipv6).to_be_bytes().to_vec(),
+        }
+    }
+}
+
+fn cut_v4(address: Ipv4Addr, length: u8) -> u32 {
+    let host_bits = 32u32.saturating_sub(u32::from(length));
+    u32::from(address) & u32::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
+fn cut_v6(address: Ipv6Addr, length: u8) -> u128 {
+    let host_bits = 128u32.saturating_sub(u32::from(length));
+    u128::from(address) & u128::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
+/// Reads an address as it stands in `x-forwarded-for` or in Envoy's `source.address`: alone, with a port, or an IPv6
+/// address in brackets. An IPv4-mapped address is its IPv4.
+pub fn read(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text
+            .parse::<IpAddr>()
+            .ok()
+            .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())),
+    };
+    address.map(|address| address.to_canonical())
+}
+
+/// The client behind `trusted_hops` proxies: the right-most address of `x-forwarded-for` that none of them is. The
+/// connection's peer is the first of them, whether or not Envoy has added it to the header already.
+pub fn behind(peer: Option<IpAddr>, forwarded: &[u8], trusted_hops: u32) -> Option<IpAddr> {
+    if trusted_hops == 0 {
+        return peer;
+    }
+    let mut hops = forwarded
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|hop| !hop.is_empty())
+        .rev()
+        .peekable();
+    if let Some(last) = hops.peek() {
+        if peer.is_some() && read(last) == peer {
+            hops.next();
+        }
+    }
+    let mut client = peer;
+    for _ in 0..trusted_hops {
+        match hops.next() {
+            // What is not an address was not written by a proxy that can be trusted with it.
+            Some(hop) => match read(hop) {
+                Some(address) => client = Some(address),
+                None => return client,
+            },
+            None => return client,
+        }
+    }
+    client
+}
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    network: IpAddr,
+    length: u8,
+}
+
+impl Cidr {
+    /// Reads `10.0.0.0/8`, `2001:db8::/32` or a single address.
+    pub fn read(text: &str) -> Option<Self> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let network = address.parse::<IpAddr>().ok()?;
+        let most = if network.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => length.parse().ok()?,
+            Some(_) => return None,
+            None => most,
+        };
+        (length <= most).then_some(Cidr { network, length })
+    }
+
+    /// True for an address in the range.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                cut_v4(network, self.length) == cut_v4(address, self.length)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                cut_v6(network, self.length) == cut_v6(address, self.length)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn reads_every_way_an_address_is_written() {
+        for (text, address) in [
+            ("10.1.2.3", "10.1.2.3"),
+            ("10.1.2.3:4711", "10.1.2.3"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("[::ffff:10.1.2.3]:1", "10.1.2.3"),
+            (" \"10.1.2.3\" ", "10.1.2.3"),
+        ] {
+            assert_eq!(read(text.as_bytes()), ip(address), "{text}");
+        }
+        for text in ["", "unknown", "10.1.2", "10.1.2.3.4", "[::1", "/tmp/sock", "\u{663}"] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(read(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn cuts_to_prefixes() {
+        let cut = |text: &str, ipv4, ipv6| Prefixes { ipv4, ipv6 }.cut(text.parse().unwrap());
+        assert_eq!(cut("10.1.2.3", 32, 0), [10, 1, 2, 3]);
+        assert_eq!(cut("10.1.2.3", 24, 0), [10, 1, 2, 0]);
+        assert_eq!(cut("10.1.2.3", 0, 0), [0, 0, 0, 0]);
+        assert_eq!(cut("2001:db8:1:2:3::4", 0, 64)[..8], [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]);
+        assert_eq!(cut("2001:db8:1:2:3::4", 0, 64)[8..], [0; 8]);
+        assert_eq!(cut("ffff::1", 0, 0), [0; 16]);
+    }
+
+    #[test]
+    fn the_client_is_the_right_most_hop_nobody_trusts() {
+        let peer = ip("192.0.2.1");
+        let cases: [(&str, u32, &str); 9] = [
+            ("", 1, "192.0.2.1"),
+            ("198.51.100.1", 0, "192.0.2.1"),
+            ("6.6.6.6, 198.51.100.1", 1, "198.51.100.1"),
+            ("6.6.6.6, 198.51.100.1, 192.0.2.1", 1, "198.51.100.1"),
+            ("6.6.6.6, 198.51.100.1,10.0.0.1", 2, "198.51.100.1"),
+            ("6.6.6.6,198.51.100.1,10.0.0.1, 192.0.2.1", 2, "198.51.100.1"),
+            ("198.51.100.1", 5, "198.51.100.1"),
+            ("6.6.6.6, garbage", 1, "192.0.2.1"),
+            ("::ffff:198.51.100.1", 1, "198.51.100.1"),
+        ];
+        for (forwarded, hops, client) in cases {
+            assert_eq!(behind(peer, forwarded.as_bytes(), hops), ip(client), "{forwarded} {hops}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        let inside = |range: &str, text: &str| Cidr::read(range).unwrap().contains(text.parse().unwrap());
+        assert!(inside("10.0.0.0/8", "10.255.1.1"));
+        assert!(!inside("10.0.0.0/8", "11.0.0.1"));
+        assert!(inside("0.0.0.0/0", "11.0.0.1"));
+        assert!(!inside("0.0.0.0/0", "::1"));
+        assert!(inside("2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(inside("192.0.2.1", "192.0.2.1"));
+        assert!(!inside("192.0.2.1", "192.0.2.2"));
+        for text in ["10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/+8", "x"] {
+            assert_eq!(Cidr::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What is known about the request at hand: read when it is needed, and once.
+
+use super::{address, text};
+use seawall_core::headers::Headers;
+use seawall_core::host::{Answer, Host, Map};
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
+/// The request at hand.
+pub struct Facts<'h> {
+    proxy: &'h dyn Host,
+    /// All headers in one read; worth it when more than two are needed.
+    whole: Option<Headers>,
+    target: OnceCell<Vec<u8>>,
+    host: OnceCell<Vec<u8>>,
+    peer: OnceCell<Option<IpAddr>>,
+}
+
+impl<'h> Facts<'h> {
+    /// A request of which about so many headers will be needed.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn new(proxy: &'h dyn Host, headers_needed: usize) -> Answer<Self> {
+        let whole = if headers_needed > 2 {
+            Some(proxy.headers(Map::Request)?)
+        } else {
+            None
+        };
+        Ok(Facts {
+            proxy,
+            whole,
+            target: OnceCell::new(),
+            host: OnceCell::new(),
+            peer: OnceCell::new(),
+        })
+    }
+
+    /// The first value of a header.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn header(&self, name: &str) -> Answer<Option<Cow<'_, [u8]>>> {
+        match &self.whole {
+            Some(headers) => Ok(headers.get(name).map(Cow::Borrowed)),
+            None => Ok(self.proxy.header(Map::Request, name)?.map(Cow::Owned)),
+        }
+    }
+
+    /// A property; an empty one is a missing one.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn property(&self, path: &[&str]) -> Answer<Option<Cow<'_, [u8]>>> {
+        let value = self.proxy.property(path)?;
+        Ok(value.filter(|value| !value.is_empty()).map(Cow::Owned))
+    }
+
+    pub(super) fn target(&self) -> Answer<&[u8]> {
+        keep(&self.target, || {
+            Ok(self.header(":path")?.unwrap_or_default().into_owned())
+        })
+    }
+
+    /// The path without the query.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn path(&self) -> Answer<&[u8]> {
+        self.target().map(text::path)
+    }
+
+    /// The host in lower case, without a port.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn host(&self) -> Answer<&[u8]> {
+        keep(&self.host, || {
+            let mut host = self.header(":authority")?.unwrap_or_default().into_owned();
+            host.make_ascii_lowercase();
+            let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+            let colon = host.len().saturating_sub(digits).saturating_sub(1);
+            if digits > 0 && host.get(colon) == Some(&b':') {
+                host.truncate(colon);
+            }
+            Ok(host)
+        })
+    }
+
+    /// The client's address.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn client(&self, trusted_hops: u32) -> Answer<Option<IpAddr>> {
+        let peer = match self.peer.get() {
+            Some(peer) => *peer,
+            None => {
+                let text = self.proxy.property(&["source", "address"])?;
+                let peer = text.and_then(|text| address::read(&text));
+                *self.peer.get_or_init(|| peer)
+            }
+        };
+        if trusted_hops == 0 {
+            return Ok(peer);
+        }
+        let forwarded = self.header("x-forwarded-for")?;
+        Ok(address::behind(
+            peer,
+            &forwarded.unwrap_or_default(),
+            trusted_hops,
+        ))
+    }
+}
+
+fn keep(cell: &OnceCell<Vec<u8>>, read: impl FnOnce() -> Answer<Vec<u8>>) -> Answer<&[u8]> {
+    if let Some(kept) = cell.get() {
+        return Ok(kept);
+    }
+    let value = read()?;
+    Ok(cell.get_or_init(|| value))
+}

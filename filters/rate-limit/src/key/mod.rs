@@ -1,0 +1,154 @@
+//! Whose quota a request uses: the parts of a key, and their keyed fingerprint. Values are hashed, never stored.
+
+pub mod address;
+mod facts;
+mod text;
+
+pub use facts::Facts;
+
+use address::Prefixes;
+use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
+use seawall_core::host::Answer;
+use std::borrow::Cow;
+
+/// One part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The first value of a request header.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+    /// A query parameter, decoded.
+    Query(String),
+    /// The client's address, cut to a prefix.
+    ClientAddress {
+        /// How many proxies in front are trusted to have written `x-forwarded-for`.
+        trusted_hops: u32,
+        /// How much of it counts.
+        prefixes: Prefixes,
+    },
+    /// The path without the query.
+    Path,
+    /// The first segments of the path.
+    PathPrefix(usize),
+    /// One segment of the path, counted from 1.
+    PathSegment(usize),
+    /// The method.
+    Method,
+    /// The host in lower case, without a port.
+    Host,
+    /// The name of the route.
+    Route,
+    /// The name of the cluster.
+    Cluster,
+    /// A claim of a verified JSON web token: the path of its property.
+    Claim(Vec<String>),
+    /// A fixed text.
+    Constant(String),
+}
+
+/// What tells one key specification from another; goes into the fingerprint.
+fn kind(part: &Part) -> (u8, &[u8]) {
+    match part {
+        Part::Header(name) => (1, name.as_bytes()),
+        Part::Cookie(name) => (2, name.as_bytes()),
+        Part::Query(name) => (3, name.as_bytes()),
+        Part::ClientAddress { .. } => (4, b""),
+        Part::Path => (5, b""),
+        Part::PathPrefix(_) => (6, b""),
+        Part::PathSegment(_) => (7, b""),
+        Part::Method => (8, b""),
+        Part::Host => (9, b""),
+        Part::Route => (10, b""),
+        Part::Cluster => (11, b""),
+        Part::Claim(_) => (12, b""),
+        Part::Constant(_) => (13, b""),
+    }
+}
+
+impl Part {
+    /// The value in the request at hand; `None` when it has none.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn value<'f>(&'f self, facts: &'f Facts<'_>) -> Answer<Option<Cow<'f, [u8]>>> {
+        match self {
+            Part::Header(name) => facts.header(name),
+            Part::Cookie(name) => Ok(facts
+                .header("cookie")?
+                .and_then(|field| text::cookie(&field, name.as_bytes()).map(<[u8]>::to_vec))
+                .map(Cow::Owned)),
+            Part::Query(name) => {
+                let found = text::query(facts.target()?, name.as_bytes());
+                Ok(found.map(Cow::Owned))
+            }
+            Part::ClientAddress {
+                trusted_hops,
+                prefixes,
+            } => Ok(facts
+                .client(*trusted_hops)?
+                .map(|address| Cow::Owned(prefixes.cut(address)))),
+            Part::Path => Ok(some(facts.path()?)),
+            Part::PathPrefix(segments) => {
+                Ok(text::first_segments(facts.path()?, *segments).map(Cow::Borrowed))
+            }
+            Part::PathSegment(number) => {
+                Ok(text::segment(facts.path()?, *number).map(Cow::Borrowed))
+            }
+            Part::Method => facts.header(":method"),
+            Part::Host => Ok(some(facts.host()?)),
+            Part::Route => facts.property(&["xds", "route_name"]),
+            Part::Cluster => facts.property(&["xds", "cluster_name"]),
+            Part::Claim(path) => {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                facts.property(&path)
+            }
+            Part::Constant(text) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
+        }
+    }
+}
+
+fn some(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    (!bytes.is_empty()).then_some(Cow::Borrowed(bytes))
+}
+
+/// The key of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Of all parts.
+    pub fingerprint: Fingerprint,
+    /// Every part had a value.
+    pub complete: bool,
+}
+
+/// The fingerprint of a request's key. `see` gets every value on the way.
+///
+/// # Errors
+/// When the host fails.
+pub fn key_of(
+    parts: &[Part],
+    facts: &Facts<'_>,
+    secret: &Secret,
+    mut see: impl FnMut(usize, &[u8]),
+) -> Answer<Key> {
+    let mut hasher = KeyHasher::new(secret);
+    let mut complete = true;
+    for (index, part) in parts.iter().enumerate() {
+        let (number, name) = kind(part);
+        hasher.part(&[number]).part(name);
+        match part.value(facts)? {
+            Some(value) => {
+                see(index, &value);
+                hasher.part(&value);
+            }
+            None => {
+                complete = false;
+                hasher.missing();
+            }
+        }
+    }
+    Ok(Key {
+        fingerprint: hasher.finish(),
+        complete,
+    })
+}

@@ -1,0 +1,131 @@
+//! The arithmetic of a limit: what a charge does to the state of a key. Integers only, no clock and no storage.
+//!
+//! The state of a key is three words, and what is past its `expires` equals no state at all. That makes a full table
+//! lossless: such an entry can be taken by another key, and nobody is forgiven anything.
+
+mod calendar;
+mod concurrency;
+mod fixed;
+mod gcra;
+mod penalty;
+mod rolling;
+mod sliding;
+
+pub use calendar::Window;
+pub use concurrency::Concurrency;
+pub use fixed::Fixed;
+pub use gcra::Gcra;
+pub use penalty::Penalty;
+pub use sliding::Sliding;
+
+use seawall_core::time::{Span, Timestamp};
+
+/// What a table keeps of one key under one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct State {
+    /// Nanoseconds since the epoch; after it this state means the same as none.
+    pub expires: u64,
+    /// Depends on the algorithm.
+    pub a: u64,
+    /// Depends on the algorithm.
+    pub b: u64,
+}
+
+/// What is asked of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// So much must be left.
+    pub need: u64,
+    /// So much is taken then.
+    pub cost: u64,
+}
+
+impl Ask {
+    /// Takes what it needs.
+    pub fn of(cost: u64) -> Self {
+        Ask { need: cost, cost }
+    }
+}
+
+/// What a limit says to an [`Ask`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// There is enough.
+    pub admitted: bool,
+    /// The state with the charge in it; meaningless for a refusal.
+    pub charged: State,
+    /// Units that are left: after the charge, or as they are for a refusal.
+    pub remaining: u64,
+    /// The time until more is left than now; `None` when nothing is used.
+    pub more: Option<Span>,
+    /// For a refusal: the time after which the same ask is admitted, if nobody else asks; `None` for never.
+    pub wait: Option<Span>,
+}
+
+/// One limit's algorithm with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// A theoretical arrival time: a rate with a burst.
+    Gcra(Gcra),
+    /// The last `per`, with the window before weighted by its overlap.
+    Sliding(Sliding),
+    /// The calendar's windows.
+    Fixed(Fixed),
+    /// Requests at the same time.
+    Concurrency(Concurrency),
+}
+
+impl Quota {
+    /// Decides about an ask.
+    pub fn check(&self, state: Option<State>, now: Timestamp, ask: Ask) -> Verdict {
+        let now = now.as_nanos();
+        match self {
+            Quota::Gcra(limit) => limit.check(state, now, ask),
+            Quota::Sliding(limit) => limit.check(state, now, ask),
+            Quota::Fixed(limit) => limit.check(state, now, ask),
+            Quota::Concurrency(limit) => limit.check(state, now, ask),
+        }
+    }
+
+    /// Takes back a charge made at `at`, as far as it still counts.
+    pub fn refund(&self, state: State, at: Timestamp, cost: u64) -> State {
+        let at = at.as_nanos();
+        match self {
+            Quota::Gcra(limit) => limit.refund(state, at, cost),
+            Quota::Sliding(limit) => limit.refund(state, at, cost),
+            Quota::Fixed(limit) => limit.refund(state, at, cost),
+            Quota::Concurrency(limit) => limit.refund(state, at, cost),
+        }
+    }
+
+    /// Charges without asking. `debt` is how many times its whole quota a key may owe at most: 1 for no debt.
+    pub fn add(&self, state: Option<State>, now: Timestamp, cost: u64, debt: u64) -> State {
+        let now = now.as_nanos();
+        match self {
+            Quota::Gcra(limit) => limit.add(state, now, cost, debt),
+            Quota::Sliding(limit) => limit.add(state, now, cost, debt),
+            Quota::Fixed(limit) => limit.add(state, now, cost, debt),
+            Quota::Concurrency(limit) => limit.add(state, now, cost, debt),
+        }
+    }
+
+    /// The most that can ever be taken at once.
+    pub fn most(&self) -> u64 {
+        match self {
+            Quota::Gcra(limit) => limit.burst(),
+            Quota::Sliding(limit) => limit.requests,
+            Quota::Fixed(limit) => limit.requests,
+            Quota::Concurrency(limit) => limit.max,
+        }
+    }
+}
+
+/// A count that may not exceed `most`, and what it says to an ask: the part that the windows have in common.
+fn room(used: u64, most: u64, ask: Ask) -> (bool, u64) {
+    let left = most.saturating_sub(used);
+    if ask.need <= left {
+        (true, left.saturating_sub(ask.cost))
+    } else {
+        (false, left)
+    }
+}

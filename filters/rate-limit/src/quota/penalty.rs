@@ -1,0 +1,50 @@
+//! After so many refusals in some time, refuse for a while.
+//!
+//! State: `a` counts refusals until `expires`; with `b` set, the key is banned until then.
+
+use super::State;
+use seawall_core::time::{Span, Timestamp};
+
+/// Refuse for `block_for` after `refusals` in `within`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Penalty {
+    /// How many refusals are too many.
+    pub refusals: u64,
+    /// They are counted this long from the first on.
+    pub within: Span,
+    /// How long the key is refused then.
+    pub block_for: Span,
+}
+
+impl Penalty {
+    /// The time until the ban ends, if there is one.
+    pub fn banned(&self, state: Option<State>, now: Timestamp) -> Option<Span> {
+        let state = state.filter(|state| state.b != 0)?;
+        // A clock that was set back makes nobody wait longer than the ban.
+        let left = Timestamp(state.expires).since(now);
+        (!left.is_zero()).then_some(left.min(self.block_for))
+    }
+
+    /// The state after one more refusal, and the ban that it brings.
+    pub fn refused(&self, state: Option<State>, now: Timestamp) -> (State, Option<Span>) {
+        let counting = state.filter(|state| {
+            let left = Timestamp(state.expires).since(now);
+            state.b == 0 && !left.is_zero() && left <= self.within
+        });
+        let counted = counting.unwrap_or(State {
+            expires: now.saturating_add(self.within).as_nanos(),
+            a: 0,
+            b: 0,
+        });
+        let count = counted.a.saturating_add(1);
+        if count < self.refusals {
+            return (State { a: count, ..counted }, None);
+        }
+        let ban = State {
+            expires: now.saturating_add(self.block_for).as_nanos(),
+            a: count,
+            b: 1,
+        };
+        (ban, Some(self.block_for))
+    }
+}

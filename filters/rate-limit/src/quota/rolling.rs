@@ -1,0 +1,85 @@
+//! Two counts, of the present window and of the one before, that roll over by themselves.
+//!
+//! State: `expires` is the end of the window after the present one, `a` the present count, `b` the one before.
+
+use super::State;
+
+/// The two counts as they are at some time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rolled {
+    pub(super) present: u64,
+    pub(super) before: u64,
+    /// The start of the present window.
+    pub(super) start: u64,
+    /// The time inside the present window, at least its start.
+    pub(super) now: u64,
+}
+
+fn start_of(now: u64, length: u64) -> u64 {
+    now.saturating_sub(now.checked_rem(length).unwrap_or_default())
+}
+
+pub(super) fn roll(state: Option<State>, now: u64, length: u64) -> Rolled {
+    let start = start_of(now, length);
+    let empty = Rolled {
+        present: 0,
+        before: 0,
+        start,
+        now,
+    };
+    let Some(state) = state else { return empty };
+    let held = state.expires.saturating_sub(length).saturating_sub(length);
+    let (present, before) = (state.a, state.b);
+    if held == start {
+        Rolled {
+            present,
+            before,
+            ..empty
+        }
+    } else if held.saturating_add(length) == start {
+        Rolled {
+            before: present,
+            ..empty
+        }
+    } else if held < start {
+        empty
+    } else if held == start.saturating_add(length) {
+        // The clock stepped back over the edge: the window that has begun goes on.
+        Rolled {
+            present,
+            before,
+            start: held,
+            now: held,
+        }
+    } else {
+        // The clock was set back: what is counted counts now, rather than in a far future.
+        Rolled {
+            present,
+            before,
+            ..empty
+        }
+    }
+}
+
+impl Rolled {
+    pub(super) fn state(&self, length: u64) -> State {
+        State {
+            expires: self.start.saturating_add(length).saturating_add(length),
+            a: self.present,
+            b: self.before,
+        }
+    }
+}
+
+/// Takes `cost` out of the window that `at` was in, if it is still held.
+pub(super) fn refund(state: State, at: u64, cost: u64, length: u64) -> State {
+    let held = state.expires.saturating_sub(length).saturating_sub(length);
+    let charged = start_of(at, length);
+    let mut state = state;
+    if charged.saturating_add(length) == held {
+        state.b = state.b.saturating_sub(cost);
+    } else if charged >= held {
+        state.a = state.a.saturating_sub(cost);
+    }
+    state
+}

@@ -1,0 +1,348 @@
+//! All limits of a request at once: everything is charged, or nothing.
+//!
+//! One slot is decided by one compare-and-swap. With several slots, all are looked at first, and a refusal ends it without a
+//! write. Else they are charged in the order of their numbers, and all but the last are marked as unfinished: if a later one
+//! refuses after all, the charges before are taken back. Whoever would be refused while a charge is unfinished looks again,
+//! so it is not refused on account of a charge that is taken back. The order makes waiting for each other impossible.
+
+use super::name::Name;
+use super::slot::Slot;
+use super::Table;
+use crate::quota::{Ask, Penalty, Quota, State, Verdict};
+use seawall_core::host::{Answer, Expect, Host, Swap};
+use seawall_core::shared::UpdateError;
+use seawall_core::time::{Span, Timestamp};
+
+/// What a request asks of one limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The slot of the key.
+    pub slot: u32,
+    /// The entry in that slot.
+    pub tag: u64,
+    /// The limit.
+    pub quota: &'a Quota,
+    /// How much.
+    pub ask: Ask,
+    /// Whether a refusal refuses the request.
+    pub enforced: bool,
+    /// The entry of the penalty, where the limit has one.
+    pub penalty: Option<(u64, &'a Penalty)>,
+}
+
+impl Claim<'_> {
+    fn look(&self, slot: &Slot, now: Timestamp) -> Verdict {
+        let mut verdict = self.quota.check(slot.get(self.tag), now, self.ask);
+        if let Some((tag, penalty)) = self.penalty {
+            if let Some(left) = penalty.banned(slot.get(tag), now) {
+                verdict.admitted = false;
+                verdict.wait = verdict.wait.map_or(Some(left), |wait| Some(wait.max(left)));
+            }
+        }
+        verdict
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Every enforced limit admitted it, and all that admitted it are charged.
+    pub admitted: bool,
+    /// What each limit said, in the order of the claims.
+    pub verdicts: Vec<Verdict>,
+    /// How often somebody else was faster.
+    pub conflicts: u32,
+    /// How many live entries had to go.
+    pub evicted: u32,
+}
+
+/// A charge after the fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Takes back what was charged at that time.
+    Refund(Timestamp, u64),
+    /// Charges more, up to so many times the whole quota.
+    Add(u64, u64),
+}
+
+struct Held {
+    slot: Slot,
+    expect: Expect,
+}
+
+fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
+    let found = host.shared_get(Name::of(slot).as_str())?;
+    let (value, expect) = match found {
+        Some((value, version)) => (Some(value), Expect::Version(version)),
+        None => (None, Expect::Absent),
+    };
+    Ok(Held {
+        slot: Slot::read(value),
+        expect,
+    })
+}
+
+fn write(host: &dyn Host, slot: u32, held: &Held) -> Answer<bool> {
+    let swap = host.shared_set(Name::of(slot).as_str(), held.slot.bytes(), held.expect)?;
+    Ok(swap == Swap::Done)
+}
+
+/// The claims on one slot, in order of the slots.
+struct Groups<'c, 'q>(Vec<(usize, &'c Claim<'q>)>);
+
+impl<'c, 'q> Groups<'c, 'q> {
+    fn of(claims: &'c [Claim<'q>]) -> Self {
+        let mut sorted: Vec<_> = claims.iter().enumerate().collect();
+        sorted.sort_by_key(|(_, claim)| claim.slot);
+        Groups(sorted)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[(usize, &'c Claim<'q>)]> {
+        self.0.chunk_by(|(_, one), (_, other)| one.slot == other.slot)
+    }
+}
+
+type Group<'g, 'c, 'q> = &'g [(usize, &'c Claim<'q>)];
+
+struct Run<'h> {
+    host: &'h dyn Host,
+    table: &'h Table,
+    now: Timestamp,
+    decision: Decision,
+}
+
+/// Decides about a request, and charges it where it is admitted.
+///
+/// # Errors
+/// When the host fails, or other workers were faster too often. What was charged until then is taken back if possible.
+pub fn decide(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    claims: &[Claim<'_>],
+) -> Result<Decision, UpdateError> {
+    let blank = Verdict {
+        admitted: true,
+        charged: State::default(),
+        remaining: 0,
+        more: None,
+        wait: None,
+    };
+    let mut run = Run {
+        host,
+        table,
+        now,
+        decision: Decision {
+            admitted: true,
+            verdicts: vec![blank; claims.len()],
+            conflicts: 0,
+            evicted: 0,
+        },
+    };
+    match claims {
+        [] => {}
+        [first, rest @ ..] if rest.iter().all(|claim| claim.slot == first.slot) => {
+            let group: Vec<_> = claims.iter().enumerate().collect();
+            let held = run.look(&group)?;
+            if run.decision.admitted {
+                run.charge(&group, held, false)?;
+            }
+        }
+        _ => run.several(&Groups::of(claims))?,
+    }
+    Ok(run.decision)
+}
+
+impl Run<'_> {
+    /// Reads a slot and notes what its limits say. Looks again while an unfinished charge stands against the request.
+    fn look(&mut self, group: Group<'_, '_, '_>) -> Result<Held, UpdateError> {
+        let slot = group.first().map(|(_, claim)| claim.slot).unwrap_or_default();
+        let mut patience = self.table.patience;
+        loop {
+            let held = read(self.host, slot).map_err(UpdateError::Host)?;
+            let mut blocked = false;
+            for (index, claim) in group {
+                let verdict = claim.look(&held.slot, self.now);
+                blocked |= claim.enforced && !verdict.admitted;
+                if let Some(place) = self.decision.verdicts.get_mut(*index) {
+                    *place = verdict;
+                }
+            }
+            if blocked && held.slot.is_unfinished(self.now) && patience > 0 {
+                patience = patience.saturating_sub(1);
+                continue;
+            }
+            self.decision.admitted &= !blocked;
+            return Ok(held);
+        }
+    }
+
+    /// Writes the charges of one slot as it was looked at; looks again when somebody was faster.
+    fn charge(
+        &mut self,
+        group: Group<'_, '_, '_>,
+        mut held: Held,
+        unfinished: bool,
+    ) -> Result<(), UpdateError> {
+        let slot = group.first().map(|(_, claim)| claim.slot).unwrap_or_default();
+        let keep: Vec<u64> = group.iter().map(|(_, claim)| claim.tag).collect();
+        for _ in 0..self.table.attempts {
+            let mut evicted = 0u32;
+            let mut charged = false;
+            for (index, claim) in group {
+                let verdict = self.decision.verdicts.get(*index);
+                if let Some(verdict) = verdict.filter(|verdict| verdict.admitted) {
+                    if claim.ask.cost > 0 {
+                        charged = true;
+                        let live = held.slot.put(claim.tag, verdict.charged, self.now, &keep);
+                        evicted = evicted.saturating_add(u32::from(live));
+                    }
+                }
+            }
+            if !charged {
+                return Ok(());
+            }
+            if unfinished {
+                held.slot.begin(self.now);
+            }
+            if write(self.host, slot, &held).map_err(UpdateError::Host)? {
+                self.decision.evicted = self.decision.evicted.saturating_add(evicted);
+                return Ok(());
+            }
+            self.decision.conflicts = self.decision.conflicts.saturating_add(1);
+            held = self.look(group)?;
+            if !self.decision.admitted {
+                return Ok(());
+            }
+        }
+        Err(UpdateError::Contended)
+    }
+
+    fn several(&mut self, groups: &Groups<'_, '_>) -> Result<(), UpdateError> {
+        let mut looked = Vec::with_capacity(groups.0.len());
+        for group in groups.iter() {
+            looked.push((group, self.look(group)?));
+        }
+        if !self.decision.admitted {
+            return Ok(());
+        }
+        let last = looked.len().saturating_sub(1);
+        let mut done: Vec<Group<'_, '_, '_>> = Vec::with_capacity(last);
+        for (number, (group, held)) in looked.into_iter().enumerate() {
+            let ended = self.charge(group, held, number < last);
+            if ended.is_err() || !self.decision.admitted {
+                let undone = done.iter().map(|group| self.finish(group, true)).fold(Ok(()), Result::and);
+                return ended.and(undone);
+            }
+            if number < last {
+                done.push(group);
+            }
+        }
+        // A mark that cannot be removed ends by itself; the request is admitted.
+        for group in done {
+            let _ = self.finish(group, false);
+        }
+        Ok(())
+    }
+
+    /// Removes the mark of an unfinished charge, and the charge too where it is taken back.
+    fn finish(&self, group: Group<'_, '_, '_>, undo: bool) -> Result<(), UpdateError> {
+        let charged = |(index, claim): &&(usize, &Claim<'_>)| {
+            let verdict = self.decision.verdicts.get(*index);
+            claim.ask.cost > 0 && verdict.is_some_and(|verdict| verdict.admitted)
+        };
+        let Some((_, first)) = group.iter().find(charged) else {
+            return Ok(());
+        };
+        for _ in 0..self.table.attempts {
+            let mut held = read(self.host, first.slot).map_err(UpdateError::Host)?;
+            if undo {
+                for (_, claim) in group.iter().filter(charged) {
+                    if let Some(state) = held.slot.get(claim.tag) {
+                        let state = claim.quota.refund(state, self.now, claim.ask.cost);
+                        held.slot.put(claim.tag, state, self.now, &[]);
+                    }
+                }
+            }
+            held.slot.end();
+            if write(self.host, first.slot, &held).map_err(UpdateError::Host)? {
+                return Ok(());
+            }
+        }
+        Err(UpdateError::Contended)
+    }
+}
+
+/// Changes one entry until nobody interferes.
+fn change(
+    host: &dyn Host,
+    table: &Table,
+    slot: u32,
+    mut act: impl FnMut(&mut Slot) -> bool,
+) -> Result<(), UpdateError> {
+    for _ in 0..table.attempts {
+        let mut held = read(host, slot).map_err(UpdateError::Host)?;
+        if !act(&mut held.slot) || write(host, slot, &held).map_err(UpdateError::Host)? {
+            return Ok(());
+        }
+    }
+    Err(UpdateError::Contended)
+}
+
+/// Settles a charge after the fact.
+///
+/// # Errors
+/// When the host fails, or other workers were faster too often.
+pub fn settle(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    (slot, tag): (u32, u64),
+    quota: &Quota,
+    settlement: Settlement,
+) -> Result<(), UpdateError> {
+    change(host, table, slot, |held| {
+        let state = held.get(tag);
+        let next = match (settlement, state) {
+            (Settlement::Refund(at, cost), Some(state)) => quota.refund(state, at, cost),
+            (Settlement::Refund(..), None) => return false,
+            (Settlement::Add(cost, debt), state) => quota.add(state, now, cost, debt),
+        };
+        held.put(tag, next, now, &[]);
+        true
+    })
+}
+
+/// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`. Answers the ban that it
+/// brings.
+///
+/// # Errors
+/// When the host fails, or other workers were faster too often.
+pub fn now_refused(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    claim: &Claim<'_>,
+    count: bool,
+) -> Result<Option<Span>, UpdateError> {
+    let mut ban = None;
+    change(host, table, claim.slot, |held| {
+        let mut changed = false;
+        if count {
+            let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
+            held.put(claim.tag, state, now, &[]);
+            changed = true;
+        }
+        if let Some((tag, penalty)) = claim.penalty {
+            let state = held.get(tag);
+            if penalty.banned(state, now).is_none() {
+                let (state, brings) = penalty.refused(state, now);
+                ban = brings;
+                held.put(tag, state, now, &[claim.tag]);
+                changed = true;
+            }
+        }
+        changed
+    })?;
+    Ok(ban)
+}
