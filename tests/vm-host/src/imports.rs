@@ -448,6 +448,28 @@ fn define_calls(linker: &mut Linker<State>) {
             OK
         }
     );
+    // The SDK imports these; no filter calls them.
+    import!(linker, "proxy_grpc_cancel", |host, _token: u32| NOT_FOUND);
+    import!(linker, "proxy_grpc_close", |host, _token: u32| NOT_FOUND);
+    import!(
+        linker,
+        "proxy_grpc_send",
+        |host, _token: u32, _at: u32, _size: u32, _end: u32| { NOT_FOUND }
+    );
+    import!(
+        linker,
+        "proxy_grpc_stream",
+        |host,
+         _u: u32,
+         _us: u32,
+         _s: u32,
+         _ss: u32,
+         _m: u32,
+         _ms: u32,
+         _h: u32,
+         _hs: u32,
+         _id: u32| { NOT_FOUND }
+    );
     import!(
         linker,
         "proxy_call_foreign_function",

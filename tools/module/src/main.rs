@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use walrus::{ExportItem, Module};
+use walrus::{ExportItem, Module, ModuleConfig};
 
 /// What every module needs: set-up, contexts, configuration and memory.
 const ALWAYS: [&str; 9] = [
@@ -83,7 +83,13 @@ fn run() -> Result<(), String> {
         return Err("usage: seawall-module IN OUT CALLBACK...".to_owned());
     };
     let callbacks: Vec<String> = arguments.collect();
-    let mut module = Module::from_file(&input).map_err(|error| format!("{input}: {error}"))?;
+    // Function names are of no use to Envoy, and a third of the file.
+    let mut config = ModuleConfig::new();
+    config
+        .generate_name_section(false)
+        .generate_producers_section(false);
+    let mut module = Module::from_file_with_config(&input, &config)
+        .map_err(|error| format!("{input}: {error}"))?;
     finish(&mut module, &callbacks)?;
     module
         .emit_wasm_file(&output)

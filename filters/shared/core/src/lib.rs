@@ -30,6 +30,7 @@ pub mod time;
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_types,
     reason = "runs in tests only, where a panic is the failure of the test"
 )]
 pub mod testing;

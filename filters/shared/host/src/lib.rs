@@ -22,13 +22,19 @@ macro_rules! plugin {
             static ROOTS: $crate::Roots<$filter> = ::std::default::Default::default();
         }
 
-        $crate::proxy_wasm::main! {{
-            $crate::proxy_wasm::set_root_context(|id| {
-                let root = $crate::Root::<$filter>::new(id);
-                ROOTS.with(|roots| roots.add(id, &root));
-                ::std::boxed::Box::new(root)
-            });
-        }}
+        #[allow(
+            missing_docs,
+            reason = "the SDK's macro exports the initialiser without a word"
+        )]
+        mod initialise {
+            $crate::proxy_wasm::main! {{
+                $crate::proxy_wasm::set_root_context(|id| {
+                    let root = $crate::Root::new(id);
+                    super::ROOTS.with(|roots| roots.add(id, &root));
+                    ::std::boxed::Box::new(root)
+                });
+            }}
+        }
 
         #[no_mangle]
         extern "C" fn seawall_on_http_call_response(

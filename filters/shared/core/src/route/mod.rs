@@ -15,7 +15,7 @@ use crate::log::{printable, Throttle};
 use crate::metrics::Counter;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Distinct combinations of route and virtual-host metadata that are kept; beyond it the memory starts anew.
@@ -38,11 +38,11 @@ pub struct Layers<S> {
 struct Decoded<S> {
     /// What the last request needed: most of the time the next one needs the same.
     last: Option<(Key, Rc<S>)>,
-    all: HashMap<Key, Rc<S>>,
+    all: BTreeMap<Key, Rc<S>>,
 }
 
 /// The metadata of a route and of its virtual host, as Envoy serialised them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     route: Vec<u8>,
     virtual_host: Vec<u8>,
@@ -61,7 +61,7 @@ impl<S: Settings> Layers<S> {
             plugin,
             decoded: RefCell::new(Decoded {
                 last: None,
-                all: HashMap::new(),
+                all: BTreeMap::new(),
             }),
             errors: Counter::default(),
             throttle: Throttle::default(),
