@@ -454,7 +454,7 @@ fn define_calls(linker: &mut Linker<State>) {
     import!(
         linker,
         "proxy_grpc_send",
-        |host, _token: u32, _at: u32, _size: u32, _end: u32| { NOT_FOUND }
+        |host, _token: u32, _at: u32, _size: u32, _end: u32| NOT_FOUND
     );
     import!(
         linker,
@@ -468,7 +468,7 @@ fn define_calls(linker: &mut Linker<State>) {
          _ms: u32,
          _h: u32,
          _hs: u32,
-         _id: u32| { NOT_FOUND }
+         _id: u32| NOT_FOUND
     );
     import!(
         linker,
