@@ -42,7 +42,9 @@ fn cut_v6(address: Ipv6Addr, length: u8) -> u128 {
 /// address in brackets. An IPv4-mapped address is its IPv4.
 pub fn read(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let address = match inner {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => text
@@ -101,7 +103,9 @@ impl Cidr {
         let network = address.parse::<IpAddr>().ok()?;
         let most = if network.is_ipv4() { 32 } else { 128 };
         let length = match length {
-            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => length.parse().ok()?,
+            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                length.parse().ok()?
+            }
             Some(_) => return None,
             None => most,
         };
@@ -144,7 +148,15 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes()), ip(address), "{text}");
         }
-        for text in ["", "unknown", "10.1.2", "10.1.2.3.4", "[::1", "/tmp/sock", "\u{663}"] {
+        for text in [
+            "",
+            "unknown",
+            "10.1.2",
+            "10.1.2.3.4",
+            "[::1",
+            "/tmp/sock",
+            "\u{663}",
+        ] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
         }
         assert_eq!(read(b"\xff\xfe"), None);
@@ -156,7 +168,10 @@ mod tests {
         assert_eq!(cut("10.1.2.3", 32, 0), [10, 1, 2, 3]);
         assert_eq!(cut("10.1.2.3", 24, 0), [10, 1, 2, 0]);
         assert_eq!(cut("10.1.2.3", 0, 0), [0, 0, 0, 0]);
-        assert_eq!(cut("2001:db8:1:2:3::4", 0, 64)[..8], [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]);
+        assert_eq!(
+            cut("2001:db8:1:2:3::4", 0, 64)[..8],
+            [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]
+        );
         assert_eq!(cut("2001:db8:1:2:3::4", 0, 64)[8..], [0; 8]);
         assert_eq!(cut("ffff::1", 0, 0), [0; 16]);
     }
@@ -170,19 +185,28 @@ mod tests {
             ("6.6.6.6, 198.51.100.1", 1, "198.51.100.1"),
             ("6.6.6.6, 198.51.100.1, 192.0.2.1", 1, "198.51.100.1"),
             ("6.6.6.6, 198.51.100.1,10.0.0.1", 2, "198.51.100.1"),
-            ("6.6.6.6,198.51.100.1,10.0.0.1, 192.0.2.1", 2, "198.51.100.1"),
+            (
+                "6.6.6.6,198.51.100.1,10.0.0.1, 192.0.2.1",
+                2,
+                "198.51.100.1",
+            ),
             ("198.51.100.1", 5, "198.51.100.1"),
             ("6.6.6.6, garbage", 1, "192.0.2.1"),
             ("::ffff:198.51.100.1", 1, "198.51.100.1"),
         ];
         for (forwarded, hops, client) in cases {
-            assert_eq!(behind(peer, forwarded.as_bytes(), hops), ip(client), "{forwarded} {hops}");
+            assert_eq!(
+                behind(peer, forwarded.as_bytes(), hops),
+                ip(client),
+                "{forwarded} {hops}"
+            );
         }
     }
 
     #[test]
     fn ranges() {
-        let inside = |range: &str, text: &str| Cidr::read(range).unwrap().contains(text.parse().unwrap());
+        let inside =
+            |range: &str, text: &str| Cidr::read(range).unwrap().contains(text.parse().unwrap());
         assert!(inside("10.0.0.0/8", "10.255.1.1"));
         assert!(!inside("10.0.0.0/8", "11.0.0.1"));
         assert!(inside("0.0.0.0/0", "11.0.0.1"));
@@ -190,7 +214,14 @@ mod tests {
         assert!(inside("2001:db8::/32", "2001:db8:ffff::1"));
         assert!(inside("192.0.2.1", "192.0.2.1"));
         assert!(!inside("192.0.2.1", "192.0.2.2"));
-        for text in ["10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/+8", "x"] {
+        for text in [
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/+8",
+            "x",
+        ] {
             assert_eq!(Cidr::read(text), None, "{text}");
         }
     }

@@ -79,7 +79,11 @@ impl<'h> Facts<'h> {
         keep(&self.host, || {
             let mut host = self.header(":authority")?.unwrap_or_default().into_owned();
             host.make_ascii_lowercase();
-            let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = host
+                .iter()
+                .rev()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             let colon = host.len().saturating_sub(digits).saturating_sub(1);
             if digits > 0 && host.get(colon) == Some(&b':') {
                 host.truncate(colon);

@@ -3,12 +3,17 @@
 /// The target without query and fragment.
 pub(super) fn path(target: &[u8]) -> &[u8] {
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
-    target.get(..end.unwrap_or(target.len())).unwrap_or_default()
+    target
+        .get(..end.unwrap_or(target.len()))
+        .unwrap_or_default()
 }
 
 /// The first value of a query parameter, decoded, so that another spelling of the same value is the same key.
 pub(super) fn query(target: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let start = target.iter().position(|byte| *byte == b'?')?.saturating_add(1);
+    let start = target
+        .iter()
+        .position(|byte| *byte == b'?')?
+        .saturating_add(1);
     let text = target.get(start..)?;
     let text = text.split(|byte| *byte == b'#').next()?;
     text.split(|byte| *byte == b'&').find_map(|pair| {
@@ -44,7 +49,9 @@ pub(super) fn cookie<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let found = halves.next()? == name;
         let value = halves.next()?;
         found.then(|| {
-            let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+            let quoted = value
+                .strip_prefix(b"\"")
+                .and_then(|value| value.strip_suffix(b"\""));
             quoted.unwrap_or(value)
         })
     })

@@ -74,7 +74,9 @@ fn days_of(year: u64, month: u64) -> u64 {
 /// Days from the epoch to the first of January.
 fn days_before(year: u64) -> u64 {
     let past = year.saturating_sub(1);
-    let leaps = (past / 4).saturating_sub(past / 100).saturating_add(past / 400);
+    let leaps = (past / 4)
+        .saturating_sub(past / 100)
+        .saturating_add(past / 400);
     // 477 leap days had passed before 1970.
     year.saturating_sub(1970)
         .saturating_mul(365)
@@ -123,13 +125,22 @@ mod tests {
             (Window::Month, 1_706_745_600, 1_709_251_200),
             (Window::Year, 1_704_067_200, 1_735_689_600),
         ] {
-            assert_eq!(window.around(now), (start * SECOND, end * SECOND), "{window:?}");
+            assert_eq!(
+                window.around(now),
+                (start * SECOND, end * SECOND),
+                "{window:?}"
+            );
         }
     }
 
     #[test]
     fn every_window_follows_the_one_before_without_a_gap() {
-        for window in [Window::Month, Window::Year, Window::Week, Window::Every(DAY)] {
+        for window in [
+            Window::Month,
+            Window::Year,
+            Window::Week,
+            Window::Every(DAY),
+        ] {
             let mut at = 0;
             for _ in 0..1_000 {
                 let (start, end) = window.around(at);

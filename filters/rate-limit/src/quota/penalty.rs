@@ -38,7 +38,13 @@ impl Penalty {
         });
         let count = counted.a.saturating_add(1);
         if count < self.refusals {
-            return (State { a: count, ..counted }, None);
+            return (
+                State {
+                    a: count,
+                    ..counted
+                },
+                None,
+            );
         }
         let ban = State {
             expires: now.saturating_add(self.block_for).as_nanos(),

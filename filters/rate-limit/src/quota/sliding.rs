@@ -65,9 +65,7 @@ impl Sliding {
         }
         let left = most.saturating_sub(self.used(&rolled));
         let remaining = left.checked_div(per).unwrap_or_default() as u64;
-        let goal = self
-            .requests
-            .saturating_sub(remaining.saturating_add(1));
+        let goal = self.requests.saturating_sub(remaining.saturating_add(1));
         Verdict {
             admitted,
             charged: rolled.state(self.per),

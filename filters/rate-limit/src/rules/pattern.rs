@@ -71,7 +71,10 @@ mod tests {
         ] {
             let read = Pattern::read(pattern).unwrap();
             assert!(read.matches(yes.as_bytes()), "{pattern} {yes}");
-            assert!(pattern == "*" || !read.matches(no.as_bytes()), "{pattern} {no}");
+            assert!(
+                pattern == "*" || !read.matches(no.as_bytes()),
+                "{pattern} {no}"
+            );
         }
         assert!(Pattern::read("*").unwrap().matches(b"anything"));
         assert_eq!(Pattern::read("/a*/b"), None);

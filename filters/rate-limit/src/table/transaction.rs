@@ -52,8 +52,8 @@ pub struct Decision {
     pub verdicts: Vec<Verdict>,
     /// How often somebody else was faster.
     pub conflicts: u32,
-    /// How many live entries had to go.
-    pub evicted: u32,
+    /// The claims for which a live entry had to go.
+    pub evicted: Vec<usize>,
 }
 
 /// A charge after the fact.
@@ -98,7 +98,8 @@ impl<'c, 'q> Groups<'c, 'q> {
     }
 
     fn iter(&self) -> impl Iterator<Item = &[(usize, &'c Claim<'q>)]> {
-        self.0.chunk_by(|(_, one), (_, other)| one.slot == other.slot)
+        self.0
+            .chunk_by(|(_, one), (_, other)| one.slot == other.slot)
     }
 }
 
@@ -136,7 +137,7 @@ pub fn decide(
             admitted: true,
             verdicts: vec![blank; claims.len()],
             conflicts: 0,
-            evicted: 0,
+            evicted: Vec::new(),
         },
     };
     match claims {
@@ -156,7 +157,10 @@ pub fn decide(
 impl Run<'_> {
     /// Reads a slot and notes what its limits say. Looks again while an unfinished charge stands against the request.
     fn look(&mut self, group: Group<'_, '_, '_>) -> Result<Held, UpdateError> {
-        let slot = group.first().map(|(_, claim)| claim.slot).unwrap_or_default();
+        let slot = group
+            .first()
+            .map(|(_, claim)| claim.slot)
+            .unwrap_or_default();
         let mut patience = self.table.patience;
         loop {
             let held = read(self.host, slot).map_err(UpdateError::Host)?;
@@ -184,18 +188,22 @@ impl Run<'_> {
         mut held: Held,
         unfinished: bool,
     ) -> Result<(), UpdateError> {
-        let slot = group.first().map(|(_, claim)| claim.slot).unwrap_or_default();
+        let slot = group
+            .first()
+            .map(|(_, claim)| claim.slot)
+            .unwrap_or_default();
         let keep: Vec<u64> = group.iter().map(|(_, claim)| claim.tag).collect();
         for _ in 0..self.table.attempts {
-            let mut evicted = 0u32;
+            let mut evicted = Vec::new();
             let mut charged = false;
             for (index, claim) in group {
                 let verdict = self.decision.verdicts.get(*index);
                 if let Some(verdict) = verdict.filter(|verdict| verdict.admitted) {
                     if claim.ask.cost > 0 {
                         charged = true;
-                        let live = held.slot.put(claim.tag, verdict.charged, self.now, &keep);
-                        evicted = evicted.saturating_add(u32::from(live));
+                        if held.slot.put(claim.tag, verdict.charged, self.now, &keep) {
+                            evicted.push(*index);
+                        }
                     }
                 }
             }
@@ -206,7 +214,7 @@ impl Run<'_> {
                 held.slot.begin(self.now);
             }
             if write(self.host, slot, &held).map_err(UpdateError::Host)? {
-                self.decision.evicted = self.decision.evicted.saturating_add(evicted);
+                self.decision.evicted.extend(evicted);
                 return Ok(());
             }
             self.decision.conflicts = self.decision.conflicts.saturating_add(1);
@@ -231,7 +239,10 @@ impl Run<'_> {
         for (number, (group, held)) in looked.into_iter().enumerate() {
             let ended = self.charge(group, held, number < last);
             if ended.is_err() || !self.decision.admitted {
-                let undone = done.iter().map(|group| self.finish(group, true)).fold(Ok(()), Result::and);
+                let undone = done
+                    .iter()
+                    .map(|group| self.finish(group, true))
+                    .fold(Ok(()), Result::and);
                 return ended.and(undone);
             }
             if number < last {
@@ -313,8 +324,16 @@ pub fn settle(
     })
 }
 
-/// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`. Answers the ban that it
-/// brings.
+/// What noting a refusal came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// How much longer the wait is by what was charged for the refusal: the whole wait, or zero.
+    pub wait: Span,
+    /// The ban that is in force now.
+    pub banned: Option<Span>,
+}
+
+/// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`.
 ///
 /// # Errors
 /// When the host fails, or other workers were faster too often.
@@ -324,25 +343,31 @@ pub fn now_refused(
     now: Timestamp,
     claim: &Claim<'_>,
     count: bool,
-) -> Result<Option<Span>, UpdateError> {
-    let mut ban = None;
+) -> Result<Noted, UpdateError> {
+    let mut noted = Noted::default();
     change(host, table, claim.slot, |held| {
+        noted = Noted::default();
         let mut changed = false;
+        let banned = claim
+            .penalty
+            .and_then(|(tag, penalty)| penalty.banned(held.get(tag), now));
         if count {
             let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
+            let again = claim.quota.check(Some(state), now, claim.ask);
+            noted.wait = again.wait.unwrap_or_default();
             held.put(claim.tag, state, now, &[]);
             changed = true;
         }
-        if let Some((tag, penalty)) = claim.penalty {
-            let state = held.get(tag);
-            if penalty.banned(state, now).is_none() {
-                let (state, brings) = penalty.refused(state, now);
-                ban = brings;
+        match (claim.penalty, banned) {
+            (Some((tag, penalty)), None) => {
+                let (state, brings) = penalty.refused(held.get(tag), now);
+                noted.banned = brings;
                 held.put(tag, state, now, &[claim.tag]);
                 changed = true;
             }
+            (_, banned) => noted.banned = banned,
         }
         changed
     })?;
-    Ok(ban)
+    Ok(noted)
 }

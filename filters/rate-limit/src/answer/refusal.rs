@@ -1,0 +1,142 @@
+//! The answer to a refused request: plain, as a problem document (RFC 9457), or for a gRPC caller.
+
+use super::fields::{policy, ratelimit, retry_after, text, x_ratelimit, Shown};
+use crate::config::{Answers, HeaderFields};
+use crate::key::Facts;
+use seawall_core::host::{Answer, Host};
+use seawall_core::reply::Reply;
+use seawall_core::time::Span;
+use serde_json::json;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// The limits that refused it.
+    pub violated: &'a [&'a str],
+    /// After this time it is admitted; `None` when waiting does not help.
+    pub wait: Option<Span>,
+    /// It is on account of a penalty.
+    pub banned: bool,
+    /// All limits that are shown.
+    pub shown: &'a [Shown<'a>],
+}
+
+/// `RESOURCE_EXHAUSTED`.
+const EXHAUSTED: u32 = 8;
+
+/// Answers the request.
+///
+/// # Errors
+/// When the host fails.
+pub fn refuse(
+    host: &dyn Host,
+    facts: &Facts<'_>,
+    answers: &Answers,
+    fields: HeaderFields,
+    refusal: &Refusal<'_>,
+) -> Answer<()> {
+    let wait = refusal
+        .wait
+        .map(|wait| wait.saturating_add(jitter(host, answers.jitter)));
+    let grpc = facts
+        .header("content-type")?
+        .is_some_and(|kind| kind.starts_with(b"application/grpc"));
+    let mut headers: Vec<(&str, Vec<u8>)> = Vec::with_capacity(8);
+    if let Some(wait) = wait {
+        headers.push(("retry-after", text(retry_after(wait))));
+    }
+    if fields.ietf && !refusal.shown.is_empty() {
+        headers.push(("ratelimit-policy", policy(refusal.shown)));
+        headers.push(("ratelimit", ratelimit(refusal.shown)));
+    }
+    if fields.x_ratelimit {
+        headers.extend(x_ratelimit(refusal.shown));
+    }
+    // Tells an Envoy in front not to try again.
+    headers.push(("x-envoy-ratelimited", b"true".to_vec()));
+    let body = if grpc {
+        // Negative means: do not try again (gRPC proposal A6).
+        let pushback = wait.map_or_else(
+            || b"-1".to_vec(),
+            |wait| text(wait.as_nanos().div_ceil(1_000_000).max(1)),
+        );
+        headers.push(("grpc-retry-pushback-ms", pushback));
+        answers.body.trim_end().as_bytes().to_vec()
+    } else if answers.problem_json && accepts_problem(facts)? {
+        headers.push(("content-type", b"application/problem+json".to_vec()));
+        problem(answers.status, refusal)
+    } else {
+        headers.push(("content-type", answers.content_type.as_bytes().to_vec()));
+        answers.body.as_bytes().to_vec()
+    };
+    let headers: Vec<(&str, &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_slice()))
+        .collect();
+    let limit = refusal.violated.first().copied().unwrap_or_default();
+    host.reply(&Reply {
+        status: u32::from(answers.status),
+        headers: &headers,
+        body: &body,
+        grpc_status: grpc.then_some(EXHAUSTED),
+        details: &format!("rate_limited:{limit}"),
+    })
+}
+
+/// Whole seconds by chance, so that clients do not come back together.
+fn jitter(host: &dyn Host, most: Span) -> Span {
+    let choices = most.as_secs().saturating_add(1);
+    if choices == 1 {
+        return Span::ZERO;
+    }
+    let mut bytes = [0; 8];
+    // Without chance there is no jitter, which is no reason to fail.
+    let _ = host.random(&mut bytes);
+    let chosen = u64::from_le_bytes(bytes).checked_rem(choices);
+    Span::from_secs(chosen.unwrap_or_default())
+}
+
+/// True when the client names the type, or all of `application`.
+fn accepts_problem(facts: &Facts<'_>) -> Answer<bool> {
+    let Some(accept) = facts.header("accept")? else {
+        return Ok(false);
+    };
+    Ok(accept.split(|byte| *byte == b',').any(|range| {
+        let mut pieces = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let kind = pieces.next().unwrap_or_default();
+        let refused = pieces.any(|piece| {
+            piece
+                .strip_prefix(b"q=")
+                .is_some_and(|q| !q.is_empty() && q.iter().all(|byte| matches!(byte, b'0' | b'.')))
+        });
+        !refused
+            && (kind.eq_ignore_ascii_case(b"application/problem+json")
+                || kind.eq_ignore_ascii_case(b"application/*"))
+    }))
+}
+
+fn problem(status: u16, refusal: &Refusal<'_>) -> Vec<u8> {
+    let (kind, title) = if refusal.banned {
+        (
+            "abnormal-usage-detected",
+            "Request not satisfied due to detection of an abnormal request pattern",
+        )
+    } else if status == 503 {
+        (
+            "temporary-reduced-capacity",
+            "Request cannot be satisfied due to temporary server capacity constraints",
+        )
+    } else {
+        (
+            "quota-exceeded",
+            "Request cannot be satisfied as assigned quota has been exceeded",
+        )
+    };
+    let document = json!({
+        "type": format!("https://iana.org/assignments/http-problem-types#{kind}"),
+        "title": title,
+        "status": status,
+        "violated-policies": refusal.violated,
+    });
+    document.to_string().into_bytes()
+}

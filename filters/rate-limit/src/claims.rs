@@ -1,0 +1,185 @@
+//! Which limits a request is asked about, and what it asks of each.
+
+use crate::config::{Cost, Limit, Missing, Plan, Settings};
+use crate::filter::Filter;
+use crate::key::{key_of, Facts, Key};
+use crate::quota::Ask;
+use crate::rules::one_matches;
+use crate::table::Claim;
+use seawall_core::host::{Answer, Host};
+
+/// Makes the tag of a limit's penalty from that of its counter.
+const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A claim and where it comes from.
+pub(crate) struct Claimed<'s> {
+    pub(crate) claim: Claim<'s>,
+    pub(crate) limit: &'s Limit,
+    pub(crate) index: usize,
+    pub(crate) tier: Option<usize>,
+    /// What the request costs, whatever is charged for now.
+    pub(crate) cost: u64,
+}
+
+/// What a request is asked about.
+pub(crate) enum Collected<'s> {
+    /// Nothing, by the exemptions for all limits.
+    Exempt,
+    /// Its key lacks a part, which this limit refuses.
+    Incomplete(usize),
+    /// These limits.
+    Claims(Vec<Claimed<'s>>),
+}
+
+/// A key and the values it was made of, where somebody asks for them.
+struct Known {
+    key: Key,
+    values: Vec<Option<Vec<u8>>>,
+}
+
+pub(crate) fn collect<'s>(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &'s Settings,
+    facts: &Facts<'_>,
+) -> Answer<Collected<'s>> {
+    if one_matches(&settings.exempt, facts)? {
+        filter.metrics.exempt.increment(host);
+        return Ok(Collected::Exempt);
+    }
+    let secret = filter.secret(host)?;
+    let mut known: Vec<Option<Known>> = Vec::with_capacity(settings.keys.len());
+    known.resize_with(settings.keys.len(), || None);
+    let mut claims = Vec::with_capacity(settings.limits.len());
+    for (index, limit) in settings.limits.iter().enumerate() {
+        if !limit.matches.is_empty() && !one_matches(&limit.matches, facts)? {
+            continue;
+        }
+        if one_matches(&limit.exempt, facts)? {
+            filter.counters(host, limit).exempt.increment(host);
+            continue;
+        }
+        let (Some(parts), Some(place)) = (settings.keys.get(limit.key), known.get_mut(limit.key))
+        else {
+            continue;
+        };
+        let wanted = settings
+            .limits
+            .iter()
+            .any(|other| other.key == limit.key && other.needs_values());
+        let known = match place {
+            Some(known) => known,
+            None => {
+                let mut values = Vec::new();
+                let key = key_of(parts, facts, &secret, |part, value| {
+                    if wanted {
+                        values.resize(part, None);
+                        values.push(Some(value.to_vec()));
+                    }
+                })?;
+                place.insert(Known { key, values })
+            }
+        };
+        if !known.key.complete {
+            match limit.missing {
+                Missing::Shared => {}
+                Missing::Skip => continue,
+                Missing::Deny if enforced(host, limit)? => {
+                    filter.counters(host, limit).refused.increment(host);
+                    return Ok(Collected::Incomplete(index));
+                }
+                Missing::Deny => {
+                    filter.counters(host, limit).shadow_refused.increment(host);
+                    continue;
+                }
+            }
+        }
+        let (tier, plan) = plan_for(limit, &known.values, facts)?;
+        let Some(quota) = &plan.quota else {
+            filter.counters(host, limit).exempt.increment(host);
+            continue;
+        };
+        let cost = cost_of(limit, facts)?;
+        let reserve = limit.charge.as_ref().and_then(|charge| charge.reserve);
+        let ask = match &limit.charge {
+            Some(_) => {
+                let cost = reserve.unwrap_or(cost);
+                // Whatever the response will cost: it is too late when nothing is left.
+                Ask {
+                    need: cost.max(1),
+                    cost,
+                }
+            }
+            None => Ask::of(cost),
+        };
+        let fingerprint = known.key.fingerprint;
+        let tag = (fingerprint.tag() ^ plan.identity).max(1);
+        claims.push(Claimed {
+            claim: Claim {
+                slot: fingerprint.slot(filter.table.slots),
+                tag,
+                quota,
+                ask,
+                enforced: enforced(host, limit)?,
+                penalty: limit
+                    .penalty
+                    .as_ref()
+                    .map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
+            },
+            limit,
+            index,
+            tier,
+            cost,
+        });
+    }
+    Ok(Collected::Claims(claims))
+}
+
+/// Whether this request is refused if it is too much.
+fn enforced(host: &dyn Host, limit: &Limit) -> Answer<bool> {
+    if limit.shadow || limit.enforce <= 0.0 {
+        return Ok(false);
+    }
+    if limit.enforce >= 1.0 {
+        return Ok(true);
+    }
+    let mut bytes = [0; 4];
+    host.random(&mut bytes)?;
+    let drawn = f64::from(u32::from_le_bytes(bytes)) / 4_294_967_296.0;
+    Ok(drawn < limit.enforce)
+}
+
+/// The numbers for this request: those of the first override that is for it.
+fn plan_for<'l>(
+    limit: &'l Limit,
+    values: &[Option<Vec<u8>>],
+    facts: &Facts<'_>,
+) -> Answer<(Option<usize>, &'l Plan)> {
+    for (index, tier) in limit.overrides.iter().enumerate() {
+        let same = tier.values.iter().enumerate().all(|(part, wanted)| {
+            wanted.is_none() || values.get(part).is_some_and(|value| value == wanted)
+        });
+        if same && (tier.matches.is_empty() || one_matches(&tier.matches, facts)?) {
+            return Ok((Some(index), &tier.plan));
+        }
+    }
+    Ok((None, &limit.plan))
+}
+
+fn cost_of(limit: &Limit, facts: &Facts<'_>) -> Answer<u64> {
+    match &limit.cost {
+        Cost::Fixed(cost) => Ok(*cost),
+        Cost::Header { name, default, max } => {
+            let value = facts.header(name)?;
+            let text = value.as_deref().map(<[u8]>::trim_ascii).unwrap_or_default();
+            if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+                return Ok(*default);
+            }
+            let said = std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            // More digits than fit are more than fits.
+            Ok(said.unwrap_or(u64::MAX).min(*max))
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! From the written form to settings: rules, key parts, and everything that is not a limit's numbers.
+
+use super::limits::{limit, Frame};
+use super::raw::{Address, Many, Raw, RawAnswer, RawHeaderRule, RawHeaders, RawPart, RawRule};
+use super::{Answers, HeaderFields, Settings};
+use crate::key::address::{Cidr, Prefixes};
+use crate::key::Part;
+use crate::rules::{HeaderRule, Pattern, Rule};
+use crate::table::WAYS;
+use seawall_core::config::ConfigErrors;
+use seawall_core::time::Span;
+
+/// Envoy's filter that verifies tokens, where its claims are left.
+const JWT: &str = "envoy.filters.http.jwt_authn";
+
+impl seawall_core::config::Settings for Settings {
+    type Raw = Raw;
+    const NAMESPACE: &'static str = "seawall.rate_limit";
+    const PLUGIN_ONLY: &'static [&'static str] = &["max_keys", "per_route"];
+
+    fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+        let address = raw.client_address.unwrap_or_default();
+        check_address(&address, "client_address", errors);
+        let frame = Frame {
+            replicas: within(raw.replicas, 1, 1, 10_000, "replicas", errors),
+            trusted_hops: address.trusted_hops.unwrap_or_default(),
+            prefixes: prefixes(&address, Prefixes::default()),
+            jwt_payload: raw.jwt_payload.unwrap_or_else(|| "jwt_payload".to_owned()),
+        };
+        let mut keys: Vec<Vec<Part>> = Vec::new();
+        let mut limits = Vec::new();
+        for (index, raw) in raw.limits.unwrap_or_default().into_iter().enumerate() {
+            let path = format!("limits[{index}]");
+            let limit = limit(raw, &path, &frame, &mut keys, errors);
+            if limits
+                .iter()
+                .any(|other: &super::Limit| other.name == limit.name)
+            {
+                let problem = format!("is the name of another limit, got \"{}\"", limit.name);
+                errors.add(format!("{path}.name"), problem);
+            }
+            limits.push(limit);
+        }
+        let penalties = limits
+            .iter()
+            .filter(|limit| limit.penalty.is_some())
+            .count();
+        let entries = limits.len().saturating_add(penalties);
+        if entries > WAYS {
+            let problem =
+                format!("at most {WAYS} limits, each with a penalty counting twice, got {entries}");
+            errors.add("limits", problem);
+        }
+        let exempt = rules(raw.exempt, "exempt", &frame, errors);
+        let mut settings = Settings {
+            enabled: raw.enabled.unwrap_or(true),
+            limits,
+            keys,
+            exempt,
+            max_keys: within(raw.max_keys, 65_536, 16, 16_777_216, "max_keys", errors),
+            on_error: raw.on_error.unwrap_or_default(),
+            headers: match raw.headers.unwrap_or(RawHeaders::Ietf) {
+                RawHeaders::Ietf => fields(true, false),
+                RawHeaders::XRatelimit => fields(false, true),
+                RawHeaders::Both => fields(true, true),
+                RawHeaders::None => fields(false, false),
+            },
+            answers: answers(raw.answer.unwrap_or_default(), errors),
+            access_log: raw.access_log.unwrap_or(false),
+            per_route: raw.per_route.unwrap_or(true),
+            headers_needed: 0,
+        };
+        settings.headers_needed = headers_needed(&settings);
+        settings
+    }
+}
+
+fn fields(ietf: bool, x_ratelimit: bool) -> HeaderFields {
+    HeaderFields { ietf, x_ratelimit }
+}
+
+fn headers_needed(settings: &Settings) -> usize {
+    let of_part = |part: &Part| match part {
+        Part::Header(_) | Part::Cookie(_) | Part::Query(_) | Part::Method | Part::Host => 1,
+        Part::Path | Part::PathPrefix(_) | Part::PathSegment(_) => 1,
+        Part::ClientAddress { trusted_hops, .. } => usize::from(*trusted_hops > 0),
+        _ => 0,
+    };
+    let parts = settings.keys.iter().flatten().map(of_part);
+    let overrides = settings.limits.iter().flat_map(|limit| &limit.overrides);
+    let rules = settings
+        .limits
+        .iter()
+        .flat_map(|limit| limit.matches.iter().chain(&limit.exempt))
+        .chain(&settings.exempt)
+        .chain(overrides.flat_map(|tier| &tier.matches))
+        .map(Rule::headers_needed);
+    let costs = settings.limits.iter().map(|limit| match limit.cost {
+        super::Cost::Fixed(_) => 0,
+        super::Cost::Header { .. } => 1,
+    });
+    parts
+        .chain(rules)
+        .chain(costs)
+        .fold(0, usize::saturating_add)
+}
+
+/// A number in a range, or its default.
+pub(super) fn within<T: PartialOrd + std::fmt::Display + Copy>(
+    value: Option<T>,
+    default: T,
+    least: T,
+    most: T,
+    path: &str,
+    errors: &mut ConfigErrors,
+) -> T {
+    match value {
+        Some(value) if value < least || value > most => {
+            errors.add(path, format!("must be from {least} to {most}, got {value}"));
+            default
+        }
+        Some(value) => value,
+        None => default,
+    }
+}
+
+fn answers(raw: RawAnswer, errors: &mut ConfigErrors) -> Answers {
+    let status = within(raw.status, 429, 400, 599, "answer.status", errors);
+    let body = raw
+        .body
+        .unwrap_or_else(|| "rate limit exceeded\n".to_owned());
+    let longest = 65_536;
+    if body.len() > longest {
+        let problem = format!("must be at most {longest} bytes, got {}", body.len());
+        errors.add("answer.body", problem);
+    }
+    let content_type = raw.content_type.unwrap_or_else(|| "text/plain".to_owned());
+    if content_type
+        .bytes()
+        .any(|byte| !(b' '..=b'~').contains(&byte))
+    {
+        let problem = format!("must be printable ASCII, got {content_type:?}");
+        errors.add("answer.content_type", problem);
+    }
+    let hour = Span::from_secs(3_600);
+    Answers {
+        status: u16::try_from(status).unwrap_or(429),
+        body,
+        content_type,
+        problem_json: raw.problem_json.unwrap_or(true),
+        jitter: within(
+            raw.retry_after_jitter,
+            Span::ZERO,
+            Span::ZERO,
+            hour,
+            "answer.retry_after_jitter",
+            errors,
+        ),
+    }
+}
+
+fn check_address(address: &Address, path: &str, errors: &mut ConfigErrors) {
+    within(
+        address.trusted_hops,
+        0,
+        0,
+        32,
+        &format!("{path}.trusted_hops"),
+        errors,
+    );
+    within(
+        address.ipv4_prefix,
+        32,
+        0,
+        32,
+        &format!("{path}.ipv4_prefix"),
+        errors,
+    );
+    within(
+        address.ipv6_prefix,
+        64,
+        0,
+        128,
+        &format!("{path}.ipv6_prefix"),
+        errors,
+    );
+}
+
+fn prefixes(address: &Address, below: Prefixes) -> Prefixes {
+    Prefixes {
+        ipv4: address.ipv4_prefix.unwrap_or(below.ipv4),
+        ipv6: address.ipv6_prefix.unwrap_or(below.ipv6),
+    }
+}
+
+/// The name of a header, in lower case.
+pub(super) fn header_name(name: String, path: &str, errors: &mut ConfigErrors) -> String {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        errors.add(path, format!("must be the name of a header, got {name:?}"));
+    }
+    name.to_ascii_lowercase()
+}
+
+/// One part of a key.
+pub(super) fn part(raw: RawPart, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> Part {
+    let raw = raw.0;
+    let mut found: Vec<Part> = Vec::new();
+    let text = |value: Option<String>, field: &str, errors: &mut ConfigErrors| {
+        if value.as_deref() == Some("") {
+            errors.add(format!("{path}.{field}"), "must not be empty, got \"\"");
+        }
+        value
+    };
+    let header = text(raw.header, "header", errors)
+        .map(|name| Part::Header(header_name(name, &format!("{path}.header"), errors)));
+    found.extend(header);
+    found.extend(text(raw.cookie, "cookie", errors).map(Part::Cookie));
+    found.extend(text(raw.query, "query", errors).map(Part::Query));
+    found.extend(text(raw.constant, "constant", errors).map(Part::Constant));
+    if let Some(address) = raw.client_address {
+        check_address(&address, &format!("{path}.client_address"), errors);
+        found.push(Part::ClientAddress {
+            trusted_hops: address.trusted_hops.unwrap_or(frame.trusted_hops),
+            prefixes: prefixes(&address, frame.prefixes),
+        });
+    }
+    let number = |value: Option<u32>, field: &str, errors: &mut ConfigErrors| {
+        value
+            .map(|value| within(Some(value), 1, 1, 64, &format!("{path}.{field}"), errors) as usize)
+    };
+    found.extend(number(raw.path_prefix, "path_prefix", errors).map(Part::PathPrefix));
+    found.extend(number(raw.path_segment, "path_segment", errors).map(Part::PathSegment));
+    if let Some(Many(claim)) = raw.jwt_claim {
+        if claim.is_empty() || claim.iter().any(String::is_empty) {
+            let problem = format!("must be the name of a claim or the path to it, got {claim:?}");
+            errors.add(format!("{path}.jwt_claim"), problem);
+        }
+        let place = ["metadata", "filter_metadata", JWT, &frame.jwt_payload];
+        found.push(Part::Claim(
+            place.map(str::to_owned).into_iter().chain(claim).collect(),
+        ));
+    }
+    for (given, word, part) in [
+        (raw.path, "path", Part::Path),
+        (raw.method, "method", Part::Method),
+        (raw.host, "host", Part::Host),
+        (raw.route, "route", Part::Route),
+        (raw.cluster, "cluster", Part::Cluster),
+    ] {
+        match given {
+            Some(true) => found.push(part),
+            Some(false) => errors.add(format!("{path}.{word}"), "must be true, got false"),
+            None => {}
+        }
+    }
+    if found.len() != 1 {
+        let problem = format!("must have exactly one field, got {}", found.len());
+        errors.add(path, problem);
+    }
+    found.pop().unwrap_or(Part::Path)
+}
+
+/// Rules, all of them with at least one condition.
+pub(super) fn rules(
+    raw: Option<Many<RawRule>>,
+    path: &str,
+    frame: &Frame,
+    errors: &mut ConfigErrors,
+) -> Vec<Rule> {
+    let raw = raw.unwrap_or_default().0;
+    let single = raw.len() == 1;
+    raw.into_iter()
+        .enumerate()
+        .map(|(index, raw)| {
+            let path = if single {
+                path.to_owned()
+            } else {
+                format!("{path}[{index}]")
+            };
+            rule(raw, &path, frame, errors)
+        })
+        .collect()
+}
+
+fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> Rule {
+    let mut headers = Vec::new();
+    for (name, wanted) in raw.header.unwrap_or_default() {
+        let path = format!("{path}.header.{name}");
+        let rule = match wanted {
+            RawHeaderRule::Present(present) => HeaderRule::Present(present),
+            RawHeaderRule::Matches(values) => {
+                HeaderRule::Matches(patterns(Some(values), &path, errors))
+            }
+        };
+        headers.push((header_name(name, &path, errors), rule));
+    }
+    let mut cidrs = Vec::new();
+    for text in raw.cidr.unwrap_or_default().0 {
+        match Cidr::read(&text) {
+            Some(cidr) => cidrs.push(cidr),
+            None => errors.add(
+                format!("{path}.cidr"),
+                format!("must be an address or a range such as \"10.0.0.0/8\", got {text:?}"),
+            ),
+        }
+    }
+    let mut of = |values, field: &str| patterns(values, &format!("{path}.{field}"), errors);
+    let rule = Rule {
+        routes: of(raw.route, "route"),
+        hosts: of(raw.host, "host")
+            .into_iter()
+            .map(Pattern::lower)
+            .collect(),
+        paths: of(raw.path, "path"),
+        methods: of(raw.method, "method"),
+        headers,
+        cidrs,
+        trusted_hops: frame.trusted_hops,
+    };
+    let unconditional = Rule {
+        trusted_hops: frame.trusted_hops,
+        ..Rule::default()
+    };
+    if rule == unconditional {
+        errors.add(
+            path,
+            "must have a condition: `route`, `host`, `path`, `method`, `header` or `cidr`",
+        );
+    }
+    rule
+}
+
+fn patterns(values: Option<Many<String>>, path: &str, errors: &mut ConfigErrors) -> Vec<Pattern> {
+    let mut read = Vec::new();
+    for text in values.unwrap_or_default().0 {
+        match Pattern::read(&text) {
+            Some(pattern) => read.push(pattern),
+            None => errors.add(
+                path,
+                format!("may have `*` at its start and its end only, got {text:?}"),
+            ),
+        }
+    }
+    read
+}

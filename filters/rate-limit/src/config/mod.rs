@@ -1,0 +1,12 @@
+//! The configuration: its JSON form, its checks, and the settings that a request is decided by.
+
+mod check;
+mod limits;
+mod parts;
+pub mod raw;
+mod settings;
+mod values;
+
+pub use settings::{
+    Answers, Charge, Cost, HeaderFields, Limit, Missing, OnError, Override, Plan, Settings,
+};
