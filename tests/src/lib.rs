@@ -13,6 +13,7 @@
 //! ```
 
 pub mod client;
+pub mod demo;
 pub mod envoy;
 pub mod upstream;
 mod wait;

@@ -252,7 +252,7 @@ impl EnvoyBuilder {
 }
 
 /// An address that is free now.
-pub(super) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener
         .local_addr()

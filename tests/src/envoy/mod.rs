@@ -6,7 +6,7 @@ mod find;
 mod process;
 mod shipped;
 
-pub use builder::EnvoyBuilder;
+pub use builder::{free_address, EnvoyBuilder};
 pub use config::{wasm_filter, Route};
 pub use find::{dist, envoy_binary, repository};
 pub use process::{validate, Envoy};

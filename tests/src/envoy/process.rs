@@ -226,6 +226,17 @@ impl Envoy {
         self.files.read("envoy.log")
     }
 
+    /// Copies what Envoy logs to standard output, until Envoy ends.
+    pub async fn follow_log(&self) {
+        let mut shown = 0;
+        while Client::new(self.admin).get("/ready").await.status != 0 {
+            let log = self.log();
+            print!("{}", log.get(shown..).unwrap_or_default());
+            shown = log.len();
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
     /// Waits for the log to contain this text.
     pub async fn wait_for_log(&self, text: &str) {
         eventually(&format!("the log says {text:?}"), || async move {

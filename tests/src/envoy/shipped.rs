@@ -39,6 +39,25 @@ impl Shipped {
         shipped
     }
 
+    /// Listens there instead of on a free port.
+    pub fn listening(mut self, address: SocketAddr) -> Self {
+        let before = self.listener.port();
+        self = self.replace(
+            &format!("port_value: {before}"),
+            &format!("port_value: {}", address.port()),
+        );
+        self.listener = address;
+        self
+    }
+
+    /// Puts the admin interface there instead of on a free port.
+    pub fn admin(self, address: SocketAddr) -> Self {
+        self.replace(
+            "port_value: 0 ",
+            &format!("port_value: {} ", address.port()),
+        )
+    }
+
     /// Moves a port of the file to another address on this machine.
     pub fn port(mut self, port: u16, to: SocketAddr) -> Self {
         self.text = self.text.replace(

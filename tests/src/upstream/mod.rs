@@ -70,7 +70,15 @@ impl Upstream {
 
     /// An upstream that behaves so.
     pub async fn serving(behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = serve::listen("127.0.0.1:0".parse().expect("an address"));
+        Self::serving_on(SocketAddr::from(([127, 0, 0, 1], 0)), behaviour).await
+    }
+
+    /// The same on an address of the caller's choice.
+    pub async fn serving_on(
+        address: SocketAddr,
+        behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = serve::listen(address);
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");

@@ -1,0 +1,64 @@
+//! What the demonstration plays on: `envoy/envoy.yaml`, and the two services behind it.
+
+use crate::envoy::{free_address, Envoy, Shipped};
+use crate::upstream::{Reply, Seen, Upstream};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running Envoy and its upstreams.
+pub struct Stage {
+    /// Envoy, with the shipped configuration and 4 workers.
+    pub envoy: Envoy,
+    /// The service whose answers may be cached for two seconds, and take 100 ms to make.
+    pub orders: Upstream,
+    /// The dependency that breaks.
+    pub payments: Upstream,
+}
+
+fn orders(seen: &Seen) -> Reply {
+    let body = format!("{{\"order\":\"{}\",\"made\":{}}}\n", seen.path, seen.number);
+    Reply::ok(body)
+        .header("content-type", "application/json")
+        .header("cache-control", "max-age=2")
+        .after(Duration::from_millis(100))
+}
+
+impl Stage {
+    /// Everything on free ports.
+    pub async fn set() -> Self {
+        let any: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 0));
+        Stage::with(Shipped::new("envoy/envoy.yaml"), any, any).await
+    }
+
+    /// With the upstreams on these addresses; port 0 is any.
+    pub async fn with(shipped: Shipped, orders_at: SocketAddr, payments_at: SocketAddr) -> Self {
+        let broken = Arc::new(AtomicBool::new(false));
+        let upstream = Upstream::serving_on(orders_at, orders).await;
+        let payments = Upstream::serving_on(payments_at, move |seen| match seen.path.as_str() {
+            "/payments/break" => {
+                broken.store(true, Ordering::SeqCst);
+                Reply::ok("broken from now on\n")
+            }
+            "/payments/heal" => {
+                broken.store(false, Ordering::SeqCst);
+                Reply::ok("healed\n")
+            }
+            _ if broken.load(Ordering::SeqCst) => Reply::status(500),
+            _ => Reply::ok("paid\n"),
+        })
+        .await;
+        let envoy = shipped
+            .port(8081, upstream.address)
+            .port(8082, payments.address)
+            .port(10001, free_address())
+            .start(4)
+            .await;
+        Stage {
+            envoy,
+            orders: upstream,
+            payments,
+        }
+    }
+}
