@@ -42,6 +42,8 @@ pub struct Meta {
     pub must_revalidate: bool,
     /// `max-stale` of clients does not count.
     pub no_max_stale: bool,
+    /// The place of its URL among the purges.
+    pub url: u32,
 }
 
 impl Meta {
@@ -142,7 +144,7 @@ impl Entry {
                 out.0.push(0);
                 out.u64(meta.generation);
                 out.u64(meta.epoch);
-                out.u64(u64::from(meta.status));
+                out.u64(u64::from(meta.url) << 16 | u64::from(meta.status));
                 out.u64(meta.arrived.0);
                 for span in [
                     meta.initial_age,
@@ -225,12 +227,14 @@ impl Entry {
 
 fn read_meta(input: &mut Reader<'_>) -> Option<Meta> {
     let (generation, epoch) = (input.u64()?, input.u64()?);
-    let status = u16::try_from(input.u64()?).ok()?;
+    let packed = input.u64()?;
+    let (status, url) = (packed as u16, u32::try_from(packed >> 16).ok()?);
     let arrived = Timestamp(input.u64()?);
     let mut meta = Meta {
         generation,
         epoch,
         status,
+        url,
         arrived,
         initial_age: Span(input.u64()?),
         lifetime: Span(input.u64()?),
@@ -318,6 +322,7 @@ mod tests {
                     no_cache: seed & 1 == 0,
                     must_revalidate: seed & 2 == 0,
                     no_max_stale: seed & 4 == 0,
+                    url: seed as u32,
                 },
                 headers: Headers::from_pairs(&[("a", "1"), ("b", "2")]),
                 body,

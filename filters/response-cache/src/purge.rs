@@ -7,7 +7,7 @@
 //! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
 //! does not fit makes a purge hit more, never less.
 
-use crate::key::{location_of, tags};
+use crate::key::{location, location_of, tags};
 use seawall_core::hash::{KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host};
@@ -22,7 +22,7 @@ const LIST_KEY: &str = "seawall.response_cache.purges";
 /// Prefixes that are remembered one by one; an older one counts as a purge of everything.
 pub const MOST_PREFIXES: usize = 128;
 /// Places for tags.
-pub const TAG_PLACES: u32 = 1024;
+pub const TAG_PLACES: u32 = 2048;
 /// Longer prefixes are cut, which purges more.
 const MOST_PREFIX_BYTES: usize = 512;
 const ATTEMPTS: u32 = 64;
@@ -76,12 +76,21 @@ pub struct Purges {
     list: RefCell<Rc<List>>,
 }
 
-fn place(secret: &Secret, tag: &[u8]) -> u32 {
+/// The place that a tag shares with others.
+pub fn place(secret: &Secret, tag: &[u8]) -> u32 {
     KeyHasher::new(secret)
         .part(b"tag")
         .part(tag)
         .finish()
         .slot(TAG_PLACES)
+}
+
+/// The tag that every response has: the host and path it was asked for, query included.
+pub fn exact_tag(authority: &[u8], path: &[u8]) -> Vec<u8> {
+    // A zero byte is in no tag that a response can carry.
+    let mut tag = vec![0];
+    tag.extend_from_slice(&location(authority, path));
+    tag
 }
 
 impl Mark {
@@ -136,13 +145,15 @@ impl Purges {
         Ok(epoch)
     }
 
-    /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`].
+    /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`]; `url` is the [`place`] of the
+    /// URL that it was stored for.
     pub fn check(
         &self,
         secret: &Secret,
         key: &[u8],
         epoch: u64,
         headers: Option<&Headers>,
+        url: Option<u32>,
     ) -> Verdict {
         let list = Rc::clone(&self.list.borrow());
         if epoch >= list.epoch {
@@ -157,8 +168,11 @@ impl Purges {
             }
         }
         if !list.tags.is_empty() {
-            for tag in headers.into_iter().flat_map(tags) {
-                let wanted = place(secret, tag);
+            let tags = headers
+                .into_iter()
+                .flat_map(tags)
+                .map(|tag| place(secret, tag));
+            for wanted in url.into_iter().chain(tags) {
                 if let Some((_, mark)) = list.tags.iter().find(|(place, _)| *place == wanted) {
                     verdict = mark.covers(epoch, verdict);
                 }

@@ -31,9 +31,18 @@ fn every_worker_sees_a_purge_at_once() {
     )
     .unwrap();
     let after = b.refresh(&there).unwrap();
-    assert_eq!(b.check(&SECRET, &key("/a/x"), before, None), Verdict::Gone);
-    assert_eq!(b.check(&SECRET, &key("/a/x"), after, None), Verdict::Good);
-    assert_eq!(b.check(&SECRET, &key("/ab"), before, None), Verdict::Good);
+    assert_eq!(
+        b.check(&SECRET, &key("/a/x"), before, None, None),
+        Verdict::Gone
+    );
+    assert_eq!(
+        b.check(&SECRET, &key("/a/x"), after, None, None),
+        Verdict::Good
+    );
+    assert_eq!(
+        b.check(&SECRET, &key("/ab"), before, None, None),
+        Verdict::Good
+    );
 }
 
 #[test]
@@ -46,7 +55,8 @@ fn tags_and_everything_hard_and_soft() {
         purges.refresh(&host).unwrap()
     };
     let second = purge(&What::Tags(vec![b"news".to_vec()]), true);
-    let check = |epoch, tags: &str| purges.check(&SECRET, &key("/"), epoch, Some(&tagged(tags)));
+    let check =
+        |epoch, tags: &str| purges.check(&SECRET, &key("/"), epoch, Some(&tagged(tags)), None);
     assert_eq!(check(first, "sport news"), Verdict::Stale(NOW));
     assert_eq!(check(second, "sport news"), Verdict::Good);
     assert_eq!(check(first, "sport"), Verdict::Good);
@@ -67,13 +77,16 @@ fn what_does_not_fit_hits_more() {
             .unwrap();
     }
     purges.refresh(&host).unwrap();
-    assert_eq!(purges.check(&SECRET, &key("/0/x"), 0, None), Verdict::Gone);
     assert_eq!(
-        purges.check(&SECRET, &key("/other"), 0, None),
+        purges.check(&SECRET, &key("/0/x"), 0, None, None),
         Verdict::Gone
     );
     assert_eq!(
-        purges.check(&SECRET, &key("/other"), 1, None),
+        purges.check(&SECRET, &key("/other"), 0, None, None),
+        Verdict::Gone
+    );
+    assert_eq!(
+        purges.check(&SECRET, &key("/other"), 1, None, None),
         Verdict::Good
     );
     let tags = (0..20_000).map(|n| format!("t{n}").into_bytes()).collect();

@@ -58,17 +58,15 @@ pub fn to_store<'a>(
         .flat_map(list_of)
         .map(<[u8]>::to_ascii_lowercase)
         .collect();
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            !name.starts_with(b":")
-                && !NEVER_STORED.contains(name)
-                && !nominated.iter().any(|field| field == name)
-                && !qualified(directives).any(|field| field.as_bytes() == *name)
-                && !leave.named.iter().any(|field| field.as_bytes() == *name)
-                && !(leave.cookies && matches!(*name, b"set-cookie" | b"set-cookie2"))
-        })
-        .collect()
+    let left = |name: &[u8]| {
+        name.starts_with(b":")
+            || NEVER_STORED.contains(&name)
+            || nominated.iter().any(|field| field == name)
+            || qualified(directives).any(|field| field.as_bytes() == name)
+            || leave.named.iter().any(|field| field.as_bytes() == name)
+            || (leave.cookies && matches!(name, b"set-cookie" | b"set-cookie2"))
+    };
+    headers.iter().filter(|(name, _)| !left(name)).collect()
 }
 
 /// Stored fields updated by those of a 304 or of a response to `HEAD`: every field that comes replaces the stored lines

@@ -98,8 +98,6 @@ pub struct Circumstances {
     pub request_no_store: bool,
     /// Responses that set cookies may be stored (they are stripped, or the operator says so).
     pub cookies: bool,
-    /// The operator forces a lifetime, so the origin's refusals about freshness do not count.
-    pub forced: bool,
 }
 
 /// Statuses whose caching requirements this cache knows and follows (RFC 9110, section 15).
@@ -187,7 +185,6 @@ mod tests {
             authorization: false,
             request_no_store: false,
             cookies: false,
-            forced: false,
         }
     }
 

@@ -1,0 +1,530 @@
+//! The validated configuration and its defaults.
+
+use super::cidr::Cidr;
+use super::raw::{Raw, RawAlgorithm, RawCookies, RawKey, RawPurge, RawQuery, RawRefresh, RawRule};
+use super::rules::Rule;
+use crate::http::freshness::Policy;
+use crate::key::{Pattern, Query, Recipe};
+use crate::refresh::Algorithm;
+use crate::reuse::StalePolicy;
+use crate::store::{buckets_for, Layout};
+use seawall_core::config::ConfigErrors;
+use seawall_core::time::Span;
+use std::collections::BTreeMap;
+
+const MIB: u64 = 1 << 20;
+/// All entries together.
+const MAX_BYTES: u64 = 64 * MIB;
+/// One entry.
+const MAX_ENTRY_BYTES: u64 = MIB;
+/// A worker's copies.
+const WORKER_MEMORY: u64 = 16 * MIB;
+/// One entry per so many bytes, where `max_entries` does not say.
+const BYTES_PER_ENTRY: u64 = 4096;
+const MOST_ENTRIES: u32 = 1 << 22;
+const WAIT: Span = Span::from_secs(5);
+const LEASE: Span = Span::from_secs(3);
+const UNCACHEABLE_FOR: Span = Span::from_secs(10);
+const BACKGROUND_TIMEOUT: Span = Span::from_secs(10);
+
+/// What to do with a response that sets cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cookies {
+    /// Do not store it.
+    Refuse,
+    /// Store it without them; the client that asked gets them.
+    Strip,
+    /// Store it with them.
+    Store,
+}
+
+/// Refreshing in the background.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Background {
+    /// The cluster that is asked; `None` is that of the route.
+    pub cluster: Option<String>,
+    /// How long it may take.
+    pub timeout: Span,
+}
+
+/// Refreshing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refresh {
+    /// When to refresh early.
+    pub algorithm: Algorithm,
+    /// On its own, without the client's request.
+    pub background: Option<Background>,
+}
+
+/// Single flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coalesce {
+    /// On or off.
+    pub enabled: bool,
+    /// How long a request waits for another one's answer.
+    pub wait: Span,
+    /// After this long without a sign of life a leader counts as dead.
+    pub lease: Span,
+    /// How long a key whose answers are not shared is remembered.
+    pub uncacheable_for: Span,
+}
+
+/// Who may purge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// The method of purge requests.
+    pub method: String,
+    /// From where.
+    pub cidrs: Vec<Cidr>,
+    /// A field and the value it must have.
+    pub secret: Option<(String, String)>,
+}
+
+/// The settings of a route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// On or off.
+    pub enabled: bool,
+    /// The table.
+    pub layout: Layout,
+    /// The largest body.
+    pub max_entry_bytes: usize,
+    /// Lifetimes, but for statuses below.
+    pub freshness: Policy,
+    /// Lifetimes where the origin says nothing, by status; `0` stands for the class in the hundreds.
+    pub by_status: Vec<(u16, Span)>,
+    /// Stale use that the operator allows.
+    pub stale: StalePolicy,
+    /// Fields that stand in for `Cache-Control`, lower case.
+    pub target_fields: Vec<String>,
+    /// `Cache-Control` of requests does not count.
+    pub ignore_client_directives: bool,
+    /// Cookies.
+    pub cookies: Cookies,
+    /// Refreshing.
+    pub refresh: Refresh,
+    /// Single flight.
+    pub coalesce: Coalesce,
+    /// The key.
+    pub key: Recipe,
+    /// Requests that pass the cache by.
+    pub bypass: Vec<Rule>,
+    /// Requests whose answers are not stored.
+    pub no_store: Vec<Rule>,
+    /// The name in `Cache-Status`; `None` sends none.
+    pub cache_status: Option<String>,
+    /// Sets the property for the access log.
+    pub access_log: bool,
+    /// Purging; `None` knows no purge requests.
+    pub purge: Option<Purge>,
+}
+
+impl Settings {
+    /// The policy for a status.
+    pub fn policy(&self, status: u16) -> Policy {
+        let class = status / 100;
+        let named = self
+            .by_status
+            .iter()
+            .find(|(known, _)| *known == status)
+            .or_else(|| self.by_status.iter().find(|(known, _)| *known == class));
+        let default = match named {
+            Some((_, span)) => Some(*span),
+            // A default lifetime is for what went well; errors have their own.
+            None if (200..400).contains(&status) => self.freshness.default,
+            None => None,
+        };
+        let forced = self
+            .freshness
+            .forced
+            .filter(|_| (200..400).contains(&status));
+        Policy {
+            default,
+            forced,
+            ..self.freshness
+        }
+    }
+}
+
+impl seawall_core::config::Settings for Settings {
+    type Raw = Raw;
+    const NAMESPACE: &'static str = "seawall.response_cache";
+    const PLUGIN_ONLY: &'static [&'static str] = &[
+        "max_bytes",
+        "max_entries",
+        "worker_memory",
+        "admission",
+        "purge",
+    ];
+
+    fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+        let max_bytes = raw.max_bytes.map_or(MAX_BYTES, |bytes| bytes.0);
+        if !(64 * 1024..=1 << 40).contains(&max_bytes) {
+            errors.add(
+                "max_bytes",
+                format!("must be between 64KiB and 1024GiB, got {max_bytes} bytes"),
+            );
+        }
+        let max_entry = raw
+            .max_entry_bytes
+            .map_or(MAX_ENTRY_BYTES.min(max_bytes / 4), |bytes| bytes.0);
+        if max_entry == 0 || max_entry > max_bytes || max_entry > 256 * MIB {
+            errors.add(
+                "max_entry_bytes",
+                format!("must be between 1 and max_bytes ({max_bytes}), at most 256MiB, got {max_entry} bytes"),
+            );
+        }
+        let by_default = u32::try_from(max_bytes / BYTES_PER_ENTRY).unwrap_or(MOST_ENTRIES);
+        let max_entries = raw
+            .max_entries
+            .unwrap_or(by_default.clamp(64, MOST_ENTRIES));
+        if max_entries == 0 || max_entries > MOST_ENTRIES {
+            errors.add(
+                "max_entries",
+                format!("must be between 1 and {MOST_ENTRIES}, got {max_entries}"),
+            );
+        }
+        let worker = raw.worker_memory.map_or(WORKER_MEMORY, |bytes| bytes.0);
+        if worker > 512 * MIB {
+            errors.add(
+                "worker_memory",
+                format!("must be at most 512MiB, got {worker} bytes"),
+            );
+        }
+        let layout = Layout {
+            buckets: buckets_for(max_entries),
+            most_bytes: max_bytes,
+            worker_bytes: usize::try_from(worker).unwrap_or(0),
+            admission: raw.admission.unwrap_or(true),
+        };
+        let heuristic = raw.heuristic.unwrap_or_default();
+        let fraction = heuristic.fraction.unwrap_or(0.1);
+        if !(fraction > 0.0 && fraction <= 1.0) {
+            errors.add(
+                "heuristic.fraction",
+                format!("must be above 0 and at most 1, got {fraction}"),
+            );
+        }
+        let coalesce = raw.coalesce.unwrap_or_default();
+        let coalesce = Coalesce {
+            enabled: coalesce.enabled.unwrap_or(true),
+            wait: coalesce.wait.unwrap_or(WAIT),
+            lease: coalesce.lease.unwrap_or(LEASE),
+            uncacheable_for: coalesce.uncacheable_for.unwrap_or(UNCACHEABLE_FOR),
+        };
+        if coalesce.lease < Span::from_secs(1) || coalesce.lease > Span::from_secs(3600) {
+            errors.add(
+                "coalesce.lease",
+                format!("must be between 1s and 1h, got {}", coalesce.lease),
+            );
+        }
+        let status = raw.cache_status.unwrap_or_default();
+        let name = status.name.unwrap_or_else(|| "seawall".to_owned());
+        if !is_token(&name) {
+            errors.add(
+                "cache_status.name",
+                format!("must be a token (letters, digits, - . _), got {name:?}"),
+            );
+        }
+        Settings {
+            enabled: raw.enabled.unwrap_or(true),
+            layout,
+            max_entry_bytes: usize::try_from(max_entry).unwrap_or(usize::MAX),
+            freshness: Policy {
+                forced: raw.forced_ttl,
+                default: raw.default_ttl,
+                heuristic: heuristic
+                    .enabled
+                    .unwrap_or(false)
+                    .then(|| (fraction, heuristic.max.unwrap_or(Span::from_secs(86_400)))),
+            },
+            by_status: by_status(raw.ttl_by_status, raw.negative_ttl, errors),
+            stale: StalePolicy {
+                while_revalidate: raw.stale_while_revalidate.unwrap_or_default(),
+                if_error: raw.stale_if_error.unwrap_or_default(),
+            },
+            target_fields: names(
+                raw.target_fields
+                    .unwrap_or_else(|| vec!["cdn-cache-control".to_owned()]),
+                "target_fields",
+                errors,
+            ),
+            ignore_client_directives: raw.ignore_client_directives.unwrap_or(false),
+            cookies: match raw.set_cookie {
+                None | Some(RawCookies::Refuse) => Cookies::Refuse,
+                Some(RawCookies::Strip) => Cookies::Strip,
+                Some(RawCookies::Store) => Cookies::Store,
+            },
+            refresh: refresh(raw.refresh.unwrap_or_default(), errors),
+            coalesce,
+            key: recipe(raw.key.unwrap_or_default(), errors),
+            bypass: rules(raw.bypass, "bypass", errors),
+            no_store: rules(raw.no_store, "no_store", errors),
+            cache_status: status.enabled.unwrap_or(true).then_some(name),
+            access_log: raw.access_log.unwrap_or(false),
+            purge: raw.purge.and_then(|raw| purge(raw, errors)),
+        }
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    text.bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn is_field_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 256
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Field names in lower case; each that is none is an error.
+fn names(list: Vec<String>, path: &str, errors: &mut ConfigErrors) -> Vec<String> {
+    for (at, name) in list.iter().enumerate() {
+        if !is_field_name(name) {
+            errors.add(
+                format!("{path}[{at}]"),
+                format!("must be a header name, got {name:?}"),
+            );
+        }
+    }
+    list.iter().map(|name| name.to_ascii_lowercase()).collect()
+}
+
+fn by_status(
+    raw: Option<BTreeMap<String, Span>>,
+    negative: Option<Span>,
+    errors: &mut ConfigErrors,
+) -> Vec<(u16, Span)> {
+    let mut found = Vec::new();
+    for (status, span) in raw.unwrap_or_default() {
+        let number = match status.strip_suffix("xx") {
+            Some(class) => class.parse().ok().filter(|class| (2..=5).contains(class)),
+            None => status
+                .parse()
+                .ok()
+                .filter(|code| (200..=599).contains(code)),
+        };
+        match number {
+            Some(206 | 304) | None => errors.add(
+                format!("ttl_by_status.{status}"),
+                "must be a final status from 200 to 599 other than 206 and 304, or a class such as 4xx".to_owned(),
+            ),
+            Some(number) => found.push((number, span)),
+        }
+    }
+    if let Some(span) = negative {
+        for status in [404, 405, 410, 414, 501] {
+            if !found.iter().any(|(known, _)| *known == status) {
+                found.push((status, span));
+            }
+        }
+    }
+    found
+}
+
+fn refresh(raw: RawRefresh, errors: &mut ConfigErrors) -> Refresh {
+    let beta = raw.beta.unwrap_or(1.0);
+    if !(beta > 0.0 && beta <= 1000.0) {
+        errors.add(
+            "refresh.beta",
+            format!("must be above 0 and at most 1000, got {beta}"),
+        );
+    }
+    let probability = raw.probability.unwrap_or(0.1);
+    if !(probability > 0.0 && probability <= 1.0) {
+        errors.add(
+            "refresh.probability",
+            format!("must be above 0 and at most 1, got {probability}"),
+        );
+    }
+    let window = raw.window.unwrap_or(Span::from_secs(30));
+    let algorithm = match raw.algorithm.unwrap_or(RawAlgorithm::Xfetch) {
+        RawAlgorithm::Off => Algorithm::Off,
+        RawAlgorithm::Xfetch => Algorithm::Xfetch { beta },
+        RawAlgorithm::Window => Algorithm::Window {
+            window,
+            probability,
+        },
+    };
+    let background = raw.background.unwrap_or_default();
+    let timeout = background.timeout.unwrap_or(BACKGROUND_TIMEOUT);
+    if timeout < Span::from_millis(1) {
+        errors.add(
+            "refresh.background.timeout",
+            format!("must be at least 1ms, got {timeout}"),
+        );
+    }
+    if background.cluster.as_deref() == Some("") {
+        errors.add(
+            "refresh.background.cluster",
+            "must name a cluster, got \"\"",
+        );
+    }
+    Refresh {
+        algorithm,
+        background: background.enabled.unwrap_or(false).then_some(Background {
+            cluster: background.cluster,
+            timeout,
+        }),
+    }
+}
+
+fn recipe(raw: RawKey, errors: &mut ConfigErrors) -> Recipe {
+    let lists = (raw.include, raw.exclude);
+    let query = match (raw.query, lists) {
+        (_, (Some(_), Some(_))) => {
+            errors.add("key.include", "cannot be set together with key.exclude");
+            Query::All
+        }
+        (Some(RawQuery::All | RawQuery::None), (Some(_), _) | (_, Some(_))) => {
+            errors.add(
+                "key.query",
+                "must be sorted, or absent, where key.include or key.exclude is set",
+            );
+            Query::All
+        }
+        (_, (Some(include), None)) => Query::Include(patterns(&include, "key.include", errors)),
+        (_, (None, Some(exclude))) => Query::Exclude(patterns(&exclude, "key.exclude", errors)),
+        (None | Some(RawQuery::All), (None, None)) => Query::All,
+        (Some(RawQuery::Sorted), (None, None)) => Query::Sorted,
+        (Some(RawQuery::None), (None, None)) => Query::None,
+    };
+    let mut headers = names(raw.headers.unwrap_or_default(), "key.headers", errors);
+    if let Some(tenant) = raw.tenant {
+        if !is_field_name(&tenant) {
+            errors.add(
+                "key.tenant",
+                format!("must be a header name, got {tenant:?}"),
+            );
+        }
+        headers.push(tenant.to_ascii_lowercase());
+    }
+    let cookies = raw.cookies.unwrap_or_default();
+    for (at, cookie) in cookies.iter().enumerate() {
+        if !is_field_name(cookie) {
+            errors.add(
+                format!("key.cookies[{at}]"),
+                format!("must be a cookie name, got {cookie:?}"),
+            );
+        }
+    }
+    Recipe {
+        scheme: raw.scheme.unwrap_or(true),
+        host: raw.host.unwrap_or(true),
+        query,
+        headers,
+        cookies,
+    }
+}
+
+fn patterns(list: &[String], path: &str, errors: &mut ConfigErrors) -> Vec<Pattern> {
+    for (at, text) in list.iter().enumerate() {
+        let inner = text.strip_suffix('*').unwrap_or(text);
+        if text.is_empty() || inner.contains(['*', '&', '=', '%', ';', '+']) {
+            errors.add(
+                format!("{path}[{at}]"),
+                format!("must be a parameter name, with * at its end at most, got {text:?}"),
+            );
+        }
+    }
+    list.iter().map(|text| Pattern::new(text)).collect()
+}
+
+fn rules(raw: Option<Vec<RawRule>>, path: &str, errors: &mut ConfigErrors) -> Vec<Rule> {
+    let raw = raw.unwrap_or_default();
+    for (at, rule) in raw.iter().enumerate() {
+        let place = format!("{path}[{at}]");
+        let fields = [&rule.header, &rule.cookie, &rule.path, &rule.path_prefix];
+        if fields.iter().all(|field| field.is_none()) {
+            errors.add(
+                place.clone(),
+                "must have one of header, cookie, path, path_prefix",
+            );
+        }
+        if rule.value.is_some() && rule.header.is_some() == rule.cookie.is_some() {
+            errors.add(
+                format!("{place}.value"),
+                "needs either header or cookie beside it",
+            );
+        }
+        if let Some(name) = rule.header.as_ref().filter(|name| !is_field_name(name)) {
+            errors.add(
+                format!("{place}.header"),
+                format!("must be a header name, got {name:?}"),
+            );
+        }
+    }
+    raw.into_iter()
+        .map(|rule| Rule {
+            header: rule.header.map(|name| name.to_ascii_lowercase()),
+            cookie: rule.cookie,
+            value: rule.value,
+            path: rule.path,
+            path_prefix: rule.path_prefix,
+        })
+        .collect()
+}
+
+fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
+    let mut cidrs = Vec::new();
+    for (at, text) in raw.cidrs.unwrap_or_default().iter().enumerate() {
+        match Cidr::parse(text) {
+            Some(cidr) => cidrs.push(cidr),
+            None => errors.add(
+                format!("purge.cidrs[{at}]"),
+                format!("must be an address range such as \"10.0.0.0/8\", got {text:?}"),
+            ),
+        }
+    }
+    let secret = match (raw.secret_header, raw.secret) {
+        (Some(name), Some(value)) => {
+            if !is_field_name(&name) {
+                errors.add(
+                    "purge.secret_header",
+                    format!("must be a header name, got {name:?}"),
+                );
+            }
+            if value.len() < 8 {
+                errors.add("purge.secret", "must have at least 8 characters");
+            }
+            Some((name.to_ascii_lowercase(), value))
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            errors.add("purge.secret", "is missing beside secret_header");
+            None
+        }
+        (None, Some(_)) => {
+            errors.add("purge.secret_header", "is missing beside secret");
+            None
+        }
+    };
+    if cidrs.is_empty() && secret.is_none() {
+        errors.add(
+            "purge",
+            "must have cidrs, or secret_header and secret: otherwise nobody could purge",
+        );
+    }
+    let method = raw.method.unwrap_or_else(|| "PURGE".to_owned());
+    let reserved = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH",
+    ];
+    if !is_token(&method) || reserved.contains(&method.as_str()) {
+        errors.add(
+            "purge.method",
+            format!("must be a method of its own such as PURGE, got {method:?}"),
+        );
+    }
+    Some(Purge {
+        method,
+        cidrs,
+        secret,
+    })
+}

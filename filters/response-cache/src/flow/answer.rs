@@ -1,0 +1,95 @@
+//! An answer made from what is stored: whole, a range, 304 or 416, for `GET` and `HEAD`.
+
+use super::exchange::Exchange;
+use crate::entry::{Content, Entry};
+use crate::http::range::{read, Ranged};
+use seawall_core::time::Timestamp;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The status.
+    pub status: u16,
+    /// Its fields, without `:status` and `Content-Length`.
+    pub fields: Vec<(&'a str, &'a [u8])>,
+    /// `Content-Range`, where there is one.
+    pub content_range: Option<String>,
+    /// The body.
+    pub body: &'a [u8],
+    /// The length of the body, also where `HEAD` sends none.
+    pub length: usize,
+}
+
+/// Fields of the body that a 304 leaves out; what it must send (RFC 9110, section 15.4.5) stays.
+fn describes_body(name: &str) -> bool {
+    name.starts_with("content-") && name != "content-location" && name != "content-security-policy"
+}
+
+impl<'a> Answer<'a> {
+    /// The answer to a request; `None` when the entry is no response.
+    pub fn of(entry: &'a Entry, exchange: &Exchange) -> Option<Self> {
+        let Content::Response {
+            meta,
+            headers,
+            body,
+        } = &entry.content
+        else {
+            return None;
+        };
+        let mut answer = Answer {
+            status: meta.status,
+            fields: headers
+                .iter()
+                .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+                .collect(),
+            content_range: None,
+            body,
+            length: body.len(),
+        };
+        let request = &exchange.request;
+        // Conditions and ranges are for what would be a 200 (RFC 9110, sections 13.2.1 and 14.2).
+        if meta.status != 200 {
+            return Some(answer);
+        }
+        if request.conditions.not_modified(headers, meta.arrived) {
+            answer.status = 304;
+            answer.fields.retain(|(name, _)| !describes_body(name));
+            answer.body = &[];
+            answer.length = 0;
+            return Some(answer);
+        }
+        let is_get = request.method == crate::http::request::Method::Get;
+        let range = request.range.as_ref().filter(|_| is_get);
+        let Some(range) = range.filter(|_| request.conditions.range_holds(headers, meta.arrived))
+        else {
+            return Some(answer);
+        };
+        match read(range, body.len()) {
+            Ranged::Whole => {}
+            Ranged::Part { first, last } => {
+                answer.status = 206;
+                answer.body = body.get(first..=last).unwrap_or_default();
+                answer.length = answer.body.len();
+                answer.content_range = Some(format!("bytes {first}-{last}/{}", body.len()));
+            }
+            Ranged::Unsatisfiable => {
+                answer.status = 416;
+                answer
+                    .fields
+                    .retain(|(name, _)| !describes_body(name) && *name != "etag");
+                answer.content_range = Some(format!("bytes */{}", body.len()));
+                answer.body = &[];
+                answer.length = 0;
+            }
+        }
+        Some(answer)
+    }
+}
+
+/// The age of an entry in whole seconds, as the `Age` field has it.
+pub fn age(entry: &Entry, now: Timestamp) -> String {
+    match &entry.content {
+        Content::Response { meta, .. } => meta.age(now).as_secs().to_string(),
+        Content::Variants { .. } => "0".to_owned(),
+    }
+}

@@ -1,0 +1,198 @@
+//! Refreshing without the client's request, which is answered at once.
+
+use super::exchange::{Exchange, Fetch};
+use super::origin::{finish, freshened, is_error};
+use super::store::{prepare, store};
+use super::Cx;
+use crate::entry::Content;
+use crate::http::directives::{list_of, seconds};
+use crate::http::storable::Refusal;
+use seawall_core::headers::Headers;
+use seawall_core::host::{Buffer, Map};
+
+/// More refreshes at a time are left to the clients' requests.
+const MOST_CALLS: usize = 256;
+
+/// A refresh on its way.
+#[derive(Debug)]
+pub struct Call {
+    exchange: Exchange,
+    fetch: Fetch,
+}
+
+/// Fields of the client's request that do not go with a refresh.
+const LEFT_OUT: [&[u8]; 14] = [
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-range",
+    b"range",
+    b"cache-control",
+    b"pragma",
+    b"connection",
+    b"keep-alive",
+    b"te",
+    b"transfer-encoding",
+    b"content-length",
+    b"expect",
+    b"upgrade",
+    b"x-envoy-expected-rq-timeout-ms",
+];
+
+/// Starts a refresh, if the route allows it; false when the client's request must do it.
+pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
+    let Some(background) = &exchange.settings.refresh.background else {
+        return false;
+    };
+    if cx.worker.calls.borrow().len() >= MOST_CALLS {
+        return false;
+    }
+    let cluster = match &background.cluster {
+        Some(cluster) => cluster.clone(),
+        None => {
+            let named = cx.host.property(&["xds", "cluster_name"]).ok().flatten();
+            match named.and_then(|name| String::from_utf8(name).ok()) {
+                Some(name) if !name.is_empty() => name,
+                _ => return false,
+            }
+        }
+    };
+    let Some(stored) = &fetch.stale else {
+        return false;
+    };
+    let Content::Response { headers: known, .. } = &stored.found.entry.content else {
+        return false;
+    };
+    let nominated: Vec<Vec<u8>> = exchange
+        .request
+        .headers
+        .all("connection")
+        .flat_map(list_of)
+        .map(<[u8]>::to_ascii_lowercase)
+        .collect();
+    let mut headers: Vec<(&str, &[u8])> = exchange
+        .request
+        .headers
+        .iter()
+        .filter(|(name, _)| {
+            !LEFT_OUT.contains(name)
+                && *name != b":method"
+                && !nominated.iter().any(|field| field == name)
+        })
+        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+        .collect();
+    headers.insert(0, (":method", b"GET"));
+    let mut validating = false;
+    for (field, validator) in [
+        ("if-none-match", "etag"),
+        ("if-modified-since", "last-modified"),
+    ] {
+        if let Some(value) = known.get(validator) {
+            headers.push((field, value));
+            validating = true;
+        }
+    }
+    let Ok(token) = cx
+        .host
+        .http_call(&cluster, &headers, b"", background.timeout)
+    else {
+        cx.core.failed(
+            cx.host,
+            &format!("a background refresh to cluster {cluster:?} could not start"),
+        );
+        return false;
+    };
+    let call = Call {
+        exchange: Exchange {
+            context: 0,
+            phase: super::exchange::Phase::Pass,
+            request: exchange.request.clone(),
+            settings: std::rc::Rc::clone(&exchange.settings),
+            key: exchange.key.clone(),
+            fingerprint: exchange.fingerprint,
+            asked: cx.now,
+            epoch: exchange.epoch,
+            forward: None,
+            collapsed: false,
+            deadline: None,
+        },
+        fetch: Fetch {
+            validating,
+            ..fetch.clone()
+        },
+    };
+    cx.worker.calls.borrow_mut().insert(token, call);
+    cx.core.metrics.refreshes.increment(cx.host);
+    cx.core.metrics.refreshes_background.increment(cx.host);
+    true
+}
+
+/// The answer to a refresh.
+pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
+    let Some(call) = cx.worker.calls.borrow_mut().remove(&token) else {
+        return;
+    };
+    let Call {
+        mut exchange,
+        fetch,
+    } = call;
+    // The client's wishes were for its own answer.
+    exchange.request.directives = Default::default();
+    let result = learn(cx, &exchange, &fetch, header_count, body_size);
+    if let Err(refusal) = result {
+        cx.core.metrics.reject(cx.host, refusal);
+    }
+    finish(cx, &exchange, &fetch, result, false);
+}
+
+fn learn(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    header_count: usize,
+    body_size: usize,
+) -> Result<(), Refusal> {
+    if header_count == 0 {
+        return Err(Refusal::Incomplete);
+    }
+    let headers: Headers = cx
+        .host
+        .headers(Map::CallResponse)
+        .map_err(|_| Refusal::Internal)?;
+    let status = headers
+        .get(":status")
+        .and_then(seconds)
+        .and_then(|status| u16::try_from(status).ok())
+        .unwrap_or(0);
+    if is_error(status) {
+        // What is stored stays for as long as it may be used.
+        return Err(Refusal::Incomplete);
+    }
+    if let Some(stored) = fetch
+        .stale
+        .as_ref()
+        .filter(|_| status == 304 && fetch.validating)
+    {
+        cx.core.metrics.revalidated.increment(cx.host);
+        let (pending, body) = freshened(cx, exchange, fetch, stored, &headers, cx.now)?;
+        return store(cx, exchange, fetch, pending, body);
+    }
+    if body_size > exchange.settings.max_entry_bytes {
+        return Err(Refusal::TooLarge);
+    }
+    let mut pending = prepare(cx, exchange, fetch, status, &headers, cx.now)?;
+    pending.meta.delta = cx.now.since(exchange.asked);
+    let body = if body_size == 0 {
+        Vec::new()
+    } else {
+        cx.host
+            .body(Buffer::CallResponse, 0, body_size)
+            .ok()
+            .filter(|body| body.len() == body_size)
+            .ok_or(Refusal::Internal)?
+    };
+    let promised = headers.get("content-length").and_then(seconds);
+    if promised.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
+        return Err(Refusal::Incomplete);
+    }
+    store(cx, exchange, fetch, pending, body)
+}

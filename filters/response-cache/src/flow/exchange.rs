@@ -1,0 +1,116 @@
+//! What is known of a request on its way.
+
+use super::status::Forward;
+use crate::config::Settings;
+use crate::http::request::Request;
+use crate::store::Found;
+use seawall_core::hash::Fingerprint;
+use seawall_core::time::Timestamp;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A request and where it stands.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The id for [`seawall_core::host::Host::act_on`].
+    pub context: u32,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What it asks for.
+    pub request: Request,
+    /// The settings of its route.
+    pub settings: Rc<Settings>,
+    /// Its cache key.
+    pub key: Vec<u8>,
+    /// The fingerprint of the key.
+    pub fingerprint: Option<Fingerprint>,
+    /// When it went to the origin.
+    pub asked: Timestamp,
+    /// The number of the last purge at that time.
+    pub epoch: u64,
+    /// Why it went there.
+    pub forward: Option<Forward>,
+    /// It waited for another request.
+    pub collapsed: bool,
+    /// Until when it waits.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A request that others may have to wake. Empty while somebody works on it, so that nothing is borrowed meanwhile.
+pub type Shared = Rc<RefCell<Option<Box<Exchange>>>>;
+
+impl Exchange {
+    /// A request of which nothing is known yet.
+    pub fn new(context: u32, settings: Rc<Settings>, now: Timestamp) -> Self {
+        Exchange {
+            context,
+            phase: Phase::Pass,
+            request: Request::default(),
+            settings,
+            key: Vec::new(),
+            fingerprint: None,
+            asked: now,
+            epoch: 0,
+            forward: None,
+            collapsed: false,
+            deadline: None,
+        }
+    }
+}
+
+/// Where a request stands.
+#[derive(Debug, Default)]
+pub enum Phase {
+    /// Passes; its response is none of our business, but for `Cache-Status`.
+    #[default]
+    Pass,
+    /// Waits for another request's answer.
+    Waiting,
+    /// Answered by us.
+    Answered,
+    /// On its way to the origin.
+    Fetching(Fetch),
+    /// Its response is being stored.
+    Filling(Fill),
+    /// Its response's body is replaced by this one.
+    Replacing(Option<Vec<u8>>),
+    /// Invalidates what is stored, if it goes well.
+    Unsafe,
+    /// Over.
+    Done,
+}
+
+/// A request on its way to the origin.
+#[derive(Debug, Clone, Default)]
+pub struct Fetch {
+    /// The number of the flight that it leads.
+    pub leader: Option<u64>,
+    /// What is stored already.
+    pub stale: Option<Stored>,
+    /// It carries the validators of what is stored.
+    pub validating: bool,
+    /// Its answer may be stored, as far as the request goes.
+    pub store: bool,
+}
+
+/// Something stored, and under which key.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The entry and what purges left of it.
+    pub found: Found,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// A response on its way into the cache.
+#[derive(Debug)]
+pub struct Fill {
+    /// The request's side.
+    pub fetch: Fetch,
+    /// What will be stored.
+    pub pending: super::store::Pending,
+    /// The body so far.
+    pub body: Vec<u8>,
+    /// What `Content-Length` promised.
+    pub promised: Option<usize>,
+}

@@ -1,0 +1,108 @@
+//! From requests and responses to decisions and back: the only modules that talk to the host on behalf of a request.
+
+pub mod answer;
+pub mod background;
+pub mod exchange;
+pub mod invalidate;
+pub mod lookup;
+pub mod origin;
+pub mod purge;
+pub mod request;
+pub mod status;
+pub mod store;
+pub mod worker;
+
+use crate::config::Settings;
+use crate::metrics::Metrics;
+use seawall_core::host::Host;
+use seawall_core::log::Throttle;
+use seawall_core::route::Layers;
+use seawall_core::time::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use worker::Worker;
+
+/// The filter of one VM.
+#[derive(Debug)]
+pub struct Core {
+    /// Settings per route.
+    pub layers: Layers<Settings>,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Made with the first request: configurations are tried on VMs that never see one.
+    worker: RefCell<Option<Rc<Worker>>>,
+    throttle: Throttle,
+    reported: Cell<u64>,
+}
+
+/// What every step needs.
+#[derive(Clone, Copy)]
+pub struct Cx<'a> {
+    /// The host, acting on the request at hand.
+    pub host: &'a dyn Host,
+    /// The filter.
+    pub core: &'a Core,
+    /// Its state in this worker.
+    pub worker: &'a Rc<Worker>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Core {
+    /// The filter with a configuration.
+    pub fn new(layers: Layers<Settings>, metrics: Metrics) -> Self {
+        Core {
+            layers,
+            metrics,
+            worker: RefCell::default(),
+            throttle: Throttle::default(),
+            reported: Cell::default(),
+        }
+    }
+
+    /// The worker's state, made where there is none; `None` when the host does not let us.
+    pub fn worker(&self, host: &dyn Host) -> Option<Rc<Worker>> {
+        let present = self.worker.borrow().clone();
+        if present.is_some() {
+            return present;
+        }
+        match Worker::new(host, self.layers.plugin().layout) {
+            Ok(worker) => {
+                let worker = Rc::new(worker);
+                *self.worker.borrow_mut() = Some(Rc::clone(&worker));
+                Some(worker)
+            }
+            Err(failure) => {
+                self.failed(
+                    host,
+                    &format!("shared data cannot be used ({failure:?}); nothing is cached"),
+                );
+                None
+            }
+        }
+    }
+
+    /// The worker's state, if there is one.
+    pub fn present_worker(&self) -> Option<Rc<Worker>> {
+        self.worker.borrow().clone()
+    }
+
+    /// Counts a failure of the host, and logs it once in a while.
+    pub fn failed(&self, host: &dyn Host, what: &str) {
+        self.metrics.failures.increment(host);
+        self.throttle
+            .log(host, seawall_core::host::Level::Warn, || {
+                format!("response-cache: {what}")
+            });
+    }
+
+    /// Brings the metrics of the table up to date.
+    pub fn report(&self, host: &dyn Host, worker: &Worker) {
+        self.metrics.evicted.add(host, worker.table.take_evicted());
+        if let Ok(bytes) = worker.table.bytes(host) {
+            if self.reported.replace(bytes) != bytes {
+                self.metrics.bytes.set(host, bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! The request's side: answer it, let it wait, or let it go to the origin.
+
+use super::answer::{age, Answer};
+use super::exchange::{Exchange, Fetch, Phase, Shared, Stored};
+use super::lookup::look;
+use super::status::{hit, Forward};
+use super::{background, invalidate, purge, Cx};
+use crate::entry::{Content, Meta};
+use crate::flight::{join, Joined, Lease, Wish};
+use crate::http::directives::RequestDirectives;
+use crate::http::request::{Method, Request};
+use crate::refresh::due;
+use crate::reuse::{decide, Use, Why};
+use seawall_core::host::Map;
+use seawall_core::metrics::Counter;
+use seawall_core::reply::Reply;
+
+/// When a request is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It has come.
+    First,
+    /// What it waited for may be there.
+    Woken,
+    /// It has waited long enough, or in vain.
+    Alone,
+}
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// On to the origin.
+    Forward,
+    /// Held.
+    Wait,
+    /// Answered.
+    Replied,
+}
+
+/// A request that has come.
+pub fn begin(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, has_body: bool) -> Next {
+    let settings = std::rc::Rc::clone(&exchange.settings);
+    let Ok(headers) = cx.host.headers(Map::Request) else {
+        cx.core.failed(
+            cx.host,
+            "request headers cannot be read; the request passes",
+        );
+        return Next::Forward;
+    };
+    if let Some(rules) = &settings.purge {
+        if headers.get(":method") == Some(rules.method.as_bytes()) {
+            return purge::answer(cx, exchange, Request::read(headers), rules);
+        }
+    }
+    exchange.request = Request::read(headers);
+    let request = &exchange.request;
+    match request.method {
+        Method::Unsafe => {
+            invalidate::prepare(exchange);
+            return Next::Forward;
+        }
+        Method::Safe => {
+            exchange.forward = Some(Forward::Method);
+            return Next::Forward;
+        }
+        // Not HTTP any more, or not a cache's business: not even a field is added.
+        Method::Connect => return Next::Forward,
+        Method::Get | Method::Head if request.not_http => return Next::Forward,
+        Method::Get | Method::Head => {}
+    }
+    // A body of a `GET` means something to somebody, and is not in the key.
+    let passes =
+        has_body || request.preconditions || settings.bypass.iter().any(|rule| rule.holds(request));
+    match settings.key.key(request).filter(|_| !passes) {
+        Some(key) => exchange.key = key,
+        None => {
+            cx.core.metrics.bypasses.increment(cx.host);
+            exchange.forward = Some(Forward::Bypass);
+            return Next::Forward;
+        }
+    }
+    let fingerprint = cx.worker.table.fingerprint(&exchange.key);
+    exchange.fingerprint = Some(fingerprint);
+    cx.worker.table.count(fingerprint);
+    settle(cx, shared, exchange, Occasion::First)
+}
+
+/// A request that was held.
+pub fn proceed(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasion) {
+    if settle(cx, shared, exchange, occasion) == Next::Forward && cx.host.resume_request().is_err()
+    {
+        cx.core
+            .failed(cx.host, "a waiting request could not be resumed");
+    }
+}
+
+fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasion) -> Next {
+    exchange.phase = Phase::Pass;
+    let looked = match look(cx, exchange) {
+        Ok(looked) => looked,
+        Err(failure) => {
+            cx.core.failed(
+                cx.host,
+                &format!("a lookup failed ({failure:?}); the request passes"),
+            );
+            exchange.forward = Some(Forward::Bypass);
+            return Next::Forward;
+        }
+    };
+    let directives = directives(exchange);
+    let Some(stored) = looked.stored else {
+        if directives.only_if_cached {
+            return gateway_timeout(cx, exchange);
+        }
+        exchange.forward = Some(if exchange.request.range.is_some() {
+            Forward::Partial
+        } else if looked.has_variants {
+            Forward::VaryMiss
+        } else {
+            Forward::UriMiss
+        });
+        return go(cx, shared, exchange, None, occasion);
+    };
+    let Content::Response { meta, headers, .. } = &stored.found.entry.content else {
+        return Next::Forward;
+    };
+    let purged = stored.found.purged;
+    match decide(meta, cx.now, &directives, purged) {
+        Use::Fresh => {
+            if occasion == Occasion::First && is_due(cx, exchange, meta) {
+                if let Some(next) = refresh(cx, exchange, &stored, Forward::Early) {
+                    return next;
+                }
+            }
+            serve(cx, exchange, &stored, "", &cx.core.metrics.hits)
+        }
+        Use::MaxStale => serve(
+            cx,
+            exchange,
+            &stored,
+            "max-stale",
+            &cx.core.metrics.stale_max_stale,
+        ),
+        Use::WhileRevalidate => match refresh(cx, exchange, &stored, Forward::Stale) {
+            Some(next) => next,
+            None => serve(
+                cx,
+                exchange,
+                &stored,
+                "stale-while-revalidate",
+                &cx.core.metrics.stale_while_revalidate,
+            ),
+        },
+        Use::Validate(_) if directives.only_if_cached => gateway_timeout(cx, exchange),
+        Use::Validate(why) => {
+            exchange.forward = Some(match why {
+                Why::Stale => Forward::Stale,
+                Why::Request => Forward::Request,
+            });
+            let has_validator = crate::http::storable::has_validator(headers);
+            // Without validators a range or a condition can only be the origin's to answer.
+            let occasion = if why == Why::Request {
+                Occasion::Alone
+            } else {
+                occasion
+            };
+            go_with(cx, shared, exchange, Some(stored), has_validator, occasion)
+        }
+    }
+}
+
+fn directives(exchange: &Exchange) -> RequestDirectives {
+    if exchange.settings.ignore_client_directives {
+        RequestDirectives::default()
+    } else {
+        exchange.request.directives.clone()
+    }
+}
+
+fn is_due(cx: Cx<'_>, exchange: &Exchange, meta: &Meta) -> bool {
+    let algorithm = exchange.settings.refresh.algorithm;
+    exchange.request.method == Method::Get
+        && due(
+            algorithm,
+            cx.now,
+            meta.fresh_until(),
+            meta.delta,
+            cx.worker.table.unit(),
+        )
+}
+
+fn plain(request: &Request) -> bool {
+    request.method == Method::Get && request.range.is_none() && !request.conditions.any()
+}
+
+fn go(
+    cx: Cx<'_>,
+    shared: &Shared,
+    exchange: &mut Exchange,
+    stored: Option<Stored>,
+    occasion: Occasion,
+) -> Next {
+    go_with(cx, shared, exchange, stored, false, occasion)
+}
+
+/// To the origin, as the one for all where that is possible, or behind another one.
+fn go_with(
+    cx: Cx<'_>,
+    shared: &Shared,
+    exchange: &mut Exchange,
+    stored: Option<Stored>,
+    has_validator: bool,
+    occasion: Occasion,
+) -> Next {
+    let settings = std::rc::Rc::clone(&exchange.settings);
+    let may_store = !exchange.request.directives.no_store || settings.ignore_client_directives;
+    let ruled_out = settings
+        .no_store
+        .iter()
+        .any(|rule| rule.holds(&exchange.request));
+    let leads = may_store
+        && !ruled_out
+        && (plain(&exchange.request) || (has_validator && exchange.request.method == Method::Get));
+    let mut leader = None;
+    if settings.coalesce.enabled && occasion != Occasion::Alone && may_store && !ruled_out {
+        match (exchange.fingerprint, cx.worker.queue(cx.host)) {
+            (Some(fingerprint), Some(queue)) => {
+                let wish = if leads {
+                    Wish::LeadOrWait(queue)
+                } else {
+                    Wish::Wait(queue)
+                };
+                let number = cx.worker.table.bits();
+                let lease = Lease {
+                    leader: number,
+                    until: cx.now.saturating_add(settings.coalesce.lease),
+                    now: cx.now,
+                };
+                match join(cx.host, fingerprint, wish, lease) {
+                    Ok(Joined::Leads) => {
+                        cx.worker
+                            .lead(number, fingerprint, cx.now, settings.coalesce.lease);
+                        leader = Some(number);
+                    }
+                    Ok(Joined::Waits) => return wait(cx, shared, exchange, fingerprint),
+                    Ok(Joined::Taken | Joined::Alone) => {}
+                    Err(_) => cx.core.failed(cx.host, "requests could not be coalesced"),
+                }
+            }
+            _ => cx.core.failed(cx.host, "requests could not be coalesced"),
+        }
+    }
+    let fetch = Fetch {
+        leader,
+        validating: false,
+        store: may_store && !ruled_out,
+        stale: stored,
+    };
+    depart(cx, exchange, fetch)
+}
+
+fn wait(
+    cx: Cx<'_>,
+    shared: &Shared,
+    exchange: &mut Exchange,
+    fingerprint: seawall_core::hash::Fingerprint,
+) -> Next {
+    if exchange.deadline.is_none() {
+        exchange.deadline = Some(cx.now.saturating_add(exchange.settings.coalesce.wait));
+        cx.core.metrics.coalesced.increment(cx.host);
+    }
+    exchange.collapsed = true;
+    exchange.phase = Phase::Waiting;
+    cx.worker.park(fingerprint, shared);
+    Next::Wait
+}
+
+/// Sends a request to the origin, with the validators of what is stored.
+pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> Next {
+    exchange.asked = cx.now;
+    if let Some(stored) = &fetch.stale {
+        fetch.validating = set_validators(cx, exchange, stored);
+    }
+    let counter = if fetch.stale.is_some() {
+        &cx.core.metrics.refreshes
+    } else {
+        &cx.core.metrics.misses
+    };
+    counter.increment(cx.host);
+    exchange.phase = Phase::Fetching(fetch);
+    Next::Forward
+}
+
+/// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
+fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Stored) -> bool {
+    let Content::Response { headers, .. } = &stored.found.entry.content else {
+        return false;
+    };
+    let mut set = false;
+    for (field, validator) in [
+        ("if-none-match", "etag"),
+        ("if-modified-since", "last-modified"),
+    ] {
+        if let Some(value) = headers.get(validator) {
+            set |= cx.host.set_header(Map::Request, field, value).is_ok();
+        }
+    }
+    if set {
+        let conditions = &exchange.request.conditions;
+        let gone = [
+            (
+                "if-none-match",
+                !conditions.none_match.is_empty() && headers.get("etag").is_none(),
+            ),
+            (
+                "if-modified-since",
+                conditions.modified_since.is_some() && headers.get("last-modified").is_none(),
+            ),
+            ("range", exchange.request.range.is_some()),
+            ("if-range", conditions.range.is_some()),
+        ];
+        for (field, _) in gone.iter().filter(|(_, present)| *present) {
+            let _ = cx.host.remove_header(Map::Request, field);
+        }
+    }
+    set
+}
+
+/// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it.
+fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Stored, why: Forward) -> Option<Next> {
+    let fingerprint = exchange.fingerprint?;
+    let lease = exchange.settings.coalesce.lease;
+    let number = cx.worker.table.bits();
+    let until = cx.now.saturating_add(lease);
+    let joined = join(
+        cx.host,
+        fingerprint,
+        Wish::Lead,
+        Lease {
+            leader: number,
+            until,
+            now: cx.now,
+        },
+    );
+    match joined {
+        Ok(Joined::Leads) => {}
+        // Nobody leads for keys whose answers are not shared: this one refreshes on its own when it must.
+        Ok(Joined::Alone) if why == Forward::Stale && plain(&exchange.request) => {
+            exchange.forward = Some(why);
+            let fetch = Fetch {
+                stale: Some(stored.clone()),
+                store: true,
+                ..Fetch::default()
+            };
+            return Some(depart(cx, exchange, fetch));
+        }
+        _ => return None,
+    }
+    cx.worker.lead(number, fingerprint, cx.now, lease);
+    if why == Forward::Early {
+        cx.core.metrics.refreshes_early.increment(cx.host);
+    }
+    let fetch = Fetch {
+        leader: Some(number),
+        stale: Some(stored.clone()),
+        validating: false,
+        store: true,
+    };
+    if background::start(cx, exchange, &fetch) {
+        return None;
+    }
+    if exchange.request.method != Method::Get {
+        // Only a whole answer can refresh.
+        cx.worker.end_flight(cx, fingerprint, number, true, None);
+        return None;
+    }
+    exchange.forward = Some(why);
+    Some(depart(cx, exchange, fetch))
+}
+
+/// Answers from what is stored.
+fn serve(
+    cx: Cx<'_>,
+    exchange: &mut Exchange,
+    stored: &Stored,
+    detail: &str,
+    counter: &Counter,
+) -> Next {
+    let entry = &stored.found.entry;
+    let (Some(mut answer), Content::Response { meta, .. }) =
+        (Answer::of(entry, exchange), &entry.content)
+    else {
+        return Next::Forward;
+    };
+    let name = exchange.settings.cache_status.as_deref();
+    let status = hit(
+        name.unwrap_or_default(),
+        meta,
+        cx.now,
+        stored.found.purged,
+        exchange.collapsed,
+        detail,
+    );
+    if exchange.settings.access_log {
+        let _ = cx
+            .host
+            .set_property(&["seawall.response_cache"], status.as_bytes());
+    }
+    let age = age(entry, cx.now);
+    answer.fields.push(("age", age.as_bytes()));
+    if name.is_some() {
+        answer.fields.push(("cache-status", status.as_bytes()));
+    }
+    if let Some(range) = &answer.content_range {
+        answer.fields.push(("content-range", range.as_bytes()));
+    }
+    let replied = cx.host.reply(&Reply {
+        status: u32::from(answer.status),
+        headers: &answer.fields,
+        body: answer.body,
+        grpc_status: None,
+        details: "seawall_response_cache_hit",
+    });
+    if replied.is_err() {
+        cx.core
+            .failed(cx.host, "an answer could not be sent; the request passes");
+        exchange.forward = Some(Forward::Bypass);
+        return Next::Forward;
+    }
+    counter.increment(cx.host);
+    exchange.phase = Phase::Answered;
+    Next::Replied
+}
+
+/// `only-if-cached` without anything to use (RFC 9111, section 5.2.1.7).
+fn gateway_timeout(cx: Cx<'_>, exchange: &mut Exchange) -> Next {
+    let status = exchange
+        .settings
+        .cache_status
+        .as_deref()
+        .map(|name| format!("{name}; detail=only-if-cached"));
+    let fields: Vec<(&str, &[u8])> = status
+        .iter()
+        .map(|status| ("cache-status", status.as_bytes()))
+        .collect();
+    let replied = cx.host.reply(&Reply {
+        status: 504,
+        headers: &fields,
+        body: b"",
+        grpc_status: None,
+        details: "seawall_response_cache_only_if_cached",
+    });
+    if replied.is_err() {
+        return Next::Forward;
+    }
+    exchange.phase = Phase::Answered;
+    Next::Replied
+}

@@ -1,0 +1,223 @@
+//! From a response to an entry.
+
+use super::exchange::{Exchange, Fetch};
+use super::lookup::find;
+use super::Cx;
+use crate::config::Cookies;
+use crate::entry::{Content, Entry, Meta};
+use crate::flight::is_outdated;
+use crate::http::age::{initial, Times};
+use crate::http::directives::{Qualified, ResponseDirectives};
+use crate::http::fields::{to_store, Leave};
+use crate::http::freshness::{lifetime, Source};
+use crate::http::storable::{decide, Circumstances, Refusal};
+use crate::http::{target, vary};
+use crate::key::variant;
+use crate::purge::{exact_tag, place};
+use crate::store::Insert;
+use seawall_core::headers::Headers;
+use seawall_core::time::{Span, Timestamp};
+
+/// Lists of fields that a URL may vary by, the latest first; older ones are forgotten.
+const MOST_LISTS: usize = 4;
+
+/// What will be stored once the body is complete.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Facts.
+    pub meta: Meta,
+    /// The fields that are stored.
+    pub headers: Headers,
+}
+
+impl Pending {
+    /// True when it can be used without asking the origin again: otherwise nobody gains by waiting for it.
+    pub fn is_shared(&self) -> bool {
+        let later = self.meta.while_revalidate;
+        !self.meta.no_cache && self.meta.lifetime.saturating_add(later) > self.meta.initial_age
+    }
+}
+
+/// Which fields a route does not store.
+pub fn leave(exchange: &Exchange) -> Leave<'static> {
+    Leave {
+        named: &[],
+        cookies: exchange.settings.cookies == Cookies::Strip,
+    }
+}
+
+/// The directives that count: those of a target field, else those of `Cache-Control`; and whether it was the former.
+pub fn directives(exchange: &Exchange, headers: &Headers) -> (ResponseDirectives, bool) {
+    match target::read(headers, &exchange.settings.target_fields) {
+        Some(directives) => (directives, true),
+        None => (
+            ResponseDirectives::read(headers, "cache-control").unwrap_or_default(),
+            false,
+        ),
+    }
+}
+
+/// Decides whether a response is stored. `all` are its fields as they came, or the updated ones of a 304.
+///
+/// # Errors
+/// Why not.
+pub fn prepare(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    status: u16,
+    all: &Headers,
+    arrived: Timestamp,
+) -> Result<Pending, Refusal> {
+    let settings = &exchange.settings;
+    let (directives, targeted) = directives(exchange, all);
+    let policy = settings.policy(status);
+    let lifetime = lifetime(status, all, &directives, targeted, arrived, &policy);
+    if !fetch.store {
+        return Err(if exchange.request.directives.no_store {
+            Refusal::RequestNoStore
+        } else {
+            Refusal::Rule
+        });
+    }
+    let given = Circumstances {
+        authorization: exchange.request.authorization
+            && !settings
+                .key
+                .headers
+                .iter()
+                .any(|name| name == "authorization"),
+        request_no_store: false,
+        cookies: settings.cookies != Cookies::Refuse,
+    };
+    decide(status, all, &directives, lifetime, given)?;
+    let times = Times {
+        request: exchange.asked,
+        response: arrived,
+    };
+    let forced = lifetime.source == Source::Configured && policy.forced.is_some();
+    let fields = to_store(all, &directives, leave(exchange));
+    let stale = stale(exchange, &directives);
+    Ok(Pending {
+        meta: Meta {
+            generation: cx.worker.table.bits(),
+            epoch: exchange.epoch,
+            status,
+            arrived,
+            // A forced lifetime counts from here, whatever clocks and caches before say.
+            initial_age: if forced {
+                Span::ZERO
+            } else {
+                initial(all, times)
+            },
+            lifetime: lifetime.span,
+            delta: arrived.since(exchange.asked),
+            while_revalidate: stale.0,
+            if_error: stale.1,
+            no_cache: directives.no_cache == Qualified::Whole && !forced,
+            must_revalidate: stale.2,
+            no_max_stale: directives.s_maxage.is_some(),
+            url: place(
+                cx.worker.table.secret(),
+                &exact_tag(&exchange.request.authority, &exchange.request.path),
+            ),
+        },
+        headers: Headers::from_pairs(&fields),
+    })
+}
+
+/// Stale use: while revalidated, on error, and whether it is forbidden.
+///
+/// `s-maxage` forbids it as `proxy-revalidate` does (RFC 9111, section 5.2.2.10), unless the same response grants it by
+/// the directives of RFC 5861; the operator's own grants never override the origin's prohibitions.
+fn stale(exchange: &Exchange, directives: &ResponseDirectives) -> (Span, Span, bool) {
+    let strict = directives.must_revalidate || directives.proxy_revalidate;
+    let granted =
+        directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
+    let shared = directives.s_maxage.is_some();
+    let policy = exchange.settings.stale;
+    let span = |given: Option<u64>, default: Span| match given {
+        Some(seconds) => Span::from_secs(seconds),
+        None if shared => Span::ZERO,
+        None => default,
+    };
+    (
+        span(directives.stale_while_revalidate, policy.while_revalidate),
+        span(directives.stale_if_error, policy.if_error),
+        strict || (shared && !granted),
+    )
+}
+
+/// Stores.
+///
+/// # Errors
+/// Why it was not stored.
+pub fn store(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    pending: Pending,
+    body: Vec<u8>,
+) -> Result<(), Refusal> {
+    if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.fingerprint) {
+        if is_outdated(cx.host, fingerprint, leader, cx.now) {
+            return Err(Refusal::Outdated);
+        }
+    }
+    let insert = Insert {
+        until: pending.meta.usable_until(),
+        asked: exchange.asked,
+        now: cx.now,
+    };
+    let fields = vary::fields(&pending.headers);
+    let key = if fields.is_empty() {
+        exchange.key.clone()
+    } else {
+        let salt = variants(cx, exchange, &fields)?;
+        variant(&exchange.key, salt, &fields, &exchange.request.headers)
+    };
+    let Pending { meta, headers } = pending;
+    let content = Content::Response {
+        meta,
+        headers,
+        body,
+    };
+    cx.worker
+        .table
+        .insert(cx.host, Entry { key, content }, insert)?;
+    cx.core.metrics.stored.increment(cx.host);
+    Ok(())
+}
+
+/// Makes sure that the URL's list of variants names these fields; the salt of its keys.
+fn variants(cx: Cx<'_>, exchange: &Exchange, fields: &[String]) -> Result<u64, Refusal> {
+    let present = find(cx, &exchange.key).map_err(|_| Refusal::Internal)?;
+    let (salt, mut lists) = match present.as_ref().map(|found| &found.entry.content) {
+        Some(Content::Variants { salt, lists, .. }) => (*salt, lists.clone()),
+        _ => (cx.worker.table.bits(), Vec::new()),
+    };
+    if lists.first().is_some_and(|first| first == fields) {
+        return Ok(salt);
+    }
+    lists.retain(|list| list != fields);
+    lists.insert(0, fields.to_vec());
+    lists.truncate(MOST_LISTS);
+    let content = Content::Variants {
+        generation: cx.worker.table.bits(),
+        epoch: exchange.epoch,
+        salt,
+        lists,
+    };
+    let insert = Insert {
+        // It lives as long as it is used.
+        until: Timestamp(u64::MAX),
+        asked: exchange.asked,
+        now: cx.now,
+    };
+    let entry = Entry {
+        key: exchange.key.clone(),
+        content,
+    };
+    cx.worker.table.insert(cx.host, entry, insert)?;
+    Ok(salt)
+}

@@ -1,0 +1,259 @@
+//! The state of one worker.
+
+use super::background::Call;
+use super::exchange::{Exchange, Phase, Shared};
+use super::request::{proceed, Occasion};
+use super::{Core, Cx};
+use crate::flight::{self, Lease};
+use crate::purge::Purges;
+use crate::refresh::Random;
+use crate::store::{Layout, Table};
+use seawall_core::hash::Fingerprint;
+use seawall_core::host::{Answer, Host};
+use seawall_core::shared::secret;
+use seawall_core::time::{Span, Timestamp};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+const SECRET_KEY: &str = "seawall.response_cache.secret";
+
+/// How often the timer looks at what waits; waits are exact to this.
+pub const TICK: Span = Span::from_millis(50);
+
+/// A flight that this worker leads.
+#[derive(Debug, Clone, Copy)]
+struct Leading {
+    fingerprint: Fingerprint,
+    renewed: Timestamp,
+    lease: Span,
+}
+
+/// The state.
+#[derive(Debug)]
+pub struct Worker {
+    /// What is stored.
+    pub table: Table,
+    /// What was purged.
+    pub purges: Purges,
+    /// Requests to the origin without a client.
+    pub calls: RefCell<HashMap<u32, Call>>,
+    queue: Cell<Option<u32>>,
+    waiting: RefCell<HashMap<Fingerprint, Vec<Shared>>>,
+    leading: RefCell<HashMap<u64, Leading>>,
+    filling: Cell<usize>,
+    reported: Cell<Timestamp>,
+}
+
+impl Worker {
+    /// Starts from nothing.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn new(host: &dyn Host, layout: Layout) -> Answer<Self> {
+        let mut seed = [0; 8];
+        host.random(&mut seed)?;
+        Ok(Worker {
+            table: Table::new(layout, secret(host, SECRET_KEY)?, u64::from_le_bytes(seed)),
+            purges: Purges::default(),
+            calls: RefCell::default(),
+            queue: Cell::default(),
+            waiting: RefCell::default(),
+            leading: RefCell::default(),
+            filling: Cell::default(),
+            reported: Cell::default(),
+        })
+    }
+
+    /// The number of this worker's queue, registered under a random name when it is first needed.
+    pub fn queue(&self, host: &dyn Host) -> Option<u32> {
+        if let Some(queue) = self.queue.get() {
+            return Some(queue);
+        }
+        let mut random = Random::new(self.table.bits());
+        let name = format!(
+            "seawall.response_cache.{:016x}{:016x}",
+            random.bits(),
+            random.bits()
+        );
+        let queue = host.queue_register(&name).ok()?;
+        self.queue.set(Some(queue));
+        Some(queue)
+    }
+
+    /// Remembers a flight to renew.
+    pub fn lead(&self, leader: u64, fingerprint: Fingerprint, now: Timestamp, lease: Span) {
+        let leading = Leading {
+            fingerprint,
+            renewed: now,
+            lease,
+        };
+        self.leading.borrow_mut().insert(leader, leading);
+    }
+
+    /// Ends a flight and wakes who waits, here and in other workers. `look_again` tells them that what they wait for may
+    /// be stored now; else they go on by themselves.
+    pub fn end_flight(
+        &self,
+        cx: Cx<'_>,
+        fingerprint: Fingerprint,
+        leader: u64,
+        look_again: bool,
+        unshared: Option<Timestamp>,
+    ) {
+        self.leading.borrow_mut().remove(&leader);
+        let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared);
+        let mut message = fingerprint.0.to_le_bytes().to_vec();
+        message.push(u8::from(look_again));
+        for queue in queues {
+            // A worker that is gone has nobody waiting.
+            let _ = cx.host.queue_send(queue, &message);
+        }
+    }
+
+    /// Parks a request.
+    pub fn park(&self, fingerprint: Fingerprint, exchange: &Shared) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting
+            .entry(fingerprint)
+            .or_default()
+            .push(Rc::clone(exchange));
+    }
+
+    /// Forgets a parked request.
+    pub fn unpark(&self, fingerprint: Fingerprint, exchange: &Shared) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(list) = waiting.get_mut(&fingerprint) {
+            list.retain(|parked| !Rc::ptr_eq(parked, exchange));
+            if list.is_empty() {
+                waiting.remove(&fingerprint);
+            }
+        }
+    }
+
+    /// Takes room for a part of a body that is being stored; all bodies on their way share it.
+    pub fn reserve_filling(&self, bytes: usize, most: usize) -> bool {
+        let total = self.filling.get().saturating_add(bytes);
+        if total > most {
+            return false;
+        }
+        self.filling.set(total);
+        true
+    }
+
+    /// Gives it back.
+    pub fn release_filling(&self, bytes: usize) {
+        self.filling.set(self.filling.get().saturating_sub(bytes));
+    }
+}
+
+/// Reads the messages of other workers and wakes whom they are for.
+pub fn drain(host: &dyn Host, core: &Core, worker: &Rc<Worker>, queue: u32) {
+    while let Ok(Some(message)) = host.queue_take(queue) {
+        let Some((key, rest)) = message.split_first_chunk::<16>() else {
+            continue;
+        };
+        let fingerprint = Fingerprint(u128::from_le_bytes(*key));
+        let look_again = rest.first() == Some(&1);
+        let parked = worker
+            .waiting
+            .borrow_mut()
+            .remove(&fingerprint)
+            .unwrap_or_default();
+        for exchange in parked {
+            wake(
+                host,
+                core,
+                worker,
+                &exchange,
+                if look_again {
+                    Occasion::Woken
+                } else {
+                    Occasion::Alone
+                },
+            );
+        }
+    }
+}
+
+/// Lets one request go on.
+fn wake(host: &dyn Host, core: &Core, worker: &Rc<Worker>, shared: &Shared, occasion: Occasion) {
+    let Some(mut exchange) = take(shared) else {
+        return;
+    };
+    if matches!(exchange.phase, Phase::Waiting) && host.act_on(exchange.context).is_ok() {
+        let cx = Cx {
+            host,
+            core,
+            worker,
+            now: host.now().unwrap_or_default(),
+        };
+        proceed(cx, shared, &mut exchange, occasion);
+    }
+    put(shared, exchange);
+}
+
+/// Takes a request's state out, so that nothing is borrowed while the host is called.
+pub fn take(shared: &Shared) -> Option<Box<Exchange>> {
+    shared.try_borrow_mut().ok()?.take()
+}
+
+/// Puts it back.
+pub fn put(shared: &Shared, exchange: Box<Exchange>) {
+    if let Ok(mut place) = shared.try_borrow_mut() {
+        *place = Some(exchange);
+    }
+}
+
+/// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
+pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
+    let idle = worker.waiting.borrow().is_empty() && worker.leading.borrow().is_empty();
+    let Ok(now) = host.now() else {
+        return;
+    };
+    if now.since(worker.reported.get()) >= Span::from_secs(1) {
+        worker.reported.set(now);
+        core.report(host, worker);
+    }
+    if idle {
+        return;
+    }
+    let overdue: Vec<(Fingerprint, Shared)> = worker
+        .waiting
+        .borrow()
+        .iter()
+        .flat_map(|(key, list)| list.iter().map(|shared| (*key, Rc::clone(shared))))
+        .filter(|(_, shared)| {
+            let deadline = shared
+                .try_borrow()
+                .ok()
+                .and_then(|exchange| exchange.as_ref()?.deadline);
+            deadline.is_some_and(|deadline| deadline <= now)
+        })
+        .collect();
+    for (fingerprint, shared) in overdue {
+        worker.unpark(fingerprint, &shared);
+        core.metrics.waits_timed_out.increment(host);
+        wake(host, core, worker, &shared, Occasion::Alone);
+    }
+    let due: Vec<(u64, Leading)> = worker
+        .leading
+        .borrow()
+        .iter()
+        .filter(|(_, leading)| now.since(leading.renewed).0 >= leading.lease.0 / 3)
+        .map(|(leader, leading)| (*leader, *leading))
+        .collect();
+    for (leader, leading) in due {
+        let lease = Lease {
+            leader,
+            until: now.saturating_add(leading.lease),
+            now,
+        };
+        if flight::renew(host, leading.fingerprint, lease) {
+            worker.lead(leader, leading.fingerprint, now, leading.lease);
+        } else {
+            // Somebody else leads by now, for this worker was too late.
+            worker.leading.borrow_mut().remove(&leader);
+        }
+    }
+}

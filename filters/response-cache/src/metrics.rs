@@ -1,0 +1,92 @@
+//! What the filter counts. All names begin with `seawall.response_cache.`.
+
+use crate::http::storable::Refusal;
+use seawall_core::host::Host;
+use seawall_core::metrics::{Counter, Gauge};
+
+/// The counters and gauges.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Answered from a fresh entry.
+    pub hits: Counter,
+    /// Gone to the origin for want of an entry.
+    pub misses: Counter,
+    /// Passed the cache by.
+    pub bypasses: Counter,
+    /// Answered stale while the entry is refreshed.
+    pub stale_while_revalidate: Counter,
+    /// Answered stale instead of an error.
+    pub stale_if_error: Counter,
+    /// Answered stale because the client accepts it.
+    pub stale_max_stale: Counter,
+    /// Gone to the origin to refresh what is stored.
+    pub refreshes: Counter,
+    /// Of those, before the entry had expired.
+    pub refreshes_early: Counter,
+    /// Of those, without a client's request.
+    pub refreshes_background: Counter,
+    /// 304 answers of the origin that made an entry fresh again.
+    pub revalidated: Counter,
+    /// Requests that waited for another one's answer.
+    pub coalesced: Counter,
+    /// Of those, waited too long.
+    pub waits_timed_out: Counter,
+    /// Answers stored.
+    pub stored: Counter,
+    /// Answers not stored, by reason.
+    pub rejected: Vec<(Refusal, Counter)>,
+    /// Entries given up for others.
+    pub evicted: Counter,
+    /// Entries invalidated by unsafe methods.
+    pub invalidated: Counter,
+    /// Purges done.
+    pub purges: Counter,
+    /// Purge requests refused.
+    pub purges_refused: Counter,
+    /// Bytes of all entries.
+    pub bytes: Gauge,
+    /// Times that the host failed and traffic passed.
+    pub failures: Counter,
+    /// Route settings that are wrong.
+    pub config_errors: Counter,
+}
+
+impl Metrics {
+    /// Makes them known to the host.
+    pub fn define(host: &dyn Host) -> Self {
+        let counter = |name: &str| Counter::define(host, &format!("seawall.response_cache.{name}"));
+        Metrics {
+            hits: counter("hits"),
+            misses: counter("misses"),
+            bypasses: counter("bypasses"),
+            stale_while_revalidate: counter("stale.while_revalidate"),
+            stale_if_error: counter("stale.if_error"),
+            stale_max_stale: counter("stale.max_stale"),
+            refreshes: counter("refreshes"),
+            refreshes_early: counter("refreshes_early"),
+            refreshes_background: counter("refreshes_background"),
+            revalidated: counter("revalidated"),
+            coalesced: counter("coalesced"),
+            waits_timed_out: counter("waits_timed_out"),
+            stored: counter("stored"),
+            rejected: Refusal::ALL
+                .iter()
+                .map(|refusal| (*refusal, counter(&format!("rejected.{}", refusal.name()))))
+                .collect(),
+            evicted: counter("evicted"),
+            invalidated: counter("invalidated"),
+            purges: counter("purges"),
+            purges_refused: counter("purges_refused"),
+            bytes: Gauge::define(host, "seawall.response_cache.bytes"),
+            failures: counter("failures"),
+            config_errors: counter("config_errors"),
+        }
+    }
+
+    /// Counts an answer that was not stored.
+    pub fn reject(&self, host: &dyn Host, refusal: Refusal) {
+        if let Some((_, counter)) = self.rejected.iter().find(|(known, _)| *known == refusal) {
+            counter.increment(host);
+        }
+    }
+}

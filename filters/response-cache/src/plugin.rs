@@ -1,0 +1,203 @@
+//! The filter as the host runs it.
+
+use crate::config::Settings;
+use crate::flow::exchange::{Exchange, Phase, Shared};
+use crate::flow::request::{begin, Next};
+use crate::flow::worker::{drain, put, take, tick, TICK};
+use crate::flow::{background, origin, Core, Cx};
+use crate::metrics::Metrics;
+use seawall_core::config::ConfigErrors;
+use seawall_core::host::Host;
+use seawall_core::plugin::{Flow, Plugin, Stream};
+use seawall_core::route::Layers;
+use std::rc::Rc;
+
+/// The filter.
+#[derive(Debug, Default)]
+pub struct ResponseCache {
+    core: Option<Rc<Core>>,
+}
+
+impl Plugin for ResponseCache {
+    type Stream = CacheStream;
+
+    fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
+        let mut layers = Layers::<Settings>::new(configuration)?;
+        let metrics = Metrics::define(host);
+        layers.count_errors_in(metrics.config_errors);
+        // Without a timer requests would wait for as long as their route allows.
+        if host.set_tick(TICK).is_err() {
+            return Err(ConfigErrors::one("", "the host does not give us a timer"));
+        }
+        self.core = Some(Rc::new(Core::new(layers, metrics)));
+        Ok(())
+    }
+
+    fn stream(&self, context: u32) -> CacheStream {
+        CacheStream {
+            core: self.core.clone(),
+            context,
+            exchange: Shared::default(),
+        }
+    }
+
+    fn tick(&mut self, host: &dyn Host) {
+        if let Some((core, worker)) = self
+            .core
+            .as_ref()
+            .and_then(|core| Some((core, core.present_worker()?)))
+        {
+            tick(host, core, &worker);
+        }
+    }
+
+    fn queue_ready(&mut self, host: &dyn Host, queue: u32) {
+        if let Some((core, worker)) = self
+            .core
+            .as_ref()
+            .and_then(|core| Some((core, core.present_worker()?)))
+        {
+            drain(host, core, &worker, queue);
+        }
+    }
+
+    fn call_done(&mut self, host: &dyn Host, token: u32, headers: usize, body_size: usize) {
+        if let Some((core, worker)) = self
+            .core
+            .as_ref()
+            .and_then(|core| Some((core, core.present_worker()?)))
+        {
+            let now = host.now().unwrap_or_default();
+            background::done(
+                Cx {
+                    host,
+                    core,
+                    worker: &worker,
+                    now,
+                },
+                token,
+                headers,
+                body_size,
+            );
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct CacheStream {
+    core: Option<Rc<Core>>,
+    context: u32,
+    exchange: Shared,
+}
+
+impl CacheStream {
+    /// Runs a step on the request's state, if the cache has anything to do with it.
+    fn step<R>(&self, host: &dyn Host, act: impl FnOnce(Cx<'_>, &mut Exchange) -> R) -> Option<R> {
+        let core = self.core.as_ref()?;
+        let mut exchange = take(&self.exchange)?;
+        let result = core.present_worker().map(|worker| {
+            let now = host.now().unwrap_or_default();
+            act(
+                Cx {
+                    host,
+                    core,
+                    worker: &worker,
+                    now,
+                },
+                &mut exchange,
+            )
+        });
+        put(&self.exchange, exchange);
+        result
+    }
+}
+
+impl Stream for CacheStream {
+    fn request_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
+        let Some(core) = &self.core else {
+            return Flow::Continue;
+        };
+        let settings = core.layers.of_request(host);
+        if !settings.enabled {
+            return Flow::Continue;
+        }
+        let (Some(worker), Ok(now)) = (core.worker(host), host.now()) else {
+            return Flow::Continue;
+        };
+        let cx = Cx {
+            host,
+            core,
+            worker: &worker,
+            now,
+        };
+        let mut exchange = Box::new(Exchange::new(self.context, settings, now));
+        let next = begin(cx, &self.exchange, &mut exchange, !end_of_stream);
+        put(&self.exchange, exchange);
+        match next {
+            Next::Forward => Flow::Continue,
+            Next::Wait | Next::Replied => Flow::Pause,
+        }
+    }
+
+    fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
+        // Our own answers pass here, too, and need not even the time.
+        let answered = self.exchange.try_borrow().is_ok_and(|exchange| {
+            exchange
+                .as_ref()
+                .is_none_or(|exchange| matches!(exchange.phase, Phase::Answered))
+        });
+        if answered {
+            return Flow::Continue;
+        }
+        self.step(host, |cx, exchange| {
+            origin::headers(cx, exchange, end_of_stream)
+        })
+        .unwrap_or(Flow::Continue)
+    }
+
+    fn response_body(&mut self, host: &dyn Host, size: usize, end_of_stream: bool) -> Flow {
+        let concerns = self.exchange.try_borrow().is_ok_and(|exchange| {
+            exchange.as_ref().is_some_and(|exchange| {
+                matches!(exchange.phase, Phase::Filling(_) | Phase::Replacing(_))
+            })
+        });
+        if !concerns {
+            return Flow::Continue;
+        }
+        self.step(host, |cx, exchange| {
+            origin::body(cx, exchange, size, end_of_stream)
+        })
+        .unwrap_or(Flow::Continue)
+    }
+
+    fn response_trailers(&mut self, host: &dyn Host) -> Flow {
+        self.step(host, origin::trailers);
+        Flow::Continue
+    }
+
+    fn log(&mut self, host: &dyn Host) {
+        let (Some(core), Some(mut exchange)) = (self.core.as_ref(), take(&self.exchange)) else {
+            return;
+        };
+        let Some(worker) = core.present_worker() else {
+            return;
+        };
+        match (&exchange.phase, exchange.fingerprint) {
+            (Phase::Waiting, Some(fingerprint)) => worker.unpark(fingerprint, &self.exchange),
+            (Phase::Fetching(_) | Phase::Filling(_), _) => {
+                let now = host.now().unwrap_or_default();
+                origin::abandoned(
+                    Cx {
+                        host,
+                        core,
+                        worker: &worker,
+                        now,
+                    },
+                    &mut exchange,
+                );
+            }
+            _ => {}
+        }
+    }
+}
