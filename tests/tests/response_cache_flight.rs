@@ -1,0 +1,168 @@
+//! response-cache over all workers: one request per key goes to the origin, and what it brings is served everywhere.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+fn cacheable(body: &str, seconds: u32) -> Reply {
+    Reply::ok(body).header("cache-control", &format!("max-age={seconds}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_requests_for_a_cold_key_make_one_request_to_the_origin() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::serving(move |_| cacheable("one", 60).gated(&held)).await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "30s"}}))
+        .start()
+        .await;
+    let (answers, ()) = tokio::join!(envoy.burst("/hot", 500, 500), async {
+        // Everybody but the leader waits before the origin answers.
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 499)
+            .await;
+        gate.open();
+    });
+    assert_eq!(answers.len(), 500);
+    for answer in &answers {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "one"));
+    }
+    assert_eq!(upstream.hits(), 1);
+    let collapsed = answers
+        .iter()
+        .filter(|answer| answer.header("cache-status").unwrap().contains("collapsed"))
+        .count();
+    assert_eq!(collapsed, 499);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_worker_serves_what_one_has_stored() {
+    let upstream = Upstream::serving(|_| cacheable("stored", 60).header("x-a", "1")).await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    assert_eq!(
+        envoy.get("/x").await.header("cache-status"),
+        Some("seawall; fwd=uri-miss; fwd-status=200; stored")
+    );
+    for _ in 0..100 {
+        let answer = envoy.get_fresh("/x").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "stored"));
+        assert_eq!(answer.header("x-a"), Some("1"));
+        assert!(answer.header("age").is_some());
+        assert!(answer
+            .header("cache-status")
+            .unwrap()
+            .starts_with("seawall; hit; ttl="));
+    }
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_not_shared_release_who_waits_and_are_remembered() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::serving(move |_| {
+        Reply::ok("mine")
+            .header("cache-control", "private")
+            .gated(&held)
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "30s"}}))
+        .start()
+        .await;
+    let (answers, ()) = tokio::join!(envoy.burst("/", 20, 20), async {
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 19)
+            .await;
+        gate.open();
+    });
+    assert!(answers.iter().all(|answer| answer.text() == "mine"));
+    assert_eq!(upstream.hits(), 20);
+    // Remembered: the next ones are all at the origin at once.
+    let gate = Gate::new();
+    let held = gate.clone();
+    upstream.behave(move |_| {
+        Reply::ok("mine")
+            .header("cache-control", "private")
+            .gated(&held)
+    });
+    tokio::join!(envoy.burst("/", 20, 20), async {
+        upstream.wait_for_in_flight(20).await;
+        gate.open();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_client_leaves_hands_over() {
+    let first = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&first);
+    let upstream = Upstream::serving(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            Reply::Hang
+        } else {
+            cacheable("second", 60)
+        }
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "60s"}}))
+        .start()
+        .await;
+    let leader = tokio::spawn({
+        let client = Client::fresh(envoy.address);
+        async move { client.get("/").await }
+    });
+    upstream.wait_for_hits(1).await;
+    let (answers, ()) = tokio::join!(envoy.burst("/", 10, 10), async {
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 10)
+            .await;
+        leader.abort();
+    });
+    assert!(answers.iter().all(|answer| answer.text() == "second"));
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_hangs_holds_others_no_longer_than_configured() {
+    let first = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&first);
+    let upstream = Upstream::serving(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            Reply::Hang
+        } else {
+            cacheable("second", 60)
+        }
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "300ms"}}))
+        .start()
+        .await;
+    let leader = tokio::spawn({
+        let client = Client::fresh(envoy.address);
+        async move { client.get("/").await }
+    });
+    upstream.wait_for_hits(1).await;
+    let answers = envoy.burst("/", 10, 10).await;
+    assert!(answers.iter().all(|answer| answer.text() == "second"));
+    assert!(
+        envoy
+            .stat("wasmcustom.seawall.response_cache.waits_timed_out")
+            .await
+            >= 1
+    );
+    leader.abort();
+}
