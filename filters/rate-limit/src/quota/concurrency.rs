@@ -31,6 +31,7 @@ impl Concurrency {
         Verdict {
             admitted,
             charged: rolled.state(self.lease),
+            moved: rolled.moved,
             remaining,
             more: None,
             wait: (!admitted && ask.need <= self.max).then_some(SOON),

@@ -15,34 +15,38 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    fn count(&self, state: Option<State>, now: u64) -> State {
+    /// The count at this time, and whether it had to be moved because the clock was set back.
+    fn count(&self, state: Option<State>, now: u64) -> (State, bool) {
         let (start, end) = self.window.around(now);
         let empty = State {
             expires: end,
             a: 0,
             b: 0,
         };
-        let Some(state) = state else { return empty };
+        let Some(state) = state else {
+            return (empty, false);
+        };
         if state.expires == end {
-            state
-        } else if state.expires <= now || state.expires < end {
-            empty
+            (state, false)
+        } else if state.expires < end {
+            (empty, false)
         } else {
             // The clock stepped back. Over an edge, the window that has begun goes on; further, what is counted counts now.
             let (held, _) = self.window.around(state.expires.saturating_sub(1));
             if held == end && start < end {
-                state
+                (state, false)
             } else {
-                State {
+                let moved = State {
                     expires: end,
                     ..state
-                }
+                };
+                (moved, true)
             }
         }
     }
 
     pub(super) fn check(&self, state: Option<State>, now: u64, ask: Ask) -> Verdict {
-        let mut state = self.count(state, now);
+        let (mut state, moved) = self.count(state, now);
         let (admitted, remaining) = room(state.a, self.requests, ask);
         if admitted {
             state.a = state.a.saturating_add(ask.cost);
@@ -51,6 +55,7 @@ impl Fixed {
         Verdict {
             admitted,
             charged: state,
+            moved,
             remaining,
             more: (remaining < self.requests).then_some(left),
             wait: (!admitted && ask.need <= self.requests).then_some(left),
@@ -67,7 +72,7 @@ impl Fixed {
     }
 
     pub(super) fn add(&self, state: Option<State>, now: u64, cost: u64, debt: u64) -> State {
-        let mut state = self.count(state, now);
+        let (mut state, _) = self.count(state, now);
         let most = self.requests.saturating_mul(debt).max(state.a);
         state.a = state.a.saturating_add(cost).min(most);
         state

@@ -30,6 +30,7 @@ struct Used {
     /// By how much `now` is later than the clock.
     ahead: u64,
     since: u64,
+    moved: bool,
 }
 
 impl Gcra {
@@ -63,12 +64,14 @@ impl Gcra {
             now,
             ahead: 0,
             since: now,
+            moved: false,
         };
         let Some(state) = state else { return unused };
         let last = state.a;
         let (mut tat, mut at, mut ahead) = (state.expires, now, 0);
         let back = last.saturating_sub(now);
-        if back > JITTER {
+        let moved = back > JITTER;
+        if moved {
             tat = tat.saturating_sub(back);
         } else {
             at = now.max(last);
@@ -79,6 +82,7 @@ impl Gcra {
                 now: at,
                 ahead,
                 since: at,
+                moved,
                 ..unused
             };
         }
@@ -89,6 +93,7 @@ impl Gcra {
             now: at,
             ahead,
             since: last.saturating_sub(used_for).min(at),
+            moved,
         }
     }
 
@@ -137,6 +142,7 @@ impl Gcra {
         Verdict {
             admitted,
             charged: self.state(&used, units),
+            moved: used.moved,
             remaining,
             more: (remaining < self.burst).then(|| {
                 let over = units.saturating_add(one_more).saturating_sub(self.capacity);

@@ -52,8 +52,11 @@ impl Ask {
 pub struct Verdict {
     /// There is enough.
     pub admitted: bool,
-    /// The state with the charge in it; meaningless for a refusal.
+    /// The state with the charge in it; for a refusal, the state as it is.
     pub charged: State,
+    /// The clock was set back, and the state had to be moved with it: it must be written whatever the answer is, for what is
+    /// moved anew by every request would never end.
+    pub moved: bool,
     /// Units that are left: after the charge, or as they are for a refusal.
     pub remaining: u64,
     /// The time until more is left than now; `None` when nothing is used.

@@ -20,9 +20,9 @@ impl Penalty {
     /// The time until the ban ends, if there is one.
     pub fn banned(&self, state: Option<State>, now: Timestamp) -> Option<Span> {
         let state = state.filter(|state| state.b != 0)?;
-        // A clock that was set back makes nobody wait longer than the ban.
         let left = Timestamp(state.expires).since(now);
-        (!left.is_zero()).then_some(left.min(self.block_for))
+        // A ban that is longer than bans are is one from before the clock was set back.
+        (!left.is_zero() && left <= self.block_for).then_some(left)
     }
 
     /// The state after one more refusal, and the ban that it brings.

@@ -13,6 +13,8 @@ pub(super) struct Rolled {
     pub(super) start: u64,
     /// The time inside the present window, at least its start.
     pub(super) now: u64,
+    /// The clock was set back, and the counts moved with it.
+    pub(super) moved: bool,
 }
 
 fn start_of(now: u64, length: u64) -> u64 {
@@ -26,6 +28,7 @@ pub(super) fn roll(state: Option<State>, now: u64, length: u64) -> Rolled {
         before: 0,
         start,
         now,
+        moved: false,
     };
     let Some(state) = state else { return empty };
     let held = state.expires.saturating_sub(length).saturating_sub(length);
@@ -50,12 +53,14 @@ pub(super) fn roll(state: Option<State>, now: u64, length: u64) -> Rolled {
             before,
             start: held,
             now: held,
+            moved: false,
         }
     } else {
         // The clock was set back: what is counted counts now, rather than in a far future.
         Rolled {
             present,
             before,
+            moved: true,
             ..empty
         }
     }

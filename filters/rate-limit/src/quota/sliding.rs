@@ -69,6 +69,7 @@ impl Sliding {
         Verdict {
             admitted,
             charged: rolled.state(self.per),
+            moved: rolled.moved,
             remaining,
             more: (remaining < self.requests).then(|| self.until(&rolled, now, goal)),
             wait,

@@ -125,6 +125,7 @@ pub fn decide(
     let blank = Verdict {
         admitted: true,
         charged: State::default(),
+        moved: false,
         remaining: 0,
         more: None,
         wait: None,
@@ -151,7 +152,30 @@ pub fn decide(
         }
         _ => run.several(&Groups::of(claims))?,
     }
+    let spoken = claims.iter().zip(&run.decision.verdicts);
+    for (claim, verdict) in spoken {
+        if verdict.moved && !(verdict.admitted && run.decision.admitted) {
+            keep_moved(host, table, now, claim)?;
+        }
+    }
     Ok(run.decision)
+}
+
+/// Writes the state of a claim that was refused after the clock was set back.
+fn keep_moved(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    claim: &Claim<'_>,
+) -> Result<(), UpdateError> {
+    change(host, table, claim.slot, |held| {
+        let nothing = Ask { need: 0, cost: 0 };
+        let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
+        if verdict.moved {
+            held.put(claim.tag, verdict.charged, now, &[]);
+        }
+        verdict.moved
+    })
 }
 
 impl Run<'_> {
