@@ -54,6 +54,8 @@ pub struct Decision {
     pub conflicts: u32,
     /// The claims for which a live entry had to go.
     pub evicted: Vec<usize>,
+    /// It was refused while a charge that may still be taken back stood against it, and patience ran out.
+    pub impatient: bool,
 }
 
 /// A charge after the fact.
@@ -139,6 +141,7 @@ pub fn decide(
             verdicts: vec![blank; claims.len()],
             conflicts: 0,
             evicted: Vec::new(),
+            impatient: false,
         },
     };
     match claims {
@@ -196,9 +199,12 @@ impl Run<'_> {
                     *place = verdict;
                 }
             }
-            if blocked && held.slot.is_unfinished(self.now) && patience > 0 {
-                patience = patience.saturating_sub(1);
-                continue;
+            if blocked && held.slot.is_unfinished(self.now) {
+                if patience > 0 {
+                    patience = patience.saturating_sub(1);
+                    continue;
+                }
+                self.decision.impatient = true;
             }
             self.decision.admitted &= !blocked;
             return Ok(held);
