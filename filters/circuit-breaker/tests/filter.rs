@@ -1,0 +1,338 @@
+//! The whole filter on the fake host, several workers in one process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use proptest::prelude::*;
+use seawall_circuit_breaker::CircuitBreaker;
+use seawall_core::host::Failure;
+use seawall_core::testing::{Ended, Vm, World};
+use seawall_core::time::{Span, Timestamp};
+use serde_json::{json, Value};
+
+type Worker = Vm<CircuitBreaker>;
+
+const GET: [(&str, &str); 3] = [(":method", "GET"), (":path", "/"), (":authority", "shop")];
+
+fn workers(world: &World, count: u32, configuration: &Value) -> Vec<Worker> {
+    (1..=count)
+        .map(|number| Vm::start(world, number, configuration))
+        .collect()
+}
+
+fn properties(cluster: &str, flags: u64) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("xds.cluster_name", cluster.as_bytes().to_vec()),
+        ("response.flags", flags.to_le_bytes().to_vec()),
+        ("response.code_details", b"via_upstream".to_vec()),
+    ]
+}
+
+/// One call to a cluster whose upstream answers so; `None` when the breaker refused it.
+fn call(worker: &mut Worker, cluster: &str, status: &str) -> Option<()> {
+    let properties = properties(cluster, 0);
+    let properties: Vec<(&str, &[u8])> =
+        properties.iter().map(|(k, v)| (*k, v.as_slice())).collect();
+    let mut exchange = worker.open(&properties);
+    let ended = worker.request(&mut exchange, &GET);
+    let passed = matches!(ended, Ended::Forwarded(_));
+    let status = if passed { status } else { "503" };
+    worker.response(&mut exchange, &[(":status", status)], true);
+    worker.finish(exchange);
+    passed.then_some(())
+}
+
+fn plain() -> Value {
+    json!({"failure_threshold": 5, "open_for": "10s", "jitter": 0, "successes": 1})
+}
+
+#[test]
+fn the_fifth_failure_in_a_row_opens_whichever_worker_sees_it() {
+    let world = World::new();
+    let mut workers = workers(&world, 4, &plain());
+    for n in 0..5 {
+        assert!(
+            call(&mut workers[n % 4], "payments", "500").is_some(),
+            "call {n}"
+        );
+    }
+    for n in 0..20 {
+        assert!(
+            call(&mut workers[n % 4], "payments", "200").is_none(),
+            "call {n}"
+        );
+    }
+    assert!(call(&mut workers[0], "orders", "200").is_some());
+    assert_eq!(world.metric("seawall.circuit_breaker.refused"), 20);
+    assert_eq!(world.metric("seawall.circuit_breaker.open"), 1);
+    world.advance(Span::from_secs(10));
+    assert!(call(&mut workers[1], "payments", "200").is_some());
+    assert!(call(&mut workers[2], "payments", "200").is_some());
+    assert_eq!(world.metric("seawall.circuit_breaker.open"), 0);
+    assert_eq!(
+        world.log().len(),
+        3,
+        "one line per transition: {:?}",
+        world.log()
+    );
+}
+
+#[test]
+fn a_healthy_call_reads_shared_data_once_and_writes_nothing() {
+    let mut worker: Worker = Vm::start(&World::new(), 1, &json!({}));
+    call(&mut worker, "payments", "200");
+    worker.host.forget_calls();
+    call(&mut worker, "payments", "200");
+    let calls = worker.host.calls();
+    assert_eq!(calls.get("shared_get"), Some(&1));
+    assert_eq!(calls.get("shared_set"), None);
+    assert!(worker.host.call_count() <= 8, "{calls:?}");
+}
+
+#[test]
+fn a_refusal_says_when_to_come_back() {
+    let world = World::new();
+    let mut worker: Worker = Vm::start(
+        &world,
+        1,
+        &json!({
+            "failure_threshold": 1, "open_for": "10s", "jitter": 0,
+            "fallback": {"status": 200, "body": "later", "headers": {"x-why": "open"}},
+        }),
+    );
+    call(&mut worker, "payments", "500");
+    world.advance(Span::from_millis(2_500));
+    let mut exchange = worker.open(&[("xds.cluster_name", b"payments")]);
+    let Ended::Replied(reply) = worker.request(&mut exchange, &GET) else {
+        panic!("not refused")
+    };
+    assert_eq!((reply.status, reply.body.as_slice()), (200, &b"later"[..]));
+    assert_eq!(reply.header("retry-after"), Some("8"));
+    assert_eq!(reply.header("x-why"), Some("open"));
+    assert_eq!(reply.header("x-seawall-breaker"), Some("open"));
+}
+
+#[test]
+fn a_grpc_caller_gets_unavailable_with_pushback() {
+    let world = World::new();
+    let mut worker: Worker = Vm::start(
+        &world,
+        1,
+        &json!({"failure_threshold": 1, "open_for": "2s", "jitter": 0}),
+    );
+    call(&mut worker, "payments", "500");
+    let mut exchange = worker.open(&[("xds.cluster_name", b"payments")]);
+    let headers = [
+        (":method", "POST"),
+        ("content-type", "application/grpc+proto"),
+    ];
+    let Ended::Replied(reply) = worker.request(&mut exchange, &headers) else {
+        panic!("not refused")
+    };
+    assert_eq!(reply.grpc_status, Some(14));
+    assert_eq!(reply.header("grpc-retry-pushback-ms"), Some("2001"));
+}
+
+#[test]
+fn a_call_that_hangs_counts_once_before_it_ends() {
+    let world = World::new();
+    let mut worker: Worker = Vm::start(
+        &world,
+        1,
+        &json!({"failure_threshold": 2, "slow_after": "1s", "open_for": "10s"}),
+    );
+    let open = |worker: &mut Worker| {
+        let mut exchange = worker.open(&[("xds.cluster_name", b"payments")]);
+        assert!(matches!(
+            worker.request(&mut exchange, &GET),
+            Ended::Forwarded(_)
+        ));
+        exchange
+    };
+    let first = open(&mut worker);
+    let second = open(&mut worker);
+    assert_eq!(worker.host.tick_period(), Span::from_millis(100));
+    world.advance(Span::from_millis(1_000));
+    worker.tick();
+    assert!(
+        call(&mut worker, "payments", "200").is_none(),
+        "open while both still hang"
+    );
+    worker.finish(first);
+    worker.finish(second);
+    assert_eq!(world.metric("seawall.circuit_breaker.overdue"), 2);
+    assert_eq!(world.metric("seawall.circuit_breaker.failures"), 2);
+}
+
+#[test]
+fn every_host_call_may_fail_and_calls_pass() {
+    for name in [
+        "now",
+        "random",
+        "property",
+        "header",
+        "shared_get",
+        "shared_set",
+        "metric_add",
+        "log",
+        "reply",
+        "set_tick",
+    ] {
+        let world = World::new();
+        let mut worker: Worker = Vm::start(
+            &world,
+            1,
+            &json!({"failure_threshold": 1, "slow_after": "1s"}),
+        );
+        worker.host.fail(name, Failure::Status(10));
+        let first = call(&mut worker, "payments", "500");
+        assert!(first.is_some(), "{name}");
+        call(&mut worker, "payments", "500");
+        worker.tick();
+    }
+}
+
+#[test]
+fn shadow_counts_and_refuses_nothing() {
+    let world = World::new();
+    let mut worker: Worker = Vm::start(
+        &world,
+        1,
+        &json!({"failure_threshold": 2, "mode": "shadow"}),
+    );
+    for _ in 0..10 {
+        assert!(call(&mut worker, "payments", "500").is_some());
+    }
+    assert_eq!(world.metric("seawall.circuit_breaker.shadow_refused"), 8);
+    assert_eq!(world.metric("seawall.circuit_breaker.refused"), 0);
+}
+
+#[test]
+fn a_flood_of_keys_leaves_shared_data_bounded_and_other_tenants_alone() {
+    let world = World::new();
+    let configuration =
+        json!({"key": [{"header": "x-tenant-id"}], "failure_threshold": 1, "max_keys": 64});
+    let mut worker: Worker = Vm::start(&world, 1, &configuration);
+    for n in 0..2_000 {
+        let tenant = format!("t{n}");
+        let mut exchange = worker.open(&[("response.code_details", b"via_upstream")]);
+        let headers = [(":method", "GET"), ("x-tenant-id", tenant.as_str())];
+        assert!(
+            matches!(worker.request(&mut exchange, &headers), Ended::Forwarded(_)),
+            "{tenant} is a stranger"
+        );
+        worker.response(&mut exchange, &[(":status", "500")], true);
+        worker.finish(exchange);
+    }
+    assert!(world.shared_keys() <= 64 / 4 + 1);
+    assert!(world.metric("seawall.circuit_breaker.table_full") > 0);
+}
+
+#[test]
+fn configuration_errors_name_their_fields() {
+    let errors = Worker::errors(&json!({
+        "failure_threshold": 0, "open_for": "2m", "max_open_for": "1m", "jitter": 2, "probes": 9,
+        "key": ["cluster", {"header": "X Y"}], "mode": "loud", "fallback": {"status": 99, "bdy": ""},
+    }));
+    for part in [
+        "failure_threshold: must be 1",
+        "max_open_for: must be at least open_for (2m), got 1m",
+        "jitter:",
+        "probes: must be 1 to 8, got 9",
+        "key[1].header",
+        "mode: unknown variant `loud`",
+        "fallback.status",
+        "fallback.bdy",
+    ] {
+        assert!(
+            errors.iter().any(|error| error.contains(part)),
+            "{part} in {errors:#?}"
+        );
+    }
+    assert!(Worker::errors(&json!({"failure_threshold": 5, "timeout": "60s"})).is_empty());
+    assert_eq!(
+        Worker::errors(&json!({"open_for": "1s", "timeout": "60s"})).len(),
+        1
+    );
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Start(usize),
+    End(usize, u16),
+    Abort(usize),
+    Advance(u64),
+    Back(u64),
+    Tick(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..3usize).prop_map(Event::Start),
+        3 => (0..20usize, prop_oneof![Just(200u16), Just(500u16)]).prop_map(|(n, s)| Event::End(n, s)),
+        2 => (0..20usize).prop_map(Event::Abort),
+        2 => (0..20_000u64).prop_map(Event::Advance),
+        1 => (0..20_000u64).prop_map(Event::Back),
+        1 => (0..3usize).prop_map(Event::Tick),
+    ]
+}
+
+proptest! {
+    /// Whatever happened, a healthy upstream closes the breaker within one open period and the time of its probes.
+    #[test]
+    fn no_reachable_state_is_without_an_exit(events in proptest::collection::vec(event(), 0..120)) {
+        let world = World::new();
+        let configuration = json!({"failure_threshold": 2, "open_for": "1s", "max_open_for": "8s", "probe_timeout": "2s",
+            "slow_after": "1s", "probes": 2, "successes": 2});
+        let mut workers = workers(&world, 3, &configuration);
+        let mut under_way = Vec::new();
+        for event in events {
+            match event {
+                Event::Start(worker) => {
+                    let properties = properties("payments", 0);
+                    let properties: Vec<(&str, &[u8])> = properties.iter().map(|(k, v)| (*k, v.as_slice())).collect();
+                    let mut exchange = workers[worker].open(&properties);
+                    if let Ended::Forwarded(_) = workers[worker].request(&mut exchange, &GET) {
+                        under_way.push((worker, exchange));
+                    }
+                }
+                Event::End(n, status) if n < under_way.len() => {
+                    let (worker, mut exchange) = under_way.swap_remove(n);
+                    workers[worker].response(&mut exchange, &[(":status", &status.to_string())], true);
+                    workers[worker].finish(exchange);
+                }
+                // The client left.
+                Event::Abort(n) if n < under_way.len() => {
+                    let (worker, exchange) = under_way.swap_remove(n);
+                    workers[worker].host.open(exchange.context);
+                    workers[worker].host.put_property(&["response", "flags"], &0x4000u64.to_le_bytes());
+                    workers[worker].finish(exchange);
+                }
+                Event::Advance(millis) => world.advance(Span::from_millis(millis)),
+                Event::Back(millis) => {
+                    world.set_clock(Timestamp(world.now().0.saturating_sub(millis * 1_000_000)));
+                }
+                Event::Tick(worker) => workers[worker].tick(),
+                _ => {}
+            }
+        }
+        // The rest hangs for ever; an hour makes up for all steps back of the clock, so all of it is overdue.
+        world.advance(Span::from_secs(3600));
+        for worker in &mut workers {
+            worker.tick();
+        }
+        // 8 s and its jitter is the longest open time.
+        world.advance(Span::from_secs(10));
+        for _ in 0..3 {
+            call(&mut workers[0], "payments", "200");
+        }
+        for worker in &mut workers {
+            prop_assert!(call(worker, "payments", "200").is_some());
+        }
+    }
+}
