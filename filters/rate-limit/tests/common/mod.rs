@@ -1,5 +1,8 @@
 //! A host that several threads share: shared data with the real host's compare-and-swap, and a turn before each access.
 
+#[allow(dead_code, reason = "not every test needs all of it")]
+pub mod filter;
+
 use seawall_core::headers::Headers;
 use seawall_core::host::{
     Answer, Buffer, Expect, Failure, Host, Level, Map, MetricId, MetricKind, Swap, Version,

@@ -1,0 +1,112 @@
+//! What is refused at load, and with which words.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::filter::errors;
+use serde_json::json;
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let found = errors(json!({
+        "limits": [
+            {"name": "a b", "requests": 0, "per": "1m", "bust": 3},
+            {"name": "twice", "requests": 1, "per": "soon"},
+            {"name": "twice", "requests": 1, "per": "1m", "key": ["adress", {"header": "x", "cookie": "y"}, {}]},
+            {"name": "none"},
+            {"name": "both", "requests": 1, "per": "1m", "concurrent": 5},
+            {"name": "month", "requests": 1, "per": "month"},
+            {"name": "window", "requests": 1, "per": "1m", "algorithm": "fixed_window", "burst": 4},
+        ],
+        "max_keys": 1,
+        "on_error": "panic",
+        "answer": {"status": 200},
+        "client_address": {"ipv4_prefix": 33},
+    }));
+    let expected = [
+        "limits[0].bust: unknown field `bust`",
+        "limits[1].per: invalid value: string \"soon\", expected a duration",
+        "limits[2].key[0]: invalid value: string \"adress\", expected one of \"client_address\"",
+        "on_error: unknown variant `panic`, expected `allow` or `deny`",
+        "client_address.ipv4_prefix: must be from 0 to 32, got 33",
+        "limits[0].name: must be 1 to 64 letters, digits, `_` or `-`, got \"a b\"",
+        "limits[0].requests: must be from 1 to 1000000000, got 0",
+        "limits[2].name: is the name of another limit, got \"twice\"",
+        "limits[3].requests: is missing",
+        "limits[3].per: is missing",
+        "limits[4].requests: cannot be combined with `concurrent`",
+        "limits[5].per: months and years are for `algorithm: fixed_window` only",
+        "limits[6].burst: is for `algorithm: gcra` only",
+        "max_keys: must be from 16 to 16777216, got 1",
+        "answer.status: must be from 400 to 599, got 200",
+    ];
+    for wanted in expected {
+        assert!(
+            found.iter().any(|error| error.starts_with(wanted)),
+            "{wanted}\nin {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_inside_lists_and_rules() {
+    let base = |field: &str, value: serde_json::Value| {
+        let mut limit =
+            json!({"name": "a", "requests": 10, "per": "1m", "key": ["client_address"]});
+        limit[field] = value;
+        errors(json!({"limits": [limit]}))
+    };
+    for (field, value, wanted) in [
+        ("key", json!([{"header": "x", "cookie": "y"}]), "limits[0].key[0]: must have exactly one field, got 2"),
+        ("key", json!([{}]), "limits[0].key[0]: must have exactly one field, got 0"),
+        ("key", json!([{"header": "a b"}]), "limits[0].key[0].header: must be the name of a header, got \"a b\""),
+        ("key", json!([{"path_segment": 0}]), "limits[0].key[0].path_segment: must be from 1 to 64, got 0"),
+        ("match", json!({}), "limits[0].match: must have a condition"),
+        ("match", json!([{"path": "/a"}, {"path": "/a*b"}]), "limits[0].match[1].path: may have `*` at its start and its end only, got \"/a*b\""),
+        ("exempt", json!({"cidr": ["10.0.0.0/40"]}), "limits[0].exempt.cidr: must be an address or a range such as \"10.0.0.0/8\", got \"10.0.0.0/40\""),
+        ("exempt", json!({"colour": "red"}), "limits[0].exempt.colour: unknown field `colour`"),
+        ("overrides", json!([{"key": "10.0.0.1"}]), "limits[0].overrides[0]: must have either `unlimited: true` or numbers of its own"),
+        ("overrides", json!([{"requests": 5}]), "limits[0].overrides[0]: must say for whom it is: `key` or `match`"),
+        ("overrides", json!([{"key": ["a", "b"], "requests": 5}]), "limits[0].overrides[0].key: must have at most one value for each of the 1 parts of the key, got 2"),
+        ("overrides", json!([{"key": "gold", "requests": 5}]), "limits[0].overrides[0].key: must be an address here, got \"gold\""),
+        ("cost", json!("two"), "limits[0].cost: invalid type: string \"two\", expected a whole number"),
+        ("cost", json!({"max": 3}), "limits[0].cost.header: is missing"),
+        ("enforce_percent", json!(101), "limits[0].enforce_percent: must be from 0 to 100, got 101"),
+        ("charge", json!({}), "limits[0].charge: must have `status`, `header` or both"),
+        ("charge", json!({"status": ["6xx"]}), "limits[0].charge.status[0]: invalid value: string \"6xx\", expected a status"),
+        ("penalty", json!({"refusals": 3}), "limits[0].penalty.within: is missing"),
+        ("lease", json!("10s"), "limits[0].lease: is for limits with `concurrent` only"),
+        ("burst", json!(1000000001), "limits[0].burst: must be from 1 to 1000000000, got 1000000001"),
+    ] {
+        let found = base(field, value.clone());
+        assert!(found.iter().any(|error| error.starts_with(wanted)), "{field} {value}: {found:#?}");
+    }
+}
+
+#[test]
+fn extreme_numbers() {
+    let limit = |requests: u64, per: &str, burst: u64| {
+        errors(json!({"limits": [{"name": "a", "requests": requests, "per": per, "burst": burst}]}))
+    };
+    assert_eq!(limit(1_000_000_000, "1s", 1), [""; 0]);
+    assert!(limit(1_000_000_000, "1ms", 1)[0].contains("at most one per nanosecond"));
+    assert!(limit(1, "366d", 1_000_000_000)[0].contains("within 100 years"));
+    assert!(limit(1, "400d", 1)[0].starts_with("limits[0].per: must be from 1ms to 366d"));
+    let many = |count: usize| {
+        let limits: Vec<_> = (0..count)
+            .map(|n| json!({"name": format!("l{n}"), "requests": 1, "per": "1m"}))
+            .collect();
+        errors(json!({"limits": limits}))
+    };
+    assert_eq!(many(16), [""; 0]);
+    assert!(many(17)[0].starts_with("limits: at most 16 limits"));
+}
