@@ -146,6 +146,29 @@ impl FakeHost {
         self.with(|stream| stream.properties.insert(path.join("."), value.to_vec()));
     }
 
+    /// Puts a part of a response body into the buffer of the stream that is active.
+    pub fn put_body(&self, bytes: &[u8]) {
+        self.with(|stream| stream.buffers.insert(Buffer::ResponseBody, bytes.to_vec()));
+    }
+
+    /// Takes that part out again, as the filter has left it.
+    pub fn take_body(&self) -> Vec<u8> {
+        self.with(|stream| stream.buffers.remove(&Buffer::ResponseBody))
+            .unwrap_or_default()
+    }
+
+    /// The answer to a callout, for [`crate::plugin::Plugin::call_done`].
+    pub fn put_call_response(&self, headers: &[(&str, &str)], body: &[u8]) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        self.with(|stream| {
+            stream.maps.insert(Map::CallResponse, headers);
+            stream.buffers.insert(Buffer::CallResponse, body.to_vec());
+        });
+    }
+
     /// Adds a stream (or the root's space, 0) with headers and properties and makes it active.
     pub fn open(&self, context: u32) {
         self.streams.borrow_mut().entry(context).or_default();
