@@ -276,7 +276,7 @@ impl Table {
         let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
             let mut slots = Bucket::decode(value.unwrap_or_default());
             let place = match slots.find(slot.fingerprint) {
-                Some((_, old)) if old.state == State::Tombstone && old.until >= insert.asked => {
+                Some((_, old)) if old.state == State::Tombstone && old.until > insert.asked => {
                     return Step::Keep(Err(Refusal::Outdated));
                 }
                 Some((way, old)) => Some((way, Some(old))),
