@@ -1,0 +1,202 @@
+//! Whatever fails, traffic passes; and what a hit and a miss cost in host calls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{ok, request, Cache, Origin, UPSTREAM};
+use seawall_core::host::Failure;
+use seawall_core::plugin::Plugin;
+use seawall_core::testing::{Ended, World};
+use serde_json::json;
+
+const CALLS: [&str; 22] = [
+    "now",
+    "random",
+    "log",
+    "headers",
+    "header",
+    "set_header",
+    "add_header",
+    "remove_header",
+    "set_headers",
+    "body",
+    "replace_body",
+    "property",
+    "set_property",
+    "shared_get",
+    "shared_set",
+    "queue_register",
+    "queue_send",
+    "queue_take",
+    "reply",
+    "resume_request",
+    "act_on",
+    "http_call",
+];
+
+const FAILURES: [Failure; 5] = [
+    Failure::NotFound,
+    Failure::BadArgument,
+    Failure::Status(7),
+    Failure::Status(8),
+    Failure::Status(12),
+];
+
+/// A day in the life of a cache, with nothing asserted but that every request gets an answer.
+fn exercise(world: &World, failing: Option<(&'static str, Failure)>) {
+    let configuration = json!({
+        "access_log": true, "stale_if_error": "10s",
+        "refresh": {"algorithm": "window", "window": "1s", "probability": 1.0, "background": {"enabled": true, "cluster": "c"}},
+        "purge": {"cidrs": ["0.0.0.0/0"]},
+    });
+    let mut cache = Cache::new(world, 1, &configuration);
+    cache.get(
+        "/warm",
+        &ok("max-age=2, stale-while-revalidate=5", "warm")
+            .with("etag", "\"a\"")
+            .with("vary", "x"),
+    );
+    if let Some((call, failure)) = failing {
+        cache.vm.host.fail(call, failure);
+    }
+    let origin = ok("max-age=2", "origin").with("etag", "\"a\"");
+    for path in ["/warm", "/cold", "/warm"] {
+        let got = cache.get(path, &origin);
+        assert!(got.status == 200, "{failing:?}");
+        if failing.is_none_or(|(call, _)| call != "replace_body") {
+            assert!(
+                got.body == b"origin" || got.body == b"warm",
+                "{failing:?} {:?}",
+                got.body
+            );
+        }
+        cache.advance(1_500);
+    }
+    let (leader, _) = cache.start(&request("GET", "/flight", &[]));
+    let (waiting, ended) = cache.start(&request("GET", "/flight", &[]));
+    cache.respond_quietly(leader);
+    cache.vm.deliver();
+    cache.advance(6_000);
+    cache.vm.tick();
+    if ended == Ended::Paused && !matches!(failing, Some(("resume_request" | "act_on" | "now", _)))
+    {
+        assert!(
+            cache.vm.resumed(&waiting) || cache.vm.reply(&waiting).is_some(),
+            "{failing:?}"
+        );
+    }
+    cache.vm.finish(waiting);
+    cache.send(&request("POST", "/warm", &[]), &Origin::status("200"));
+    let mut purge = cache.vm.open(&UPSTREAM);
+    cache.vm.request(
+        &mut purge,
+        &request("PURGE", "/", &[("seawall-purge", "all")]),
+    );
+    cache.vm.finish(purge);
+    for call in cache.vm.host.take_callouts() {
+        cache.vm.host.open(0);
+        cache
+            .vm
+            .host
+            .put_call_response(&[(":status", "200"), ("cache-control", "max-age=9")], b"x");
+        cache.vm.plugin.call_done(&cache.vm.host, call.token, 2, 1);
+    }
+    cache.vm.plugin.queue_ready(&cache.vm.host, 99);
+}
+
+trait Quietly {
+    fn respond_quietly(
+        &mut self,
+        exchange: seawall_core::testing::Exchange<seawall_response_cache::CacheStream>,
+    );
+}
+
+impl Quietly for Cache {
+    fn respond_quietly(
+        &mut self,
+        exchange: seawall_core::testing::Exchange<seawall_response_cache::CacheStream>,
+    ) {
+        self.answer(exchange, &ok("max-age=60", "flight"));
+    }
+}
+
+#[test]
+fn everything_works_when_nothing_fails() {
+    exercise(&World::new(), None);
+}
+
+#[test]
+fn every_host_call_may_fail_in_every_way_and_traffic_passes() {
+    for call in CALLS {
+        for failure in FAILURES {
+            exercise(&World::new(), Some((call, failure)));
+        }
+    }
+}
+
+#[test]
+fn damaged_shared_data_is_a_miss() {
+    let world = World::new();
+    let mut cache = Cache::new(&world, 1, &json!({}));
+    cache.get("/", &ok("max-age=60", "body"));
+    for name in world.shared_names() {
+        let (value, _) = world.shared_get(&name).unwrap();
+        for damaged in [
+            value[..value.len() / 2].to_vec(),
+            vec![0xff; value.len()],
+            vec![1; 3],
+        ] {
+            world.shared_set(&name, &damaged, seawall_core::host::Expect::Anything);
+            let mut other = Cache::new(&world, 2, &json!({}));
+            let got = other.get("/", &ok("no-store", "origin"));
+            assert!(got.body == b"origin" || got.body == b"body", "{name}");
+        }
+        world.shared_set(&name, &value, seawall_core::host::Expect::Anything);
+    }
+}
+
+#[test]
+fn what_a_hit_and_a_miss_cost() {
+    let mut cache = Cache::alone(&json!({}));
+    cache.get("/other", &ok("max-age=60", "x"));
+    cache.vm.host.forget_calls();
+    cache.get("/", &ok("max-age=60", "body"));
+    let miss = cache.vm.host.calls();
+    cache.vm.host.forget_calls();
+    assert!(cache.get("/", &Origin::default()).is_hit());
+    let hit = cache.vm.host.calls();
+    // Route settings, headers, clock, the epoch, the bucket, the answer, one counter.
+    let expected = [
+        ("headers", 1),
+        ("metric_add", 1),
+        ("now", 1),
+        ("property", 2),
+        ("reply", 1),
+        ("shared_get", 2),
+    ];
+    assert_eq!(hit.into_iter().collect::<Vec<_>>(), expected);
+    assert!(miss.values().sum::<u64>() <= 40, "{miss:?}");
+}
+
+#[test]
+fn a_hot_body_is_not_copied_out_of_shared_data() {
+    let mut cache = Cache::alone(&json!({}));
+    let body = "x".repeat(100_000);
+    cache.get("/", &ok("max-age=60", &body));
+    cache.vm.host.forget_calls();
+    for _ in 0..10 {
+        assert!(cache.get("/", &Origin::default()).is_hit());
+    }
+    assert!(
+        cache.vm.host.bytes_copied() < 10 * 1_000,
+        "{}",
+        cache.vm.host.bytes_copied()
+    );
+}
