@@ -1,0 +1,304 @@
+//! What clients are told: fields, statuses, bodies, gRPC.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::filter::{all, answered, ask, begin, passing, rig, wait, Rig};
+use serde_json::{json, Value};
+
+fn limit(more: Value) -> Value {
+    let mut configuration = json!({"limits": [{"name": "a", "requests": 2, "per": "1m"}]});
+    for (field, value) in more.as_object().unwrap() {
+        configuration[field] = value.clone();
+    }
+    configuration
+}
+
+fn response(rig: &mut Rig, from_upstream: &[(&str, &str)]) -> Vec<(String, String)> {
+    let (exchange, _) = begin(rig, &[], &[]);
+    answered(rig, exchange, from_upstream)
+}
+
+#[test]
+fn admitted_and_refused_carry_the_structured_fields() {
+    let mut rig = rig(limit(json!({})));
+    for (remaining, reset) in [(1, 30), (0, 30)] {
+        let fields = response(&mut rig, &[(":status", "200")]);
+        assert_eq!(all(&fields, "ratelimit-policy"), ["\"a\";q=2;w=60"]);
+        assert_eq!(
+            all(&fields, "ratelimit"),
+            [format!("\"a\";r={remaining};t={reset}")]
+        );
+    }
+    wait(&rig, 10);
+    let refused = ask(&mut rig, &[]).unwrap();
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("retry-after"), Some("20"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"a\";q=2;w=60"));
+    assert_eq!(refused.header("ratelimit"), Some("\"a\";r=0;t=20"));
+    assert_eq!(refused.header("content-type"), Some("text/plain"));
+    assert_eq!(refused.body, b"rate limit exceeded\n");
+    assert_eq!(refused.details, "rate_limited:a");
+}
+
+#[test]
+fn retry_after_is_true_and_not_too_long() {
+    for algorithm in ["gcra", "sliding_window", "fixed_window"] {
+        for seconds_before in [0, 7, 59] {
+            let mut rig = rig(json!({"limits": [
+                {"name": "a", "requests": 3, "per": "1m", "algorithm": algorithm}
+            ]}));
+            wait(&rig, seconds_before);
+            assert_eq!(passing(&mut rig, &[], 5), 3);
+            let seconds: u64 = ask(&mut rig, &[])
+                .unwrap()
+                .header("retry-after")
+                .unwrap()
+                .parse()
+                .unwrap();
+            wait(&rig, seconds - 1);
+            if seconds > 1 {
+                assert!(
+                    ask(&mut rig, &[]).is_some(),
+                    "{algorithm}: {seconds} is too long"
+                );
+            }
+            wait(&rig, 1);
+            assert!(
+                ask(&mut rig, &[]).is_none(),
+                "{algorithm}: {seconds} is too short"
+            );
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_at_least_one() {
+    let mut rig = rig(json!({"limits": [{"name": "a", "requests": 1000, "per": "1s"}]}));
+    assert_eq!(passing(&mut rig, &[], 1_000), 1_000);
+    assert_eq!(ask(&mut rig, &[]).unwrap().header("retry-after"), Some("1"));
+}
+
+#[test]
+fn jitter_is_added_within_its_bounds() {
+    let mut rig = rig(limit(json!({"answer": {"retry_after_jitter": "5s"}})));
+    passing(&mut rig, &[], 2);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let seconds: u64 = ask(&mut rig, &[])
+            .unwrap()
+            .header("retry-after")
+            .unwrap()
+            .parse()
+            .unwrap();
+        seen.insert(seconds);
+    }
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        [30, 31, 32, 33, 34, 35]
+    );
+}
+
+#[test]
+fn the_upstreams_own_fields_are_never_loosened() {
+    let mut rig = rig(limit(json!({"headers": "both"})));
+    let theirs = [
+        (":status", "200"),
+        ("ratelimit", "\"origin\";r=0;t=9"),
+        ("ratelimit-policy", "\"origin\";q=1;w=9"),
+        ("x-ratelimit-limit", "7"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "9"),
+    ];
+    let fields = response(&mut rig, &theirs);
+    assert_eq!(
+        all(&fields, "ratelimit"),
+        ["\"origin\";r=0;t=9", "\"a\";r=1;t=30"]
+    );
+    assert_eq!(all(&fields, "ratelimit-policy").len(), 2);
+    assert_eq!(all(&fields, "x-ratelimit-limit"), ["7"]);
+    assert_eq!(all(&fields, "x-ratelimit-remaining"), ["0"]);
+    let looser = [
+        (":status", "200"),
+        ("x-ratelimit-remaining", "50"),
+        ("x-ratelimit-limit", "99"),
+    ];
+    let fields = response(&mut rig, &looser);
+    assert_eq!(all(&fields, "x-ratelimit-remaining"), ["0"]);
+    assert_eq!(all(&fields, "x-ratelimit-limit"), ["2"]);
+    assert_eq!(all(&fields, "x-ratelimit-reset"), ["30"]);
+    let refused = ask(&mut rig, &[]).unwrap();
+    assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
+}
+
+#[test]
+fn which_fields_is_a_choice() {
+    for (choice, ietf, older) in [
+        ("ietf", 1, 0),
+        ("x_ratelimit", 0, 1),
+        ("both", 1, 1),
+        ("none", 0, 0),
+    ] {
+        let mut rig = rig(limit(json!({"headers": choice})));
+        let fields = response(&mut rig, &[(":status", "200")]);
+        assert_eq!(all(&fields, "ratelimit").len(), ietf, "{choice}");
+        assert_eq!(
+            all(&fields, "x-ratelimit-remaining").len(),
+            older,
+            "{choice}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_may_be_followed() {
+    let mut rig = rig(limit(json!({})));
+    assert_eq!(
+        all(&response(&mut rig, &[(":status", "302")]), "ratelimit").len(),
+        1
+    );
+    assert_eq!(
+        all(&response(&mut rig, &[(":status", "302")]), "ratelimit").len(),
+        0
+    );
+}
+
+#[test]
+fn several_limits_are_all_shown_and_the_longest_wait_counts() {
+    let mut rig = rig(json!({"limits": [
+        {"name": "second", "requests": 1, "per": "1s"},
+        {"name": "day", "requests": 1, "per": "1d"},
+        {"name": "quiet", "requests": 1, "per": "1h", "shadow": true},
+    ]}));
+    let fields = response(&mut rig, &[(":status", "200")]);
+    assert_eq!(
+        all(&fields, "ratelimit"),
+        ["\"second\";r=0;t=1, \"day\";r=0;t=86400"]
+    );
+    let refused = ask(&mut rig, &[("accept", "application/problem+json")]).unwrap();
+    assert_eq!(refused.header("retry-after"), Some("86400"));
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(problem["violated-policies"], json!(["second", "day"]));
+}
+
+#[test]
+fn the_answer_is_configurable() {
+    let mut rig = rig(limit(json!({
+        "answer": {"status": 503, "body": "{\"busy\":true}", "content_type": "application/json"}
+    })));
+    passing(&mut rig, &[], 2);
+    let refused = ask(&mut rig, &[]).unwrap();
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("content-type"), Some("application/json"));
+    assert_eq!(refused.body, b"{\"busy\":true}");
+}
+
+#[test]
+fn problem_documents_are_for_who_accepts_them() {
+    let mut both = rig(limit(json!({})));
+    let mut never = rig(limit(json!({"answer": {"problem_json": false}})));
+    passing(&mut both, &[], 2);
+    passing(&mut never, &[], 2);
+    for (accept, problem) in [
+        ("application/problem+json", true),
+        ("text/html, application/Problem+JSON;q=0.5", true),
+        ("application/*", true),
+        ("*/*", false),
+        ("application/json", false),
+        ("application/problem+json;q=0", false),
+        ("application/problem+json; q=0.0", false),
+        ("", false),
+    ] {
+        let refused = ask(&mut both, &[("accept", accept)]).unwrap();
+        let kind = refused.header("content-type").unwrap();
+        assert_eq!(kind == "application/problem+json", problem, "{accept}");
+        if problem {
+            let document: Value = serde_json::from_slice(&refused.body).unwrap();
+            assert_eq!(
+                document["type"],
+                "https://iana.org/assignments/http-problem-types#quota-exceeded"
+            );
+            assert_eq!(document["status"], 429);
+            assert_eq!(document["violated-policies"], json!(["a"]));
+            assert!(document["title"].is_string());
+        }
+        let refused = ask(&mut never, &[("accept", accept)]).unwrap();
+        assert_eq!(refused.header("content-type"), Some("text/plain"));
+    }
+}
+
+#[test]
+fn grpc_callers_get_a_status_and_a_pushback() {
+    let mut rig = rig(json!({"limits": [
+        {"name": "a", "requests": 3, "per": "1s", "cost": {"header": "x-cost"}}
+    ]}));
+    passing(&mut rig, &[], 3);
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc-web",
+    ] {
+        let refused = ask(
+            &mut rig,
+            &[
+                ("content-type", kind),
+                ("accept", "application/problem+json"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(refused.grpc_status, Some(8), "{kind}");
+        assert_eq!(refused.header("grpc-retry-pushback-ms"), Some("334"));
+        assert_eq!(refused.body, b"rate limit exceeded");
+        assert_eq!(refused.header("content-type"), None);
+    }
+    let never = ask(
+        &mut rig,
+        &[("content-type", "application/grpc"), ("x-cost", "4")],
+    )
+    .unwrap();
+    assert_eq!(never.header("grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(
+        ask(&mut rig, &[("content-type", "text/grpc")])
+            .unwrap()
+            .grpc_status,
+        None
+    );
+}
+
+#[test]
+fn policies_say_bursts_and_units() {
+    let policy = |limit: Value| {
+        let mut rig = rig(json!({"limits": [limit]}));
+        let fields = response(&mut rig, &[(":status", "200")]);
+        all(&fields, "ratelimit-policy")[0].to_owned()
+    };
+    assert_eq!(
+        policy(json!({"name": "b", "requests": 10, "per": "1s", "burst": 50})),
+        "\"b\";q=10;w=1;seawall-burst=50"
+    );
+    assert_eq!(
+        policy(json!({"name": "b", "requests": 10, "per": "500ms"})),
+        "\"b\";q=10"
+    );
+    assert_eq!(
+        policy(json!({"name": "b", "requests": 10, "per": "day", "algorithm": "fixed_window"})),
+        "\"b\";q=10;w=86400"
+    );
+    assert_eq!(
+        policy(json!({"name": "b", "requests": 10, "per": "month", "algorithm": "fixed_window"})),
+        "\"b\";q=10"
+    );
+    assert_eq!(
+        policy(json!({"name": "b", "concurrent": 10})),
+        "\"b\";q=10;qu=\"concurrent-requests\""
+    );
+}
