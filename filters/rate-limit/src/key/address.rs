@@ -55,35 +55,60 @@ pub fn read(text: &[u8]) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// The client behind `trusted_hops` proxies: the right-most address of `x-forwarded-for` that none of them is. The
-/// connection's peer is the first of them, whether or not Envoy has added it to the header already.
-pub fn behind(peer: Option<IpAddr>, forwarded: &[u8], trusted_hops: u32) -> Option<IpAddr> {
-    if trusted_hops == 0 {
-        return peer;
+/// Envoy's `source.address`: who it takes for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    address: IpAddr,
+    /// It is the connection's address. Otherwise Envoy took it from `x-forwarded-for`, and it has no port.
+    connection: bool,
+}
+
+impl Source {
+    /// Reads the property.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        Some(Source {
+            address: read(text)?,
+            connection: !text.ends_with(b":0"),
+        })
     }
-    let mut hops = forwarded
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|hop| !hop.is_empty())
-        .rev()
-        .peekable();
-    if let Some(last) = hops.peek() {
-        if peer.is_some() && read(last) == peer {
-            hops.next();
+
+    /// The client behind `trusted_hops` proxies, of which the connection's other end is the first: the right-most address of
+    /// `x-forwarded-for` that none of them is.
+    ///
+    /// Envoy with `use_remote_address` has added the other end to the header (its own address, where that is on this
+    /// machine); without, it takes the last address of the header for the client. With `xff_num_trusted_hops` it has decided
+    /// already, and that stands.
+    pub fn behind(self, forwarded: &[u8], trusted_hops: u32) -> IpAddr {
+        if trusted_hops == 0 {
+            return self.address;
         }
-    }
-    let mut client = peer;
-    for _ in 0..trusted_hops {
-        match hops.next() {
+        let mut hops = forwarded
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .filter(|hop| !hop.is_empty())
+            .rev()
+            .map(read)
+            .peekable();
+        let last = hops.peek().copied().flatten();
+        let is_source = last == Some(self.address);
+        if self.connection {
+            let added_own = self.address.is_loopback() && last.is_some();
+            if is_source || added_own {
+                hops.next();
+            }
+        } else if !is_source {
+            return self.address;
+        }
+        let mut client = self.address;
+        for _ in 0..trusted_hops {
             // What is not an address was not written by a proxy that can be trusted with it.
-            Some(hop) => match read(hop) {
-                Some(address) => client = Some(address),
-                None => return client,
-            },
-            None => return client,
+            match hops.next() {
+                Some(Some(address)) => client = address,
+                Some(None) | None => return client,
+            }
         }
+        client
     }
-    client
 }
 
 /// A range of addresses.
@@ -178,28 +203,62 @@ mod tests {
 
     #[test]
     fn the_client_is_the_right_most_hop_nobody_trusts() {
-        let peer = ip("192.0.2.1");
-        let cases: [(&str, u32, &str); 9] = [
-            ("", 1, "192.0.2.1"),
-            ("198.51.100.1", 0, "192.0.2.1"),
-            ("6.6.6.6, 198.51.100.1", 1, "198.51.100.1"),
-            ("6.6.6.6, 198.51.100.1, 192.0.2.1", 1, "198.51.100.1"),
-            ("6.6.6.6, 198.51.100.1,10.0.0.1", 2, "198.51.100.1"),
+        let cases = [
+            ("192.0.2.1:9", "", 1, "192.0.2.1"),
+            ("192.0.2.1:9", "198.51.100.1", 0, "192.0.2.1"),
+            // Envoy has added the other end of the connection.
             (
-                "6.6.6.6,198.51.100.1,10.0.0.1, 192.0.2.1",
+                "192.0.2.1:9",
+                "6.6.6.6, 198.51.100.1,192.0.2.1",
+                1,
+                "198.51.100.1",
+            ),
+            (
+                "192.0.2.1:9",
+                "6.6.6.6,198.51.100.1,10.0.0.1,192.0.2.1",
                 2,
                 "198.51.100.1",
             ),
-            ("198.51.100.1", 5, "198.51.100.1"),
-            ("6.6.6.6, garbage", 1, "192.0.2.1"),
-            ("::ffff:198.51.100.1", 1, "198.51.100.1"),
+            ("192.0.2.1:9", "198.51.100.1,192.0.2.1", 5, "198.51.100.1"),
+            ("192.0.2.1:9", "6.6.6.6, garbage,192.0.2.1", 1, "192.0.2.1"),
+            (
+                "192.0.2.1:9",
+                "::ffff:198.51.100.1,192.0.2.1",
+                1,
+                "198.51.100.1",
+            ),
+            // It was told not to.
+            ("192.0.2.1:9", "6.6.6.6, 198.51.100.1", 1, "198.51.100.1"),
+            // The other end is on this machine: Envoy has added its own address.
+            (
+                "127.0.0.1:9",
+                "6.6.6.6, 198.51.100.1,10.9.9.9",
+                1,
+                "198.51.100.1",
+            ),
+            ("127.0.0.1:9", "6.6.6.6, garbage", 1, "127.0.0.1"),
+            // It took the last address of the header for the client, and has added nothing.
+            ("198.51.100.1:0", "6.6.6.6, 198.51.100.1", 1, "198.51.100.1"),
+            (
+                "10.0.0.1:0",
+                "6.6.6.6, 198.51.100.1, 10.0.0.1",
+                2,
+                "198.51.100.1",
+            ),
+            ("[2001:db8::1]:0", "6.6.6.6, 2001:db8::1", 1, "2001:db8::1"),
+            // It was told how many hops to trust.
+            (
+                "198.51.100.1:0",
+                "6.6.6.6, 198.51.100.1,10.0.0.1",
+                1,
+                "198.51.100.1",
+            ),
         ];
-        for (forwarded, hops, client) in cases {
-            assert_eq!(
-                behind(peer, forwarded.as_bytes(), hops),
-                ip(client),
-                "{forwarded} {hops}"
-            );
+        for (source, forwarded, hops, client) in cases {
+            let found = Source::read(source.as_bytes())
+                .unwrap()
+                .behind(forwarded.as_bytes(), hops);
+            assert_eq!(Some(found), ip(client), "{source} {forwarded} {hops}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is known about the request at hand: read when it is needed, and once.
 
-use super::{address, text};
+use super::address::Source;
+use super::text;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Host, Map};
 use std::borrow::Cow;
@@ -14,7 +15,7 @@ pub struct Facts<'h> {
     whole: Option<Headers>,
     target: OnceCell<Vec<u8>>,
     host: OnceCell<Vec<u8>>,
-    peer: OnceCell<Option<IpAddr>>,
+    source: OnceCell<Option<Source>>,
 }
 
 impl<'h> Facts<'h> {
@@ -33,7 +34,7 @@ impl<'h> Facts<'h> {
             whole,
             target: OnceCell::new(),
             host: OnceCell::new(),
-            peer: OnceCell::new(),
+            source: OnceCell::new(),
         })
     }
 
@@ -97,23 +98,23 @@ impl<'h> Facts<'h> {
     /// # Errors
     /// When the host fails.
     pub fn client(&self, trusted_hops: u32) -> Answer<Option<IpAddr>> {
-        let peer = match self.peer.get() {
-            Some(peer) => *peer,
+        let source = match self.source.get() {
+            Some(source) => *source,
             None => {
                 let text = self.proxy.property(&["source", "address"])?;
-                let peer = text.and_then(|text| address::read(&text));
-                *self.peer.get_or_init(|| peer)
+                let source = text.and_then(|text| Source::read(&text));
+                *self.source.get_or_init(|| source)
             }
         };
+        let Some(source) = source else {
+            return Ok(None);
+        };
         if trusted_hops == 0 {
-            return Ok(peer);
+            return Ok(Some(source.behind(b"", 0)));
         }
         let forwarded = self.header("x-forwarded-for")?;
-        Ok(address::behind(
-            peer,
-            &forwarded.unwrap_or_default(),
-            trusted_hops,
-        ))
+        let client = source.behind(&forwarded.unwrap_or_default(), trusted_hops);
+        Ok(Some(client))
     }
 }
 

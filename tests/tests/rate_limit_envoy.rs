@@ -1,0 +1,505 @@
+//! rate-limit in a real Envoy: what clients and operators see, and settings per route.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::envoy::Shipped;
+use seawall_tests::prelude::*;
+
+fn limit(more: Value) -> Value {
+    let mut limit = json!({"name": "a", "requests": 2, "per": "1d"});
+    for (field, value) in more.as_object().unwrap() {
+        limit[field] = value.clone();
+    }
+    json!({"limits": [limit]})
+}
+
+async fn statuses(envoy: &Envoy, path: &str, headers: &[(&str, &str)], count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(envoy.get_with(path, headers).await.status);
+    }
+    statuses
+}
+
+fn metric(limit: &str, what: &str) -> String {
+    format!("wasmcustom.seawall.rate_limit.limit.{limit}.{what}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_and_answers() {
+    let upstream = Upstream::start().await;
+    upstream.always(Reply::ok("hi").header("ratelimit", "\"origin\";r=1;t=2"));
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limit(json!({})))
+        .start()
+        .await;
+    let first = envoy.get("/").await;
+    assert_eq!(first.status, 200);
+    assert_eq!(
+        first.all("ratelimit"),
+        ["\"origin\";r=1;t=2", "\"a\";r=1;t=43200"]
+    );
+    assert_eq!(first.all("ratelimit-policy"), ["\"a\";q=2;w=86400"]);
+    envoy.get("/").await;
+    let refused = envoy.get("/").await;
+    assert_eq!(
+        (refused.status, refused.text().as_str()),
+        (429, "rate limit exceeded\n")
+    );
+    assert_eq!(refused.all("content-type"), ["text/plain"]);
+    assert_eq!(refused.all("ratelimit").len(), 1);
+    assert!(refused
+        .header("ratelimit")
+        .unwrap()
+        .starts_with("\"a\";r=0;t=4"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((43_100..=43_200).contains(&wait), "{wait}");
+    let problem = envoy
+        .get_with("/", &[("accept", "application/problem+json")])
+        .await;
+    assert_eq!(problem.all("content-type"), ["application/problem+json"]);
+    let document: Value = serde_json::from_slice(&problem.body).unwrap();
+    assert_eq!(document["violated-policies"], json!(["a"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_callers_get_trailers_only_over_http2() {
+    let upstream = Upstream::start().await;
+    upstream.always(Reply::grpc(0));
+    let envoy = Envoy::to(&upstream)
+        .http2_upstream()
+        .filter("rate-limit", limit(json!({})))
+        .start()
+        .await;
+    let client = Client::http2(envoy.address);
+    let call = || {
+        client.send(
+            "POST",
+            "/shop.Cart/Add",
+            &[("content-type", "application/grpc"), ("te", "trailers")],
+            &[0; 5],
+        )
+    };
+    assert_eq!(call().await.status, 200);
+    assert_eq!(
+        call().await.header("grpc-status"),
+        None,
+        "it is in the trailers"
+    );
+    let refused = call().await;
+    assert_eq!(refused.status, 200);
+    assert_eq!(refused.header("grpc-status"), Some("8"));
+    assert_eq!(refused.header("grpc-message"), Some("rate limit exceeded"));
+    assert_eq!(refused.header("content-type"), Some("application/grpc"));
+    let pushback: u64 = refused
+        .header("grpc-retry-pushback-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((43_100_000..=43_200_000).contains(&pushback), "{pushback}");
+    assert!(refused.body.is_empty());
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_true() {
+    let upstream = Upstream::start().await;
+    for algorithm in ["gcra", "sliding_window", "fixed_window"] {
+        let limits = limit(
+            json!({"requests": 2, "per": "2s", "algorithm": algorithm, "key": [{"header": "k"}]}),
+        );
+        let envoy = Envoy::to(&upstream)
+            .filter("rate-limit", limits)
+            .start()
+            .await;
+        for key in ["1", "2", "3"] {
+            let mut refused = envoy.get_with("/", &[("k", key)]).await;
+            while refused.status == 200 {
+                refused = envoy.get_with("/", &[("k", key)]).await;
+            }
+            let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=4).contains(&seconds), "{algorithm} {seconds}");
+            // This is what the client is told to do.
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            assert_eq!(
+                envoy.get_with("/", &[("k", key)]).await.status,
+                200,
+                "{algorithm} {seconds}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_route_has_its_own_settings() {
+    let upstream = Upstream::start().await;
+    let own = json!({"limits": [{"name": "own", "requests": 1, "per": "1d"}]});
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limit(json!({"requests": 3})))
+        .virtual_host_metadata("seawall.rate_limit", json!({"answer": {"status": 503}}))
+        .route(
+            Route::prefix("/own")
+                .named("own")
+                .metadata("seawall.rate_limit", own),
+        )
+        .route(Route::prefix("/off").metadata("seawall.rate_limit", json!({"enabled": false})))
+        .route(Route::prefix("/bad").named("bad").metadata(
+            "seawall.rate_limit",
+            json!({"limits": [{"name": "x", "requests": "many"}]}),
+        ))
+        .route(Route::prefix("/"))
+        .start()
+        .await;
+    assert_eq!(statuses(&envoy, "/own", &[], 3).await, [200, 503, 503]);
+    assert_eq!(statuses(&envoy, "/off", &[], 5).await, [200; 5]);
+    assert_eq!(statuses(&envoy, "/", &[], 2).await, [200, 200]);
+    // The bad route falls back to the level below, with its counters.
+    assert_eq!(statuses(&envoy, "/bad", &[], 2).await, [200, 503]);
+    envoy.wait_for_log("limits[0].requests").await;
+    assert!(envoy.log().contains("route \"bad\""), "{}", envoy.log());
+    envoy
+        .wait_for_stat("wasmcustom.seawall.rate_limit.route_errors", 1)
+        .await;
+    assert_eq!(envoy.stat(&metric("own", "refused")).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_from_the_real_proxy() {
+    let upstream = Upstream::start().await;
+    let by =
+        |key: Value| json!({"limits": [{"name": "a", "key": key, "requests": 1, "per": "1d"}]});
+    let envoy = Envoy::to(&upstream)
+        .manager("use_remote_address", json!(true))
+        .filter("rate-limit", limit(json!({"requests": 1000})))
+        .route(
+            Route::prefix("/address")
+                .metadata("seawall.rate_limit", by(json!(["path", "client_address"]))),
+        )
+        .route(Route::prefix("/hops").metadata(
+            "seawall.rate_limit",
+            by(json!(["path", {"client_address": {"trusted_hops": 1}}])),
+        ))
+        .route(
+            Route::prefix("/route1")
+                .named("r1")
+                .metadata("seawall.rate_limit", by(json!(["route", "cluster"]))),
+        )
+        .route(
+            Route::prefix("/route2")
+                .named("r2")
+                .metadata("seawall.rate_limit", by(json!(["route", "cluster"]))),
+        )
+        .route(
+            Route::prefix("/cookie").metadata("seawall.rate_limit", by(json!([{"cookie": "sid"}]))),
+        )
+        .route(Route::prefix("/query").metadata("seawall.rate_limit", by(json!([{"query": "q"}]))))
+        .route(
+            Route::prefix("/claim")
+                .metadata("seawall.rate_limit", by(json!([{"jwt_claim": "sub"}]))),
+        )
+        .start()
+        .await;
+    assert_eq!(
+        statuses(&envoy, "/address", &[("x-forwarded-for", "1.2.3.4")], 1).await,
+        [200]
+    );
+    assert_eq!(
+        statuses(&envoy, "/address", &[("x-forwarded-for", "4.3.2.1")], 1).await,
+        [429],
+        "not theirs to choose"
+    );
+    assert_eq!(
+        statuses(
+            &envoy,
+            "/hops",
+            &[("x-forwarded-for", "6.6.6.6, 1.2.3.4")],
+            2
+        )
+        .await,
+        [200, 429]
+    );
+    assert_eq!(
+        statuses(
+            &envoy,
+            "/hops",
+            &[("x-forwarded-for", "7.7.7.7, 1.2.3.4")],
+            1
+        )
+        .await,
+        [429]
+    );
+    assert_eq!(
+        statuses(
+            &envoy,
+            "/hops",
+            &[("x-forwarded-for", "1.2.3.4, 6.6.6.6")],
+            1
+        )
+        .await,
+        [200]
+    );
+    assert_eq!(statuses(&envoy, "/route1", &[], 2).await, [200, 429]);
+    assert_eq!(statuses(&envoy, "/route2", &[], 2).await, [200, 429]);
+    assert_eq!(
+        statuses(&envoy, "/cookie", &[("cookie", "a=1; sid=x")], 2).await,
+        [200, 429]
+    );
+    assert_eq!(
+        statuses(&envoy, "/cookie", &[("cookie", "sid=y")], 2).await,
+        [200, 429]
+    );
+    assert_eq!(statuses(&envoy, "/query?q=a%20b", &[], 1).await, [200]);
+    assert_eq!(statuses(&envoy, "/query?x=1&q=a+b", &[], 1).await, [429]);
+    assert_eq!(
+        statuses(&envoy, "/claim", &[], 2).await,
+        [200, 429],
+        "without a token all are one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hops_where_envoy_itself_believes_the_header() {
+    let upstream = Upstream::start().await;
+    let key = json!([{"client_address": {"trusted_hops": 1}}]);
+    let limits = json!({"limits": [{"name": "a", "key": key, "requests": 1, "per": "1d"}]});
+    let envoy = Envoy::to(&upstream)
+        .manager("use_remote_address", json!(false))
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    for (forwarded, status) in [
+        ("6.6.6.6, 1.2.3.4", 200),
+        ("7.7.7.7, 1.2.3.4", 429),
+        ("1.2.3.4, 6.6.6.6", 200),
+    ] {
+        let answer = envoy.get_with("/", &[("x-forwarded-for", forwarded)]).await;
+        assert_eq!(answer.status, status, "{forwarded}");
+    }
+}
+
+/// `{"alg":"none"}` tokens are refused by Envoy's filter, so this one is signed: HS256 with the key "seawall-seawall-seawall-seawall-".
+const JWKS: &str = r#"{"keys":[{"kty":"oct","alg":"HS256","kid":"k","k":"c2Vhd2FsbC1zZWF3YWxsLXNlYXdhbGwtc2Vhd2FsbC0"}]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_verified_tokens() {
+    // Both for {"iss":"i","sub":…}, header {"alg":"HS256","kid":"k"}.
+    let ada = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwic3ViIjoiYWRhIn0.Ai5a9dIai9_K2XKfBabYGvxGaxnh6FEkW_8oODIgt-M";
+    let bob = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwic3ViIjoiYm9iIn0.Z5DaDDiGbIT60XIKODOF-VrZAiiWrDAL3FZz8-PAIRw";
+    let verify = json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"p": {"issuer": "i", "local_jwks": {"inline_string": JWKS}, "payload_in_metadata": "jwt_payload"}},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}],
+        },
+    });
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .native_filter(verify)
+        .filter(
+            "rate-limit",
+            limit(json!({"key": [{"jwt_claim": "sub"}], "missing": "deny"})),
+        )
+        .start()
+        .await;
+    for token in [ada, bob] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        assert_eq!(statuses(&envoy, "/", &headers, 3).await, [200, 200, 429]);
+    }
+    assert_eq!(
+        statuses(&envoy, "/", &[("authorization", "Bearer x.y.z")], 1).await,
+        [401]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_log_ins_count_and_successes_are_free() {
+    let upstream = Upstream::start().await;
+    upstream.behave(|seen| {
+        Reply::status(if seen.header("password") == Some("right") {
+            200
+        } else {
+            401
+        })
+    });
+    let limits =
+        limit(json!({"requests": 5, "key": ["client_address"], "charge": {"status": 401}}));
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    assert_eq!(
+        statuses(&envoy, "/login", &[("password", "right")], 30).await,
+        [200; 30]
+    );
+    let answers = envoy.burst("/login", 200, 16).await;
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 401).count(),
+        5
+    );
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 429).count(),
+        195
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn places_are_free_again_when_a_client_leaves() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::new();
+    upstream.always(Reply::ok("done").gated(&gate));
+    let limits = json!({"limits": [{"name": "c", "concurrent": 3}]});
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    let client = Client::fresh(envoy.address);
+    let held: Vec<_> = (0..3)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("/").await.status })
+        })
+        .collect();
+    upstream.wait_for_hits(3).await;
+    assert_eq!(envoy.get("/").await.status, 429);
+    // One client resets its connection; its place is free, and only its.
+    held[0].abort();
+    let envoy = &envoy;
+    let fourth = eventually("a place is free", || async {
+        let client = Client::fresh(envoy.address);
+        let request = tokio::spawn(async move { client.get("/").await.status });
+        let before = upstream.hits();
+        tokio::select! {
+            () = upstream.wait_for_hits(before + 1) => Some(request),
+            _ = tokio::time::sleep(Duration::from_millis(50)) => { request.abort(); None }
+        }
+    })
+    .await;
+    assert_eq!(envoy.get("/").await.status, 429);
+    gate.open();
+    assert_eq!(within("the fourth", fourth).await.unwrap(), 200);
+    for request in held.into_iter().skip(1) {
+        assert_eq!(request.await.unwrap(), 200);
+    }
+    let answers = envoy.burst("/", 300, 3).await;
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "all places are free again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_more_at_the_same_time_than_there_are_places() {
+    let upstream = Upstream::start().await;
+    let most = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    upstream.always(Reply::ok("done").after(Duration::from_millis(3)));
+    let limits = json!({"limits": [{"name": "c", "concurrent": 4}]});
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    let watching = std::sync::Arc::clone(&most);
+    let burst = envoy.burst("/", 1_000, 32);
+    tokio::pin!(burst);
+    let answers = loop {
+        watching.fetch_max(upstream.in_flight(), std::sync::atomic::Ordering::SeqCst);
+        tokio::select! {
+            answers = &mut burst => break answers,
+            () = tokio::task::yield_now() => {}
+        }
+    };
+    let most = most.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((1..=4).contains(&most), "{most}");
+    assert!(answers.iter().any(|answer| answer.status == 429));
+    assert!(
+        answers.iter().filter(|answer| answer.status == 200).count() > 4,
+        "places are used again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_knows_the_decision() {
+    let upstream = Upstream::start().await;
+    let mut configuration = limit(json!({"requests": 1}));
+    configuration["access_log"] = json!(true);
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", configuration)
+        .access_log(json!({
+            "decision": "%FILTER_STATE(wasm.seawall.rate_limit.decision:PLAIN)%",
+            "limit": "%FILTER_STATE(wasm.seawall.rate_limit.limit:PLAIN)%",
+            "remaining": "%FILTER_STATE(wasm.seawall.rate_limit.remaining:PLAIN)%",
+            "field": "%RESP(RATELIMIT)%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+        }))
+        .start()
+        .await;
+    assert_eq!(statuses(&envoy, "/", &[], 2).await, [200, 429]);
+    let lines = envoy.access_log(2).await;
+    assert_eq!(lines[0]["decision"], "allowed");
+    assert_eq!(
+        (&lines[1]["decision"], &lines[1]["limit"]),
+        (&json!("refused"), &json!("a"))
+    );
+    assert_eq!(lines[1]["remaining"].to_string().trim_matches('"'), "0");
+    assert_eq!(lines[1]["details"], "rate_limited:a");
+    assert!(lines[0]["field"].as_str().unwrap().starts_with("\"a\";r=0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shadow_limits_count_and_refuse_nothing() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limit(json!({"shadow": true})))
+        .start()
+        .await;
+    assert_eq!(statuses(&envoy, "/", &[], 6).await, [200; 6]);
+    assert_eq!(envoy.get("/").await.header("ratelimit"), None);
+    assert_eq!(envoy.stat(&metric("a", "allowed")).await, 2);
+    assert_eq!(envoy.stat(&metric("a", "shadow_refused")).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_refused_at_load_with_every_field() {
+    let upstream = Upstream::start().await;
+    let refused = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"limits": [{"name": "a", "requests": 0, "per": "1m", "bust": 2}]}),
+        )
+        .validate()
+        .await
+        .unwrap_err();
+    assert!(
+        refused.contains("limits[0].bust: unknown field `bust`"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("limits[0].requests: must be from 1 to 1000000000, got 0"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_example_does_what_it_says() {
+    let upstream = Upstream::start().await;
+    let envoy = Shipped::new("envoy/rate-limit.yaml")
+        .port(8080, upstream.address)
+        .start(2)
+        .await;
+    assert_eq!(
+        statuses(&envoy, "/login", &[], 6).await,
+        [200, 200, 200, 200, 200, 429]
+    );
+    let tenant = [("x-tenant-id", "acme")];
+    let many = statuses(&envoy, "/", &tenant, 120).await;
+    let passed = many.iter().filter(|status| **status == 200).count();
+    assert!((100..=102).contains(&passed), "{passed}");
+    assert_eq!(statuses(&envoy, "/healthz", &tenant, 3).await, [200; 3]);
+}
