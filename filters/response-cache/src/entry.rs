@@ -353,7 +353,7 @@ mod tests {
         fn torn_and_mixed_entries_are_never_read(cut in 0usize..300, at in 0usize..300, flip in 1u8..) {
             let whole = response(b"key".to_vec(), vec![7; 100], 9).encode();
             let other = response(b"key".to_vec(), vec![8; 100], 10).encode();
-            if let Some(torn) = whole.get(..cut.min(whole.len() - 1)) {
+            if let Some(torn) = whole.get(..cut.min(whole.len().saturating_sub(1))) {
                 prop_assert_eq!(Entry::decode(torn), None);
                 let mut mixed = torn.to_vec();
                 mixed.extend_from_slice(&other[torn.len()..]);
@@ -362,7 +362,7 @@ mod tests {
                 }
             }
             let mut flipped = whole.clone();
-            let at = at % flipped.len();
+            let at = at.checked_rem(flipped.len()).unwrap_or(0);
             flipped[at] ^= flip;
             prop_assert_eq!(Entry::decode(&flipped), None);
         }

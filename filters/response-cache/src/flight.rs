@@ -288,7 +288,7 @@ mod tests {
     fn lease(leader: u64, now: u64) -> Lease {
         Lease {
             leader,
-            until: Timestamp::from_secs(now + 3),
+            until: Timestamp::from_secs(now.saturating_add(3)),
             now: Timestamp::from_secs(now),
         }
     }

@@ -181,7 +181,14 @@ fn in_the_background_nobody_waits() {
     let configuration = json!({"refresh": {"algorithm": "off", "background": {"enabled": true, "cluster": "origin"}}});
     let (_world, mut caches) = workers(1, &configuration);
     let cache = &mut caches[0];
-    let answers: [(&str, &[(&str, &str)], &[u8], &[u8], bool); 4] = [
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static [u8],
+        &'static [u8],
+        bool,
+    );
+    let answers: [Case; 4] = [
         (
             "304",
             &[("cache-control", "max-age=1, stale-while-revalidate=60")],

@@ -596,8 +596,8 @@ fn no_duplicate_in_a_million_ids_of_two_workers() {
     let world = World::new();
     let mut workers: Vec<Vm<TraceHeaders>> =
         (1..=2).map(|n| Vm::start(&world, n, &json!({}))).collect();
-    let mut request_ids = std::collections::HashSet::with_capacity(1_000_000);
-    let mut trace_ids = std::collections::HashSet::with_capacity(1_000_000);
+    let mut request_ids = std::collections::BTreeSet::new();
+    let mut trace_ids = std::collections::BTreeSet::new();
     for _ in 0..500_000 {
         for vm in &mut workers {
             let out = forward(vm, &[(":method", "GET")]);

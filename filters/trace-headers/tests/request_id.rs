@@ -112,7 +112,7 @@ fn randomness_is_fetched_once_and_used_once() {
     let world = World::new();
     let host = FakeHost::new(&world, 1);
     let mut pool = Pool::default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = std::collections::BTreeSet::new();
     for _ in 0..256 {
         assert!(seen.insert(pool.take::<16>(&host).unwrap()));
     }

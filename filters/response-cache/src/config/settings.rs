@@ -20,7 +20,7 @@ const MAX_ENTRY_BYTES: u64 = MIB;
 /// A worker's copies.
 const WORKER_MEMORY: u64 = 16 * MIB;
 /// One entry per so many bytes, where `max_entries` does not say.
-const BYTES_PER_ENTRY: u64 = 4096;
+const BYTES_PER_ENTRY: u64 = 2048;
 const MOST_ENTRIES: u32 = 1 << 22;
 const WAIT: Span = Span::from_secs(5);
 const LEASE: Span = Span::from_secs(3);

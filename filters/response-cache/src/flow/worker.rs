@@ -7,13 +7,13 @@ use super::{Core, Cx};
 use crate::flight::{self, Lease};
 use crate::purge::Purges;
 use crate::refresh::Random;
-use crate::store::{Layout, Table};
+use crate::store::{adopt, Layout, Table};
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::{Answer, Host};
 use seawall_core::shared::secret;
 use seawall_core::time::{Span, Timestamp};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 const SECRET_KEY: &str = "seawall.response_cache.secret";
@@ -37,10 +37,10 @@ pub struct Worker {
     /// What was purged.
     pub purges: Purges,
     /// Requests to the origin without a client.
-    pub calls: RefCell<HashMap<u32, Call>>,
+    pub calls: RefCell<BTreeMap<u32, Call>>,
     queue: Cell<Option<u32>>,
-    waiting: RefCell<HashMap<Fingerprint, Vec<Shared>>>,
-    leading: RefCell<HashMap<u64, Leading>>,
+    waiting: RefCell<BTreeMap<Fingerprint, Vec<Shared>>>,
+    leading: RefCell<BTreeMap<u64, Leading>>,
     filling: Cell<usize>,
     reported: Cell<Timestamp>,
 }
@@ -53,6 +53,7 @@ impl Worker {
     pub fn new(host: &dyn Host, layout: Layout) -> Answer<Self> {
         let mut seed = [0; 8];
         host.random(&mut seed)?;
+        adopt(host, layout.buckets)?;
         Ok(Worker {
             table: Table::new(layout, secret(host, SECRET_KEY)?, u64::from_le_bytes(seed)),
             purges: Purges::default(),

@@ -68,7 +68,7 @@ fn field_lists_are_read_and_the_stricter_form_wins() {
         response(&["private=a"]).private,
         Qualified::Fields(vec!["a".into()])
     );
-    assert_eq!(response(&["No-StOrE"]).no_store, true);
+    assert!(response(&["No-StOrE"]).no_store);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::entry::Entry;
 use crate::refresh::Random;
 use seawall_core::hash::Fingerprint;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How many are looked at to find the one used longest ago.
@@ -21,7 +21,7 @@ struct Copy {
 #[derive(Debug, Default)]
 pub struct Hot {
     copies: Vec<Copy>,
-    places: HashMap<Fingerprint, usize>,
+    places: BTreeMap<Fingerprint, usize>,
     bytes: usize,
     most: usize,
     clock: u64,

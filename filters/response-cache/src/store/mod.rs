@@ -1,10 +1,12 @@
 //! Where entries live: a fixed number of slots in shared data, a budget of bytes over all of them, and a copy of hot
 //! entries in the worker's own memory.
 
+mod adopt;
 pub mod bucket;
 pub mod budget;
 pub mod hot;
 pub mod sketch;
 mod table;
 
+pub use adopt::adopt;
 pub use table::{buckets_for, Found, Insert, Layout, Table};

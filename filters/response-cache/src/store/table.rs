@@ -76,11 +76,11 @@ pub struct Table {
     evicted: Cell<u64>,
 }
 
-fn bucket_key(bucket: u32) -> String {
+pub(super) fn bucket_key(bucket: u32) -> String {
     format!("seawall.response_cache.i.{bucket}")
 }
 
-fn entry_key(bucket: u32, way: usize) -> String {
+pub(super) fn entry_key(bucket: u32, way: usize) -> String {
     format!("seawall.response_cache.e.{bucket}.{way}")
 }
 

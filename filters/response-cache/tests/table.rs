@@ -1,0 +1,250 @@
+//! The table of entries on the fake host: bounds, eviction, admission, races.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{ok, Cache, Origin};
+use proptest::prelude::*;
+use seawall_core::hash::Secret;
+use seawall_core::headers::Headers;
+use seawall_core::testing::{FakeHost, World};
+use seawall_core::time::{Span, Timestamp};
+use seawall_response_cache::entry::{Content, Entry, Meta};
+use seawall_response_cache::refresh::Random;
+use seawall_response_cache::store::{Insert, Layout, Table};
+use serde_json::json;
+use std::rc::Rc;
+
+fn layout(buckets: u32, most_bytes: u64, admission: bool) -> Layout {
+    Layout {
+        buckets,
+        most_bytes,
+        worker_bytes: 1 << 16,
+        admission,
+    }
+}
+
+fn table(layout: Layout) -> Table {
+    Table::new(layout, Secret([1; 16]), 7)
+}
+
+fn entry(key: u32, generation: u64, size: usize) -> Entry {
+    let meta = Meta {
+        generation,
+        lifetime: Span::from_secs(60),
+        ..Meta::default()
+    };
+    let content = Content::Response {
+        meta,
+        headers: Headers::default(),
+        body: vec![generation as u8; size],
+    };
+    Entry {
+        key: key.to_le_bytes().to_vec(),
+        content,
+    }
+}
+
+fn put(table: &Table, host: &FakeHost, entry: Entry) -> bool {
+    let now = host.world().now();
+    let insert = Insert {
+        until: now.saturating_add(Span::from_secs(60)),
+        asked: now,
+        now,
+    };
+    table.insert(host, entry, insert).is_ok()
+}
+
+fn stored(world: &World) -> usize {
+    let values = world
+        .shared_names()
+        .into_iter()
+        .filter(|name| name.contains(".e."));
+    values
+        .map(|name| world.shared_get(&name).unwrap().0.len())
+        .sum()
+}
+
+#[test]
+fn keys_and_bytes_are_bounded_whatever_arrives() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let table = table(layout(32, 100_000, false));
+    for n in 0..20_000u32 {
+        put(
+            &table,
+            &host,
+            entry(n, u64::from(n) + 1, (n as usize * 37) % 3000),
+        );
+        assert!(table.bytes(&host).unwrap() <= 100_000);
+    }
+    assert!(stored(&world) <= 100_000);
+    assert!(
+        world.shared_keys() <= 32 + 32 * 8 + 1,
+        "{}",
+        world.shared_keys()
+    );
+    assert!(
+        !put(&table, &host, entry(1, 1, 200_000)),
+        "larger than everything"
+    );
+}
+
+#[test]
+fn the_expired_go_first_then_the_least_recently_used() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let table = table(layout(1, 1 << 20, false));
+    for n in 0..8 {
+        put(&table, &host, entry(n, u64::from(n) + 1, 10));
+        world.advance(Span::from_secs(1));
+    }
+    world.advance(Span::from_secs(10));
+    // Key 0 is the oldest, but in use.
+    assert!(table
+        .find(&host, &0u32.to_le_bytes(), world.now())
+        .unwrap()
+        .is_some());
+    put(&table, &host, entry(8, 9, 10));
+    let has = |key: u32| {
+        table
+            .find(&host, &key.to_le_bytes(), world.now())
+            .unwrap()
+            .is_some()
+    };
+    assert!(has(0) && !has(1) && has(2) && has(8));
+    assert_eq!(table.take_evicted(), 1);
+}
+
+/// How many of a hot set survive a flood of keys that are asked for once.
+fn survivors(admission: bool) -> usize {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let table = table(layout(64, 1 << 20, admission));
+    let now = || world.now();
+    let ask = |key: u32, generation: u64| {
+        let bytes = key.to_le_bytes();
+        table.count(table.fingerprint(&bytes));
+        if table.find(&host, &bytes, now()).unwrap().is_none() {
+            put(&table, &host, entry(key, generation, 100));
+        }
+    };
+    let mut random = Random::new(5);
+    for step in 0..40_000u64 {
+        ask((random.bits() % 200) as u32, step);
+        ask(1_000 + step as u32, step);
+        world.advance(Span::from_millis(1));
+    }
+    for flood in 0..5_000u32 {
+        ask(1_000_000 + flood, u64::from(flood));
+        world.advance(Span::from_millis(1));
+    }
+    (0..200u32)
+        .filter(|key| {
+            table
+                .find(&host, &key.to_le_bytes(), now())
+                .unwrap()
+                .is_some()
+        })
+        .count()
+}
+
+#[test]
+fn admission_by_frequency_keeps_the_hot_set_through_a_flood() {
+    let (with, without) = (survivors(true), survivors(false));
+    assert!(with >= 190, "{with} of 200 with admission");
+    assert!(with > without, "{with} with, {without} without");
+}
+
+#[test]
+fn a_table_of_another_size_frees_the_one_before() {
+    let world = World::new();
+    let mut old = Cache::new(&world, 1, &json!({"max_entries": 1000}));
+    for n in 0..50 {
+        old.get(&format!("/{n}"), &ok("max-age=60", "body"));
+    }
+    assert!(stored(&world) > 0);
+    let mut new = Cache::new(&world, 2, &json!({"max_entries": 100}));
+    assert!(!new.get("/", &ok("no-store", "x")).is_hit());
+    assert_eq!(stored(&world), 0);
+    let bytes = world.shared_get("seawall.response_cache.bytes").unwrap().0;
+    assert_eq!(bytes, 0u64.to_le_bytes());
+    new.get("/1", &ok("max-age=60", "new"));
+    assert_eq!(new.get("/1", &Origin::default()).body, b"new");
+}
+
+#[test]
+fn a_rival_between_any_two_steps_never_makes_an_answer_wrong() {
+    for at in 0..12 {
+        let world = World::new();
+        let mine = FakeHost::new(&world, 1);
+        let rival_host = Rc::new(FakeHost::new(&world, 2));
+        let shape = layout(1, 1 << 20, false);
+        let table_mine = table(shape);
+        let rival = table(shape);
+        // A full bucket, so that both claim the same slot.
+        for n in 0..8 {
+            put(&table_mine, &mine, entry(n, u64::from(n) + 1, 10));
+            world.advance(Span::from_secs(1));
+        }
+        let seen = std::cell::Cell::new(0);
+        let host_too = Rc::clone(&rival_host);
+        mine.before_shared(move || {
+            if seen.replace(seen.get() + 1) == at {
+                put(&rival, &host_too, entry(100, 200, 20));
+                put(&rival, &host_too, entry(9, 201, 20));
+            }
+        });
+        put(&table_mine, &mine, entry(9, 99, 10));
+        mine.before_shared(|| {});
+        let fresh = table(shape);
+        for key in (0..10u32).chain([100]) {
+            if let Some(found) = fresh
+                .find(&*rival_host, &key.to_le_bytes(), world.now())
+                .unwrap()
+            {
+                assert_eq!(found.entry.key, key.to_le_bytes());
+                let Content::Response { meta, body, .. } = &found.entry.content else {
+                    panic!("a response")
+                };
+                assert!(
+                    body.iter().all(|byte| *byte == meta.generation as u8),
+                    "mixed"
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn what_is_found_is_what_was_stored_last(steps in proptest::collection::vec((0u32..40, 0usize..2000, any::<bool>()), 1..300)) {
+        let world = World::new();
+        let hosts = [FakeHost::new(&world, 1), FakeHost::new(&world, 2)];
+        let shape = layout(4, 20_000, false);
+        let tables = [table(shape), table(shape)];
+        let mut last = std::collections::BTreeMap::new();
+        for (at, (key, size, second)) in steps.into_iter().enumerate() {
+            let (host, table) = (&hosts[usize::from(second)], &tables[usize::from(second)]);
+            let generation = at as u64 + 1;
+            if put(table, host, entry(key, generation, size)) {
+                last.insert(key, generation);
+            }
+            prop_assert!(table.bytes(host).unwrap() <= 20_000);
+            for (table, host) in tables.iter().zip(&hosts) {
+                if let Some(found) = table.find(host, &key.to_le_bytes(), Timestamp(1)).unwrap() {
+                    prop_assert_eq!(Some(&found.entry.generation()), last.get(&key));
+                }
+            }
+        }
+        prop_assert!(stored(&world) <= 20_000);
+    }
+}
