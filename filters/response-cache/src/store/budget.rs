@@ -31,7 +31,7 @@ pub fn reserve(host: &dyn Host, bytes: u64, most: u64) -> bool {
 /// Gives bytes back.
 ///
 /// # Errors
-/// When the host fails; the bytes are then lost to the budget until [`set`] corrects it.
+/// When the host fails; the bytes are then lost to the budget until [`correct`] corrects it.
 pub fn release(host: &dyn Host, bytes: u64) -> Result<(), UpdateError> {
     if bytes == 0 {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The port to the proxy: everything a filter may ask of the host it runs in, and nothing that can panic.
 //!
 //! A filter is written against `&dyn Host`. In Envoy that is the raw proxy-wasm ABI (crate `seawall-host`), in tests the
-//! fake host of [`crate::testing`]. Every answer is a value; what a failure means is the caller's decision.
+//! fake host of `testing`. Every answer is a value; what a failure means is the caller's decision.
 
 use crate::headers::Headers;
 use crate::reply::Reply;

@@ -1,7 +1,7 @@
 //! What every Seawall filter shares, free of any proxy.
 //!
 //! A filter is a [`plugin::Plugin`] written against the port [`host::Host`]. Time, randomness, headers and storage reach
-//! it only through that port, so the same code runs inside Envoy and on the fake host of [`testing`], which has the real
+//! it only through that port, so the same code runs inside Envoy and on the fake host of `testing`, which has the real
 //! host's semantics and can be stepped, counted and broken at will.
 //!
 //! - [`config`]: typed configuration in which every error names its field;
