@@ -4,11 +4,11 @@
 
 use seawall_core::config::load;
 use seawall_core::testing::{FakeHost, World};
+use seawall_trace_headers::config::Settings;
 use seawall_trace_headers::ids::random::Pool;
 use seawall_trace_headers::ids::request_id::{hyphenated, is_safe, Generator};
 use seawall_trace_headers::w3c::traceparent::parse;
 use seawall_trace_headers::w3c::tracestate::{receive, Tracestate};
-use seawall_trace_headers::config::Settings;
 use serde_json::json;
 use wasm_bindgen_test::wasm_bindgen_test;
 

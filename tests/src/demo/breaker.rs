@@ -28,7 +28,7 @@ pub async fn circuit_breaker(stage: &Stage) {
         &format!("it is the fallback, and says Retry-After: {wait}"),
         wait >= 1 && refused.status == 503 && refused.text().contains("payments are down"),
     );
-    let many = envoy.burst("/payments/1", 200, 50).await;
+    let many = stage.crowd("/payments/1", 200, 50).await;
     claim(
         &format!(
             "200 more at once: the dependency has seen {} calls in all",
@@ -48,7 +48,7 @@ pub async fn circuit_breaker(stage: &Stage) {
         if answers.ends_with(&[200; 10]) {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     claim(
         &format!(

@@ -7,7 +7,7 @@ pub async fn response_cache(stage: &Stage) {
     title("response-cache: a hot key that expires");
     let path = "/orders/hot";
     let hits = || stage.orders.hits_of(path);
-    let cold = stage.envoy.burst(path, 200, 100).await;
+    let cold = stage.crowd(path, 200, 100).await;
     println!("  an answer takes the origin 100 ms and may be kept for 2 s");
     claim(
         &format!(
@@ -35,7 +35,7 @@ pub async fn response_cache(stage: &Stage) {
     })
     .await;
     let before = hits();
-    let expired = stage.envoy.burst(path, 500, 100).await;
+    let expired = stage.crowd(path, 500, 100).await;
     claim(
         &format!(
             "500 concurrent requests when it had expired: {} reached the origin",

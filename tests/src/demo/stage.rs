@@ -1,5 +1,6 @@
 //! What the demonstration plays on: `envoy/envoy.yaml`, and the two services behind it.
 
+use crate::client::{burst, Answer};
 use crate::envoy::{free_address, Envoy, Shipped};
 use crate::upstream::{Reply, Seen, Upstream};
 use std::net::SocketAddr;
@@ -60,5 +61,14 @@ impl Stage {
             orders: upstream,
             payments,
         }
+    }
+
+    /// One request of each of 50 customers in turn, so many at a time: none of them comes near the limit.
+    pub async fn crowd(&self, path: &str, requests: usize, at_once: usize) -> Vec<Answer> {
+        burst(self.envoy.address, requests, at_once, |n| {
+            let customer = format!("customer-{}", n % 50);
+            (path.to_owned(), vec![("x-tenant-id".to_owned(), customer)])
+        })
+        .await
     }
 }
