@@ -35,6 +35,10 @@ demo: tools build ## Break things behind a real Envoy and show what each filter 
 run: tools build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081
 	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin run
 
+.PHONY: bench
+bench: tools build ## Measure what each filter costs beside its peers; BENCH="--rounds 9" changes how
+	@tools/bench.sh $(BENCH)
+
 .PHONY: doctor
 doctor: ## Say what this computer lacks
 	@tools/doctor.sh

@@ -1,0 +1,114 @@
+//! Envoy configurations of the subjects: the same listener, route and upstream, with other filters.
+
+use serde_json::{json, Value};
+use std::path::Path;
+
+fn any(kind: &str, mut fields: Value) -> Value {
+    fields["@type"] = json!(format!("type.googleapis.com/{kind}"));
+    fields
+}
+
+/// A wasm filter from `dist/`, or from any path.
+pub fn wasm(vm: &str, module: &Path, configuration: Value) -> Value {
+    let configuration = any("google.protobuf.Struct", json!({ "value": configuration }));
+    json!({
+        "name": vm,
+        "typed_config": any("envoy.extensions.filters.http.wasm.v3.Wasm", json!({"config": {
+            "name": vm,
+            "configuration": configuration,
+            "vm_config": {
+                "vm_id": vm,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": module}},
+            },
+        }})),
+    })
+}
+
+/// A filter of Envoy.
+pub fn native(name: &str, kind: &str, fields: Value) -> Value {
+    json!({ "name": name, "typed_config": any(kind, fields) })
+}
+
+/// What is between client and upstream.
+#[derive(Debug, Default, Clone)]
+pub struct Chain {
+    /// The filters before the router.
+    pub filters: Vec<Value>,
+    /// Further fields of the route.
+    pub route: Value,
+    /// Further fields of the connection manager.
+    pub manager: Value,
+    /// Further clusters.
+    pub clusters: Vec<Value>,
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
+        into.extend(
+            from.iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+    }
+}
+
+/// A cluster of one address.
+pub fn cluster(name: &str, port: u16) -> Value {
+    json!({"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": {"cluster_name": name, "endpoints": [
+        {"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}]}]}})
+}
+
+fn listener(port: u16, manager: Value) -> Value {
+    let manager = native(
+        "hcm",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        manager,
+    );
+    json!({"name": "main", "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [manager]}]})
+}
+
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+
+/// A proxy on `port` in front of the upstream.
+pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
+    let mut filters = chain.filters.clone();
+    filters.push(native("router", ROUTER, json!({})));
+    let mut action = json!({"cluster": "upstream"});
+    merge(&mut action, &chain.route["action"]);
+    let mut route = json!({"name": "main", "match": {"prefix": "/"}, "route": action});
+    merge(&mut route, &chain.route["beside"]);
+    let mut manager = json!({
+        "stat_prefix": "main",
+        "generate_request_id": false,
+        "use_remote_address": true,
+        "route_config": {"name": "main", "virtual_hosts": [{"name": "main", "domains": ["*"], "routes": [route]}]},
+        "http_filters": filters,
+    });
+    merge(&mut manager, &chain.manager);
+    let mut clusters = vec![cluster("upstream", upstream)];
+    clusters.extend(chain.clusters.iter().cloned());
+    json!({"static_resources": {"listeners": [listener(port, manager)], "clusters": clusters}})
+}
+
+/// The upstream: an Envoy that answers by itself, `/cached` with a long life and everything else with none.
+pub fn upstream(port: u16) -> Value {
+    let answer = |path: &str, control: &str| {
+        json!({
+            "match": {"prefix": path},
+            "direct_response": {"status": 200, "body": {"inline_string": "x".repeat(1024)}},
+            "response_headers_to_add": [
+                {"header": {"key": "cache-control", "value": control}},
+                {"header": {"key": "content-type", "value": "text/plain"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+            ],
+        })
+    };
+    let manager = json!({
+        "stat_prefix": "upstream",
+        "generate_request_id": false,
+        "route_config": {"name": "upstream", "virtual_hosts": [{"name": "upstream", "domains": ["*"], "routes": [
+            answer("/cached", "max-age=3600"), answer("/", "no-store")]}]},
+        "http_filters": [native("router", ROUTER, json!({}))],
+    });
+    json!({"static_resources": {"listeners": [listener(port, manager)]}})
+}

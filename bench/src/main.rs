@@ -1,0 +1,75 @@
+//! `make bench`: what each filter costs in a real Envoy, beside its peers, interleaved in one run.
+//!
+//! Every subject is a proxy process of its own in front of the same upstream. They are measured in turns, round by round, so
+//! that whatever else the machine does hits all of them. What counts is the CPU time of the proxy process per request.
+
+mod config;
+mod load;
+mod process;
+mod report;
+mod scaling;
+mod stats;
+mod subjects;
+
+use std::path::PathBuf;
+
+/// What the command line may change.
+#[derive(Debug)]
+pub struct Options {
+    /// How often each subject is measured.
+    pub rounds: usize,
+    /// Requests per measurement.
+    pub requests: usize,
+    /// Connections that they come over.
+    pub connections: usize,
+    /// Where the results go.
+    pub out: PathBuf,
+    /// Only the subjects whose names contain this.
+    pub only: Option<String>,
+    /// Without the part about workers, keys and memory.
+    pub skip_scaling: bool,
+}
+
+impl Options {
+    fn read() -> Result<Self, String> {
+        let mut options = Options {
+            rounds: 5,
+            requests: 20_000,
+            connections: 16,
+            out: PathBuf::from("docs/performance"),
+            only: None,
+            skip_scaling: false,
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{word} needs a value"));
+            let number = |text: String| text.parse().map_err(|_| format!("{text:?} is no number"));
+            match word.as_str() {
+                "--rounds" => options.rounds = number(value()?)?,
+                "--requests" => options.requests = number(value()?)?,
+                "--connections" => options.connections = number(value()?)?,
+                "--out" => options.out = value()?.into(),
+                "--only" => options.only = Some(value()?),
+                "--skip-scaling" => options.skip_scaling = true,
+                _ => {
+                    return Err(format!(
+                        "{word:?} is unknown; there are --rounds N, --requests N, --connections N, --out FOLDER, \
+                         --only TEXT, --skip-scaling"
+                    ))
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::read()?;
+    let results = subjects::measure(&options)?;
+    let scaling = if options.skip_scaling {
+        None
+    } else {
+        Some(scaling::measure(&options)?)
+    };
+    report::write(&options, &results, scaling.as_ref())
+}

@@ -1,0 +1,113 @@
+//! Proxy processes: started, awaited, and asked for the CPU time and memory that they have used.
+
+use std::fs;
+use std::io::{Error, Result};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running proxy. It ends with this value.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A port that nobody uses.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Proxy {
+    /// Starts a command and waits until it accepts connections on the port.
+    pub fn start(command: &mut Command, port: u16, log: &Path) -> Result<Self> {
+        let errors = fs::File::create(log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(errors.try_clone()?)
+            .stderr(errors)
+            .spawn()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut proxy = Proxy { child, address };
+        let start = Instant::now();
+        loop {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(proxy);
+            }
+            let ended = proxy.child.try_wait()?;
+            if ended.is_some() || start.elapsed() > Duration::from_secs(30) {
+                let text = fs::read_to_string(log).unwrap_or_default();
+                let tail: Vec<&str> = text.lines().rev().take(5).collect();
+                return Err(Error::other(format!("did not start: {tail:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts Envoy with a configuration.
+    pub fn envoy(
+        config: &serde_json::Value,
+        port: u16,
+        workers: u32,
+        folder: &Path,
+    ) -> Result<Self> {
+        let path = folder.join(format!("{port}.json"));
+        fs::write(&path, config.to_string())?;
+        let program = std::env::var("ENVOY_BIN").unwrap_or_else(|_| ".tools/bin/envoy".into());
+        let mut command = Command::new(program);
+        command
+            .arg("-c")
+            .arg(&path)
+            .args(["-l", "warn", "--use-dynamic-base-id", "--concurrency"])
+            .arg(workers.to_string());
+        Self::start(&mut command, port, &folder.join(format!("{port}.log")))
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let own = self.child.id();
+        let mut all = vec![own];
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        all.extend(
+            children
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+        all
+    }
+
+    /// The time on a CPU of all its threads (and its children's) so far.
+    pub fn cpu(&self) -> Duration {
+        let mut nanos = 0;
+        for process in self.processes() {
+            let tasks = fs::read_dir(format!("/proc/{process}/task"));
+            for task in tasks.into_iter().flatten().flatten() {
+                let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+                let on_cpu = text.split(' ').next().and_then(|part| part.parse().ok());
+                nanos += on_cpu.unwrap_or(0u64);
+            }
+        }
+        Duration::from_nanos(nanos)
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let pages = |process: u32| {
+            let text = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
+            text.split(' ').nth(1)?.parse::<u64>().ok()
+        };
+        self.processes().into_iter().filter_map(pages).sum::<u64>() * 4096
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        for process in self.processes().into_iter().skip(1) {
+            let _ = Command::new("kill").arg(process.to_string()).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

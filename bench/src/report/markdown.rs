@@ -1,0 +1,55 @@
+//! Tables.
+
+use super::Summary;
+use crate::scaling::Scaling;
+use crate::Options;
+use std::fmt::Write;
+
+pub(super) fn tables(
+    options: &Options,
+    machine: &str,
+    summaries: &[Summary],
+    scaling: Option<&Scaling>,
+) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "Written by `make bench`: {machine}; {} rounds of {} requests over {} connections, one worker; medians.\n\n\
+         | | CPU µs/request | above no filter | ratio | requests/s | p50 µs | p99 µs |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        options.rounds, options.requests, options.connections
+    );
+    for one in summaries {
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {:+.1} | {:.2} | {:.0} | {:.0} | {:.0} |",
+            one.name, one.cpu_us, one.added_us, one.ratio, one.per_second, one.p50_us, one.p99_us
+        );
+    }
+    if let Some(scaling) = scaling {
+        let _ = writeln!(
+            text,
+            "\nrate-limit by workers and keys (`max_keys: 2000000`):\n\n\
+             | workers | keys | CPU µs/request without | with | above | memory MB |\n\
+             | ---: | ---: | ---: | ---: | ---: | ---: |"
+        );
+        for row in &scaling.rows {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {:.1} | {:.1} | {:+.1} | {:.0} |",
+                row.workers,
+                row.keys,
+                row.without_us,
+                row.with_us,
+                row.with_us - row.without_us,
+                row.memory_mb
+            );
+        }
+        let _ = writeln!(
+            text,
+            "\n`envoy --mode validate`: {:.2} s with one limit, {:.2} s with 1,000 overrides of it.",
+            scaling.validate_none_s, scaling.validate_thousand_s
+        );
+    }
+    text
+}
