@@ -3,9 +3,7 @@
 use super::protobuf::decode_struct;
 use super::ConfigErrors;
 use serde::de::DeserializeOwned;
-use serde_json::{Number, Value};
-use serde_path_to_error::Segment;
-use std::collections::BTreeMap;
+use serde_json::{Map, Number, Value};
 
 /// More errors than this are not worth reading at once.
 const MOST_ERRORS: usize = 32;
@@ -34,31 +32,42 @@ pub fn parse(bytes: &[u8]) -> Result<Value, ConfigErrors> {
             })?,
     };
     if !value.is_object() {
+        let problem = "the configuration must be an object";
         return Err(ConfigErrors::one(
             "",
-            format!("the configuration must be an object, found {value}"),
+            format!("{problem}, found {}", kind(&value)),
         ));
     }
     Ok(whole_numbers(value))
 }
 
-/// Turns doubles without a fraction into integers: a `google.protobuf.Struct` knows only doubles.
-pub(crate) fn whole_numbers(value: Value) -> Value {
+fn kind(value: &Value) -> &'static str {
     match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if !number.is_u64() && !number.is_i64() && is_whole(float) => {
-                Value::Number(Number::from(float as i64))
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Turns doubles without a fraction into integers: a `google.protobuf.Struct` knows only doubles.
+pub(crate) fn whole_numbers(mut value: Value) -> Value {
+    make_whole(&mut value);
+    value
+}
+
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) if !number.is_u64() && !number.is_i64() => {
+            if let Some(float) = number.as_f64().filter(|float| is_whole(*float)) {
+                *number = Number::from(float as i64);
             }
-            _ => Value::Number(number),
-        },
-        Value::Array(items) => Value::Array(items.into_iter().map(whole_numbers).collect()),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(name, value)| (name, whole_numbers(value)))
-                .collect(),
-        ),
-        other => other,
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        _ => {}
     }
 }
 
@@ -66,30 +75,37 @@ fn is_whole(float: f64) -> bool {
     float.fract() == 0.0 && float.abs() <= EXACT
 }
 
+/// What is wrong with a document; `None` when nothing is.
+type Attempt<'a> = &'a dyn Fn(&Value) -> Option<String>;
+
 /// Reads a raw configuration. What cannot be read is left out of the value returned and named in the errors.
 pub fn read<T: DeserializeOwned>(json: &Value) -> (Option<T>, ConfigErrors) {
+    let (rest, errors) = sort_out(json, &|json| attempt::<T>(json).err());
+    (attempt(&rest).ok(), errors)
+}
+
+// Once per type and never inlined: what serde derives for a configuration is large.
+#[inline(never)]
+fn attempt<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
+    T::deserialize(json).map_err(|error| error.to_string())
+}
+
+/// Takes out of a document what is wrong with it.
+fn sort_out(json: &Value, attempt: Attempt<'_>) -> (Value, ConfigErrors) {
     let mut rest = json.clone();
     let mut errors = ConfigErrors::default();
-    let mut removed = BTreeMap::new();
+    let mut removed = Vec::new();
     for _ in 0..MOST_ERRORS {
-        let error = match serde_path_to_error::deserialize::<_, T>(&rest) {
-            Ok(value) => return (Some(value), errors),
-            Err(error) => error,
+        let Some(message) = attempt(&rest) else {
+            break;
         };
-        let message = error.inner().to_string();
-        let mut steps: Vec<Step> = error.path().iter().filter_map(Step::from_segment).collect();
-        // The path of an unknown field may end at the object that holds it.
-        if let Some(name) = unknown_field(&message) {
-            if steps.last() != Some(&Step::Field(name.to_owned())) {
-                steps.push(Step::Field(name.to_owned()));
-            }
-        }
+        let steps = culprit(&rest, &message, attempt);
         errors.add(original_path(&steps, &removed), message);
         if !remove(&mut rest, &steps, &mut removed) {
             break;
         }
     }
-    (None, errors)
+    (rest, errors)
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -98,22 +114,63 @@ enum Step {
     Item(usize),
 }
 
-impl Step {
-    fn from_segment(segment: &Segment) -> Option<Step> {
-        match segment {
-            Segment::Seq { index } => Some(Step::Item(*index)),
-            Segment::Map { key } => Some(Step::Field(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
+/// The way to the value that an error is about. Serde does not tell it, and a deserializer that keeps track would be
+/// compiled once more for every type; so the document is searched for the smallest part that, alone, is refused with the
+/// same words. Serde reads fields and items in order, so the first such part is the one.
+fn culprit(json: &Value, message: &str, attempt: Attempt<'_>) -> Vec<Step> {
+    let refused =
+        |steps: &[Step], value: Value| attempt(&alone(steps, value)).as_deref() == Some(message);
+    let mut steps = Vec::new();
+    let mut holder = json;
+    loop {
+        let (empty, children): (Value, Vec<(Step, &Value)>) = match holder {
+            Value::Object(fields) => (
+                Value::Object(Map::new()),
+                fields
+                    .iter()
+                    .map(|(name, value)| (Step::Field(name.clone()), value))
+                    .collect(),
+            ),
+            Value::Array(items) => (
+                Value::Array(Vec::new()),
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, value)| (Step::Item(index), value))
+                    .collect(),
+            ),
+            _ => return steps,
+        };
+        // Refused even without children: it is this value itself.
+        if refused(&steps, empty) {
+            return steps;
+        }
+        let found = children.into_iter().find(|(step, value)| {
+            steps.push(step.clone());
+            let found = refused(&steps, (*value).clone());
+            steps.pop();
+            found
+        });
+        match found {
+            Some((step, value)) => {
+                steps.push(step);
+                holder = value;
+            }
+            None => return steps,
         }
     }
 }
 
-fn unknown_field(message: &str) -> Option<&str> {
-    message.strip_prefix("unknown field `")?.split('`').next()
+/// A document with nothing in it but a value at the end of `steps`.
+fn alone(steps: &[Step], value: Value) -> Value {
+    steps.iter().rev().fold(value, |value, step| match step {
+        Step::Field(name) => Value::Object(Map::from_iter([(name.clone(), value)])),
+        Step::Item(_) => Value::Array(vec![value]),
+    })
 }
 
 /// Items removed so far, by the text of their list's path: what is read next has moved up by as many.
-type Removed = BTreeMap<String, usize>;
+type Removed = Vec<(String, usize)>;
 
 fn original_path(steps: &[Step], removed: &Removed) -> String {
     let mut path = String::new();
@@ -126,7 +183,8 @@ fn original_path(steps: &[Step], removed: &Removed) -> String {
                 path.push_str(name);
             }
             Step::Item(index) => {
-                let before = removed.get(&path).copied().unwrap_or_default();
+                let known = removed.iter().find(|(list, _)| *list == path);
+                let before = known.map_or(0, |(_, count)| *count);
                 path.push_str(&format!("[{}]", index.saturating_add(before)));
             }
         }
@@ -155,8 +213,11 @@ fn remove(value: &mut Value, steps: &[Step], removed: &mut Removed) -> bool {
         (Step::Field(name), Value::Object(fields)) => fields.remove(name).is_some(),
         (Step::Item(index), Value::Array(items)) if *index < items.len() => {
             items.remove(*index);
-            let count = removed.entry(original_path(parents, removed)).or_default();
-            *count = count.saturating_add(1);
+            let list = original_path(parents, removed);
+            match removed.iter_mut().find(|(known, _)| *known == list) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => removed.push((list, 1)),
+            }
             true
         }
         _ => false,
@@ -217,6 +278,23 @@ mod tests {
             "per: invalid value: string \"soon\", expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_error_is_at_the_first_value_that_causes_it() {
+        let found = errors(json!({
+            // Refused in the same words: one line for each, in order.
+            "limits": [{"requests": "x"}, {"requests": "x"}, {}],
+            "per": {"from": "soon", "to": []},
+        }));
+        let expected = [
+            "limits[0].requests: invalid type: string \"x\", expected u32",
+            "limits[1].requests: invalid type: string \"x\", expected u32",
+            "per: invalid type: map, expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
+        ];
+        assert_eq!(found, expected);
+        let found = errors(json!({"limits": {"requests": 5}}));
+        assert_eq!(found, ["limits: invalid type: map, expected a sequence"]);
     }
 
     #[test]
