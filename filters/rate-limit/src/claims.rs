@@ -2,6 +2,7 @@
 
 use crate::config::{Cost, Limit, Missing, Plan, Settings};
 use crate::filter::Filter;
+use crate::fleet::{descriptor, Ticket};
 use crate::key::{key_of, Facts, Key};
 use crate::quota::Ask;
 use crate::rules::one_matches;
@@ -11,6 +12,9 @@ use seawall_core::host::{Answer, Host};
 /// Makes the tag of a limit's penalty from that of its counter.
 const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Makes the tag of what is remembered of a service from that of the count that stands in for it.
+const REMEMBERED: u64 = 0xd1b5_4a32_d192_ed03;
+
 /// A claim and where it comes from.
 pub(crate) struct Claimed<'s> {
     pub(crate) claim: Claim<'s>,
@@ -19,6 +23,8 @@ pub(crate) struct Claimed<'s> {
     pub(crate) tier: Option<usize>,
     /// What the request costs, whatever is charged for now.
     pub(crate) cost: u64,
+    /// The question to the service, where one keeps the limit.
+    pub(crate) fleet: Option<Ticket>,
 }
 
 /// What a request is asked about.
@@ -114,23 +120,47 @@ pub(crate) fn collect<'s>(
         };
         let fingerprint = known.key.fingerprint;
         let tag = (fingerprint.tag() ^ plan.identity).max(1);
-        claims.push(Claimed {
-            claim: Claim {
-                slot: fingerprint.slot(filter.table.slots),
-                tag,
-                quota,
-                ask,
-                enforced: enforced(host, limit)?,
-                penalty: limit
-                    .penalty
-                    .as_ref()
-                    .map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
-            },
+        let penalty = limit.penalty.as_ref();
+        let claim = Claim {
+            slot: fingerprint.slot(filter.table.slots),
+            tag,
+            quota,
+            ask,
+            enforced: enforced(host, limit)?,
+            penalty: penalty.map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
+        };
+        let mut claimed = Claimed {
+            claim,
             limit,
             index,
             tier,
             cost,
-        });
+            fleet: None,
+        };
+        if let Some(fleet) = &plan.fleet {
+            if cost == 0 {
+                filter.counters(host, limit).allowed.increment(host);
+                continue;
+            }
+            let remembered = (tag ^ REMEMBERED).max(1);
+            claimed.claim = Claim {
+                tag: remembered,
+                quota: &fleet.gate,
+                ask: Ask { need: 1, cost: 0 },
+                ..claim
+            };
+            claimed.fleet = Some(Ticket {
+                limit: index,
+                tier,
+                slot: claim.slot,
+                tags: (remembered, tag),
+                penalty: claim.penalty.map(|(tag, _)| tag),
+                enforced: claim.enforced,
+                cost,
+                descriptor: descriptor(limit, plan, parts, &known.values),
+            });
+        }
+        claims.push(claimed);
     }
     Ok(Collected::Claims(claims))
 }

@@ -1,6 +1,7 @@
 //! The filter in one VM: its configuration, its table, its counters.
 
 use crate::config::{Limit, Settings};
+use crate::fleet::{self, Waiting};
 use crate::metrics::{FilterMetrics, LimitMetrics};
 use crate::stream::Request;
 use crate::table::Table;
@@ -37,6 +38,9 @@ pub(crate) struct Filter {
     pub(crate) metrics: FilterMetrics,
     counted: RefCell<BTreeMap<String, LimitMetrics>>,
     trouble: Throttle,
+    service: Throttle,
+    /// The requests that wait for a service.
+    pub(crate) waiting: Waiting,
 }
 
 impl Plugin for RateLimit {
@@ -52,6 +56,8 @@ impl Plugin for RateLimit {
             metrics: FilterMetrics::define(host),
             counted: RefCell::default(),
             trouble: Throttle::default(),
+            service: Throttle::default(),
+            waiting: Waiting::default(),
         };
         // Tried again with the first request where it fails.
         let _ = filter.secret(host);
@@ -62,8 +68,14 @@ impl Plugin for RateLimit {
         Ok(())
     }
 
-    fn stream(&self, _context: u32) -> Request {
-        Request::new(self.filter.clone())
+    fn stream(&self, context: u32) -> Request {
+        Request::new(self.filter.clone(), context)
+    }
+
+    fn grpc_done(&mut self, host: &dyn Host, token: u32, status: u32, message_size: usize) {
+        if let Some(filter) = &self.filter {
+            fleet::answered(host, filter, token, status, message_size);
+        }
     }
 }
 
@@ -107,5 +119,12 @@ impl Filter {
     pub(crate) fn trouble(&self, host: &dyn Host, text: impl FnOnce() -> String) {
         self.metrics.errors.increment(host);
         self.trouble.log(host, Level::Error, text);
+    }
+
+    /// Reports that the service that keeps limits for the fleet did not answer.
+    pub(crate) fn service_trouble(&self, host: &dyn Host) {
+        self.service.log(host, Level::Warn, || {
+            "the rate limit service does not answer, or too many requests wait for it: `fleet.on_error` is in force".to_owned()
+        });
     }
 }

@@ -5,13 +5,17 @@
 //! - [`rules`]: which requests a limit is for;
 //! - [`quota`]: the arithmetic of GCRA, windows, concurrency and penalties;
 //! - [`table`]: the counters in shared data, and all-or-nothing charges over several limits;
+//! - [`fleet`]: limits that a service keeps for many Envoys;
 //! - [`answer`]: what clients are told;
 //! - [`metrics`]: what operators see.
 
 pub mod answer;
 mod claims;
 pub mod config;
+mod decide;
+mod exchange;
 mod filter;
+pub mod fleet;
 pub mod key;
 pub mod metrics;
 pub mod quota;

@@ -46,6 +46,10 @@ pub struct FilterMetrics {
     pub exempt: Counter,
     /// Requests that could not be decided about, and settlements that failed.
     pub errors: Counter,
+    /// Questions to the service that keeps limits for the fleet.
+    pub fleet_calls: Counter,
+    /// Those that it did not answer, or that were not asked because too many waited.
+    pub fleet_errors: Counter,
 }
 
 impl FilterMetrics {
@@ -54,6 +58,8 @@ impl FilterMetrics {
         FilterMetrics {
             exempt: Counter::define(host, "seawall.rate_limit.exempt"),
             errors: Counter::define(host, "seawall.rate_limit.errors"),
+            fleet_calls: Counter::define(host, "seawall.rate_limit.fleet_calls"),
+            fleet_errors: Counter::define(host, "seawall.rate_limit.fleet_errors"),
         }
     }
 }

@@ -4,4 +4,4 @@ mod fields;
 mod refusal;
 
 pub use fields::{add, retry_after, Shown};
-pub use refusal::{refuse, Refusal};
+pub use refusal::{refuse, unavailable, Refusal};

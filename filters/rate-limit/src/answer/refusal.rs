@@ -83,6 +83,20 @@ pub fn refuse(
     })
 }
 
+/// Answers a request of which nobody knows whether it would be admitted, where that is to mean no.
+///
+/// # Errors
+/// When the host fails.
+pub fn unavailable(host: &dyn Host) -> Answer<()> {
+    host.reply(&Reply {
+        status: 503,
+        headers: &[("content-type", b"text/plain")],
+        body: b"rate limit unavailable\n",
+        grpc_status: None,
+        details: "rate_limit_error",
+    })
+}
+
 /// Whole seconds by chance, so that clients do not come back together.
 fn jitter(host: &dyn Host, most: Span) -> Span {
     let choices = most.as_secs().saturating_add(1);

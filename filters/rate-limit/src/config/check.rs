@@ -1,8 +1,10 @@
 //! From the written form to settings: rules, key parts, and everything that is not a limit's numbers.
 
 use super::limits::{limit, Frame};
-use super::raw::{Address, Many, Raw, RawAnswer, RawHeaderRule, RawHeaders, RawPart, RawRule};
-use super::{Answers, HeaderFields, Settings};
+use super::raw::{
+    Address, Many, Raw, RawAnswer, RawFleet, RawHeaderRule, RawHeaders, RawPart, RawRule,
+};
+use super::{Answers, Fleet, HeaderFields, Settings};
 use crate::key::address::{Cidr, Prefixes};
 use crate::key::Part;
 use crate::rules::{HeaderRule, Pattern, Rule};
@@ -26,7 +28,13 @@ impl seawall_core::config::Settings for Settings {
             trusted_hops: address.trusted_hops.unwrap_or_default(),
             prefixes: prefixes(&address, Prefixes::default()),
             jwt_payload: raw.jwt_payload.unwrap_or_else(|| "jwt_payload".to_owned()),
+            fleet: raw.fleet.is_some(),
+            send_numbers: raw
+                .fleet
+                .as_ref()
+                .is_none_or(|fleet| fleet.send_numbers.unwrap_or(true)),
         };
+        let fleet = raw.fleet.map(|raw| fleet(raw, errors));
         let mut keys: Vec<Vec<Part>> = Vec::new();
         let mut limits = Vec::new();
         for (index, raw) in raw.limits.unwrap_or_default().into_iter().enumerate() {
@@ -66,12 +74,58 @@ impl seawall_core::config::Settings for Settings {
                 RawHeaders::None => fields(false, false),
             },
             answers: answers(raw.answer.unwrap_or_default(), errors),
+            fleet,
             access_log: raw.access_log.unwrap_or(false),
             per_route: raw.per_route.unwrap_or(true),
             headers_needed: 0,
         };
         settings.headers_needed = headers_needed(&settings);
         settings
+    }
+}
+
+fn fleet(raw: RawFleet, errors: &mut ConfigErrors) -> Fleet {
+    let cluster = raw.cluster.unwrap_or_default();
+    if cluster.is_empty() {
+        errors.add(
+            "fleet.cluster",
+            "must be the name of the cluster that the rate limit service is in, got \"\"",
+        );
+    }
+    let domain = raw.domain.unwrap_or_else(|| "seawall".to_owned());
+    if domain.is_empty() {
+        errors.add("fleet.domain", "must not be empty, got \"\"");
+    }
+    let millis = Span::from_millis;
+    let timeout = within(
+        raw.timeout,
+        millis(100),
+        millis(1),
+        millis(60_000),
+        "fleet.timeout",
+        errors,
+    );
+    Fleet {
+        cluster,
+        domain,
+        timeout,
+        on_error: raw.on_error.unwrap_or_default(),
+        max_waiting: within(
+            raw.max_waiting,
+            1_024,
+            1,
+            65_536,
+            "fleet.max_waiting",
+            errors,
+        ),
+        remember: within(
+            raw.remember,
+            millis(1_000),
+            Span::ZERO,
+            millis(3_600_000),
+            "fleet.remember",
+            errors,
+        ),
     }
 }
 

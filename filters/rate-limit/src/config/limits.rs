@@ -1,11 +1,14 @@
 //! A limit's numbers: what is allowed, what they make together, and what tells them from others.
 
 use super::check::{header_name, part, rules, within};
-use super::raw::{Algorithm, Many, Period, RawCharge, RawCost, RawLimit, RawOverride, RawPenalty};
-use super::{Charge, Cost, Limit, Override, Plan};
+use super::raw::{
+    Algorithm, Many, Period, RawCharge, RawCost, RawLimit, RawOverride, RawPenalty, Scope,
+};
+use super::{Charge, Cost, FleetPlan, Limit, Override, Plan};
+use crate::fleet::wire::Unit;
 use crate::key::address::{self, Prefixes};
 use crate::key::Part;
-use crate::quota::{Concurrency, Fixed, Gcra, Penalty, Quota, Sliding, Window};
+use crate::quota::{Concurrency, Fixed, Gcra, Penalty, Quota, Remembered, Sliding, Window};
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::{KeyHasher, Secret};
 use seawall_core::metrics::is_name;
@@ -23,6 +26,10 @@ pub(super) struct Frame {
     pub(super) trusted_hops: u32,
     pub(super) prefixes: Prefixes,
     pub(super) jwt_payload: String,
+    /// A service keeps limits for the fleet.
+    pub(super) fleet: bool,
+    /// It is sent the numbers of a limit.
+    pub(super) send_numbers: bool,
 }
 
 /// What a plan is made of.
@@ -34,6 +41,7 @@ struct Numbers {
     burst: Option<u64>,
     concurrent: Option<u64>,
     lease: Span,
+    scope: Scope,
 }
 
 /// Checks a limit and makes its settings. Its key is added to `keys` where it is a new one.
@@ -73,7 +81,28 @@ pub(super) fn limit(
         burst: raw.burst,
         concurrent: raw.concurrent,
         lease,
+        scope: raw.scope.unwrap_or(Scope::Local),
     };
+    if numbers.scope == Scope::Fleet {
+        if !frame.fleet {
+            errors.add(
+                format!("{path}.scope"),
+                "needs `fleet`, which says where the rate limit service is, got \"fleet\"",
+            );
+        }
+        for (given, field) in [
+            (raw.concurrent.is_some(), "concurrent"),
+            (raw.charge.is_some(), "charge"),
+            (raw.count_refused == Some(true), "count_refused"),
+        ] {
+            if given {
+                errors.add(
+                    format!("{path}.{field}"),
+                    "is not for limits with `scope: fleet`",
+                );
+            }
+        }
+    }
     if raw.concurrent.is_some() {
         for (given, field) in [
             (raw.algorithm.is_some(), "algorithm"),
@@ -89,7 +118,7 @@ pub(super) fn limit(
         }
     }
     let quota = quota(numbers, path, frame, errors);
-    let plan = plan(&name, &parts, quota, &numbers);
+    let plan = plan(&name, &parts, quota, &numbers, frame);
     let mut overrides = Vec::new();
     for (index, tier) in raw.overrides.unwrap_or_default().into_iter().enumerate() {
         let path = format!("{path}.overrides[{index}]");
@@ -198,11 +227,17 @@ fn tier_of(
     Override {
         values,
         matches,
-        plan: plan(name, parts, quota.flatten(), &numbers),
+        plan: plan(name, parts, quota.flatten(), &numbers, frame),
     }
 }
 
-fn plan(name: &str, parts: &[Part], quota: Option<Quota>, numbers: &Numbers) -> Plan {
+fn plan(
+    name: &str,
+    parts: &[Part],
+    quota: Option<Quota>,
+    numbers: &Numbers,
+    frame: &Frame,
+) -> Plan {
     let mut hasher = KeyHasher::new(&Secret([0; 16]));
     let text = format!("{parts:?} {quota:?}");
     hasher.part(name.as_bytes()).part(text.as_bytes());
@@ -210,7 +245,38 @@ fn plan(name: &str, parts: &[Part], quota: Option<Quota>, numbers: &Numbers) -> 
         quota,
         identity: hasher.finish().tag(),
         policy: quota.map_or_else(String::new, |quota| policy(name, &quota, numbers)),
+        fleet: quota.and_then(|_| fleet(numbers, frame)),
     }
+}
+
+/// What belongs to a limit that a service keeps.
+fn fleet(numbers: &Numbers, frame: &Frame) -> Option<FleetPlan> {
+    if numbers.scope == Scope::Local {
+        return None;
+    }
+    let (requests, per) = (numbers.requests?, numbers.per?);
+    let (unit, per) = match per {
+        Period::Week => (None, DAY.saturating_mul(7)),
+        Period::Month => (Some(Unit::Month), DAY.saturating_mul(31)),
+        Period::Year => (Some(Unit::Year), DAY.saturating_mul(366)),
+        Period::Lasting(span) => {
+            let unit = match span.as_nanos() {
+                1_000_000_000 => Some(Unit::Second),
+                60_000_000_000 => Some(Unit::Minute),
+                3_600_000_000_000 => Some(Unit::Hour),
+                86_400_000_000_000 => Some(Unit::Day),
+                _ => None,
+            };
+            (unit, span)
+        }
+    };
+    Some(FleetPlan {
+        gate: Quota::Remembered(Remembered { requests }),
+        numbers: u32::try_from(requests)
+            .ok()
+            .zip(unit.filter(|_| frame.send_numbers)),
+        per,
+    })
 }
 
 /// The item of `RateLimit-Policy`.
@@ -236,6 +302,7 @@ fn policy(name: &str, quota: &Quota, numbers: &Numbers) -> String {
         Quota::Sliding(_) | Quota::Fixed(_) => {
             format!("\"{name}\";q={}{window}", quota.most())
         }
+        Quota::Remembered(_) => String::new(),
         Quota::Concurrency(_) => {
             format!("\"{name}\";q={};qu=\"concurrent-requests\"", quota.most())
         }

@@ -8,5 +8,6 @@ mod settings;
 mod values;
 
 pub use settings::{
-    Answers, Charge, Cost, HeaderFields, Limit, Missing, OnError, Override, Plan, Settings,
+    Answers, Charge, Cost, Fleet, FleetPlan, HeaderFields, Limit, Missing, OnError, OnFleetError,
+    Override, Plan, Settings,
 };

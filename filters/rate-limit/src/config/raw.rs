@@ -20,6 +20,7 @@ pub struct Raw {
     pub(super) max_keys: Option<u32>,
     pub(super) on_error: Option<super::OnError>,
     pub(super) replicas: Option<u32>,
+    pub(super) fleet: Option<RawFleet>,
     pub(super) headers: Option<RawHeaders>,
     pub(super) answer: Option<RawAnswer>,
     pub(super) jwt_payload: Option<String>,
@@ -33,6 +34,7 @@ pub struct Raw {
 pub struct RawLimit {
     pub(super) name: Option<String>,
     pub(super) key: Option<Vec<RawPart>>,
+    pub(super) scope: Option<Scope>,
     pub(super) algorithm: Option<Algorithm>,
     pub(super) requests: Option<u64>,
     pub(super) per: Option<Period>,
@@ -50,6 +52,29 @@ pub struct RawLimit {
     pub(super) charge: Option<RawCharge>,
     pub(super) penalty: Option<RawPenalty>,
     pub(super) count_refused: Option<bool>,
+}
+
+/// Who keeps a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This Envoy.
+    Local,
+    /// The service, for all Envoys.
+    Fleet,
+}
+
+/// The service that keeps limits for a whole fleet.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawFleet {
+    pub(super) cluster: Option<String>,
+    pub(super) domain: Option<String>,
+    pub(super) timeout: Option<Span>,
+    pub(super) on_error: Option<super::OnFleetError>,
+    pub(super) send_numbers: Option<bool>,
+    pub(super) max_waiting: Option<u32>,
+    pub(super) remember: Option<Span>,
 }
 
 /// Which algorithm.

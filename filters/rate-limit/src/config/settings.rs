@@ -1,5 +1,6 @@
 //! What a request is decided by.
 
+use crate::fleet::wire::Unit;
 use crate::key::Part;
 use crate::metrics::LimitMetrics;
 use crate::quota::{Penalty, Quota};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub headers: HeaderFields,
     /// What is answered to a refused request.
     pub answers: Answers,
+    /// The service that keeps some limits for a whole fleet.
+    pub fleet: Option<Fleet>,
     /// Whether the decision is left for the access log.
     pub access_log: bool,
     /// Whether route metadata is looked at.
@@ -46,6 +49,36 @@ pub enum OnError {
     Allow,
     /// The request is refused with 503.
     Deny,
+}
+
+/// The service that keeps limits for a whole fleet of Envoys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// The cluster that it is in.
+    pub cluster: String,
+    /// The domain of its limits.
+    pub domain: String,
+    /// It must answer within this time.
+    pub timeout: Span,
+    /// What happens when it does not.
+    pub on_error: OnFleetError,
+    /// How many requests of a worker may wait for it.
+    pub max_waiting: u32,
+    /// How long it is remembered that a key is over its limit, where the service does not say when its window ends.
+    pub remember: Span,
+}
+
+/// What happens when the service does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFleetError {
+    /// The request passes.
+    Allow,
+    /// The request is refused with 503.
+    Deny,
+    /// Each Envoy keeps the limit for itself.
+    #[default]
+    Local,
 }
 
 /// What a missing part of a key means.
@@ -127,6 +160,19 @@ pub struct Plan {
     pub identity: u64,
     /// Its item in `RateLimit-Policy`.
     pub policy: String,
+    /// What belongs to a limit that a service keeps.
+    pub fleet: Option<FleetPlan>,
+}
+
+/// Numbers of a limit that a service keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetPlan {
+    /// What stands before the service.
+    pub gate: Quota,
+    /// Requests per unit, as they are sent to the service; none where the protocol cannot say them.
+    pub numbers: Option<(u32, Unit)>,
+    /// The longest that a window can last.
+    pub per: Span,
 }
 
 /// Other numbers for some requests.
@@ -175,8 +221,8 @@ impl Charge {
 }
 
 impl Limit {
-    /// Its numbers for a request whose key has these values.
+    /// Whether somebody needs the values of its key.
     pub fn needs_values(&self) -> bool {
-        self.overrides.iter().any(|tier| !tier.values.is_empty())
+        self.plan.fleet.is_some() || self.overrides.iter().any(|tier| !tier.values.is_empty())
     }
 }

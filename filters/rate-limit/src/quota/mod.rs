@@ -8,6 +8,7 @@ mod concurrency;
 mod fixed;
 mod gcra;
 mod penalty;
+mod remembered;
 mod rolling;
 mod sliding;
 
@@ -16,6 +17,7 @@ pub use concurrency::Concurrency;
 pub use fixed::Fixed;
 pub use gcra::Gcra;
 pub use penalty::Penalty;
+pub use remembered::Remembered;
 pub use sliding::Sliding;
 
 use seawall_core::time::{Span, Timestamp};
@@ -76,6 +78,8 @@ pub enum Quota {
     Fixed(Fixed),
     /// Requests at the same time.
     Concurrency(Concurrency),
+    /// A service counts; here is only what it said last.
+    Remembered(Remembered),
 }
 
 impl Quota {
@@ -87,6 +91,7 @@ impl Quota {
             Quota::Sliding(limit) => limit.check(state, now, ask),
             Quota::Fixed(limit) => limit.check(state, now, ask),
             Quota::Concurrency(limit) => limit.check(state, now, ask),
+            Quota::Remembered(limit) => limit.check(state, now, ask),
         }
     }
 
@@ -98,6 +103,7 @@ impl Quota {
             Quota::Sliding(limit) => limit.refund(state, at, cost),
             Quota::Fixed(limit) => limit.refund(state, at, cost),
             Quota::Concurrency(limit) => limit.refund(state, at, cost),
+            Quota::Remembered(_) => state,
         }
     }
 
@@ -109,6 +115,7 @@ impl Quota {
             Quota::Sliding(limit) => limit.add(state, now, cost, debt),
             Quota::Fixed(limit) => limit.add(state, now, cost, debt),
             Quota::Concurrency(limit) => limit.add(state, now, cost, debt),
+            Quota::Remembered(_) => state.unwrap_or_default(),
         }
     }
 
@@ -119,6 +126,7 @@ impl Quota {
             Quota::Sliding(limit) => limit.requests,
             Quota::Fixed(limit) => limit.requests,
             Quota::Concurrency(limit) => limit.max,
+            Quota::Remembered(limit) => limit.requests,
         }
     }
 }

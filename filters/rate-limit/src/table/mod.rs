@@ -8,7 +8,7 @@ mod slot;
 mod transaction;
 
 pub use slot::WAYS;
-pub use transaction::{decide, now_refused, settle, Claim, Decision, Noted, Settlement};
+pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted, Settlement};
 
 /// How the table is cut, and how patient its users are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

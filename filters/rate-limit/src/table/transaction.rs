@@ -330,6 +330,31 @@ fn change(
     Err(UpdateError::Contended)
 }
 
+/// Holds a state under a tag, unless one that lasts as long is there. True when a live entry had to go for it.
+///
+/// # Errors
+/// When the host fails, or other workers were faster too often.
+pub fn hold(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    (slot, tag): (u32, u64),
+    state: State,
+) -> Result<bool, UpdateError> {
+    let mut evicted = false;
+    change(host, table, slot, |held| {
+        let known = held.get(tag);
+        if state.expires <= now.as_nanos()
+            || known.is_some_and(|known| known.expires >= state.expires && known.a <= state.a)
+        {
+            return false;
+        }
+        evicted = held.put(tag, state, now, &[]);
+        true
+    })?;
+    Ok(evicted)
+}
+
 /// Settles a charge after the fact.
 ///
 /// # Errors

@@ -1,0 +1,260 @@
+//! The decision about a request on its way in.
+
+use crate::answer;
+use crate::claims::{collect, Claimed, Collected};
+use crate::config::{Limit, Settings};
+use crate::exchange::{Exchange, Open, Shared, Told};
+use crate::filter::Filter;
+use crate::fleet;
+use crate::key::Facts;
+use crate::quota::Quota;
+use crate::table::{self, Claim, Decision};
+use seawall_core::host::Host;
+use seawall_core::shared::UpdateError;
+use seawall_core::time::Span;
+use std::rc::Rc;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    /// It goes on.
+    Passes,
+    /// It was answered.
+    Answered,
+    /// It waits for the answer to the call with this token; that is decided over what is kept there.
+    Waits(u32, Shared),
+}
+
+/// Asks all limits about a request.
+///
+/// # Errors
+/// When the host fails.
+pub(crate) fn decide(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Rc<Settings>,
+    context: u32,
+    exchange: &mut Exchange,
+) -> Result<Decided, UpdateError> {
+    let facts = Facts::new(host, settings.headers_needed).map_err(UpdateError::Host)?;
+    exchange.at = host.now().map_err(UpdateError::Host)?;
+    let collected = collect(host, filter, settings, &facts).map_err(UpdateError::Host)?;
+    let claimed = match collected {
+        Collected::Exempt => {
+            exchange.note(host, settings, "exempt", None);
+            return Ok(Decided::Passes);
+        }
+        Collected::Incomplete(limit) => {
+            let name = settings.limits.get(limit).map(|limit| limit.name.as_str());
+            exchange.note(host, settings, "refused", name);
+            let refusal = answer::Refusal {
+                violated: &[name.unwrap_or_default()],
+                wait: None,
+                banned: false,
+                shown: &[],
+            };
+            return send(host, &facts, settings, &refusal);
+        }
+        Collected::Claims(claimed) if claimed.is_empty() => return Ok(Decided::Passes),
+        Collected::Claims(claimed) => claimed,
+    };
+    let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
+    let decision = table::decide(host, &filter.table, exchange.at, &claims).inspect_err(|_| {
+        for claimed in &claimed {
+            filter.counters(host, claimed.limit).errors.increment(host);
+        }
+    })?;
+    let of = |index: usize| {
+        claimed
+            .get(index)
+            .map(|claimed: &Claimed<'_>| claimed.limit)
+    };
+    count_work(host, filter, of, &decision);
+    let mut shadowed = false;
+    for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
+        let enforced = claimed.claim.enforced;
+        shadowed |= !enforced && !verdict.admitted;
+        if !verdict.admitted {
+            refused(host, filter, claimed.limit, enforced);
+        }
+        // What a service keeps, nobody knows until it has answered.
+        if enforced && (claimed.fleet.is_none() || !verdict.admitted) {
+            exchange.told.push(Told {
+                limit: claimed.index,
+                tier: claimed.tier,
+                most: claimed.claim.quota.most(),
+                remaining: verdict.remaining,
+                more: verdict.more,
+            });
+        }
+    }
+    if !decision.admitted {
+        let blamed = claimed.iter().zip(&decision.verdicts);
+        let blamed =
+            blamed.filter(|(claimed, verdict)| claimed.claim.enforced && !verdict.admitted);
+        let blamed: Vec<_> = blamed
+            .map(|(claimed, verdict)| Blamed {
+                limit: claimed.limit,
+                claim: claimed.claim,
+                wait: verdict.wait,
+            })
+            .collect();
+        return refuse(host, filter, settings, exchange, &facts, &blamed);
+    }
+    let mut admitted = Vec::new();
+    let mut tickets = Vec::new();
+    for (claimed, verdict) in claimed.into_iter().zip(&decision.verdicts) {
+        if !verdict.admitted {
+            continue;
+        }
+        match claimed.fleet {
+            Some(ticket) => tickets.push(ticket),
+            None => {
+                admitted.push(claimed.index);
+                keep_open(exchange, &claimed);
+            }
+        }
+    }
+    if tickets.is_empty() {
+        let word = if shadowed {
+            "shadow_refused"
+        } else {
+            "allowed"
+        };
+        passed(host, filter, settings, &admitted);
+        exchange.note(host, settings, word, None);
+        return Ok(Decided::Passes);
+    }
+    let paid = claims.iter().zip(&decision.verdicts);
+    let paid = paid.filter(|(claim, verdict)| verdict.admitted && claim.ask.cost > 0);
+    let paid = paid
+        .map(|(claim, _)| Open {
+            limit: 0,
+            quota: *claim.quota,
+            place: (claim.slot, claim.tag),
+            charged: claim.ask.cost,
+            cost: claim.ask.cost,
+        })
+        .collect();
+    let asked = fleet::Asked {
+        waits: None,
+        settings: Rc::clone(settings),
+        tickets,
+        paid,
+        admitted,
+        shadowed,
+    };
+    fleet::ask(host, filter, context, exchange, &facts, asked)
+}
+
+fn keep_open(exchange: &mut Exchange, claimed: &Claimed<'_>) {
+    let claim = &claimed.claim;
+    let concurrent = matches!(claim.quota, Quota::Concurrency(_)) && claim.ask.cost > 0;
+    if concurrent || claimed.limit.charge.is_some() {
+        exchange.open.push(Open {
+            limit: claimed.index,
+            quota: *claim.quota,
+            place: (claim.slot, claim.tag),
+            charged: claim.ask.cost,
+            cost: claimed.cost,
+        });
+    }
+}
+
+/// Counts what a decision took: lost races at its first limit, evictions at the limits that they were for.
+pub(crate) fn count_work<'s>(
+    host: &dyn Host,
+    filter: &Filter,
+    limit: impl Fn(usize) -> Option<&'s Limit>,
+    decision: &Decision,
+) {
+    if let Some(first) = limit(0) {
+        let retries = filter.counters(host, first).swap_retries;
+        retries.add(host, u64::from(decision.conflicts));
+    }
+    for evicting in decision.evicted.iter().filter_map(|claim| limit(*claim)) {
+        let evictions = filter.counters(host, evicting).live_evictions;
+        evictions.increment(host);
+    }
+}
+
+/// Counts a refusal, or what would have been one.
+pub(crate) fn refused(host: &dyn Host, filter: &Filter, limit: &Limit, enforced: bool) {
+    let metrics = filter.counters(host, limit);
+    if enforced {
+        metrics.refused.increment(host);
+    } else {
+        metrics.shadow_refused.increment(host);
+    }
+}
+
+/// Counts a request for the limits that have admitted it.
+pub(crate) fn passed(host: &dyn Host, filter: &Filter, settings: &Settings, admitted: &[usize]) {
+    for limit in admitted
+        .iter()
+        .filter_map(|limit| settings.limits.get(*limit))
+    {
+        filter.counters(host, limit).allowed.increment(host);
+    }
+}
+
+/// A limit that refuses a request.
+pub(crate) struct Blamed<'s> {
+    pub(crate) limit: &'s Limit,
+    pub(crate) claim: Claim<'s>,
+    pub(crate) wait: Option<Span>,
+}
+
+/// Answers a request that is refused.
+///
+/// # Errors
+/// When the host fails.
+pub(crate) fn refuse(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    exchange: &Exchange,
+    facts: &Facts<'_>,
+    blamed: &[Blamed<'_>],
+) -> Result<Decided, UpdateError> {
+    let mut wait = Some(Span::ZERO);
+    let mut banned = false;
+    for blame in blamed {
+        let mut own = blame.wait;
+        if blame.limit.count_refused || blame.limit.penalty.is_some() {
+            let counted = blame.limit.count_refused;
+            let noted = table::now_refused(host, &filter.table, exchange.at, &blame.claim, counted);
+            match noted {
+                Ok(noted) => {
+                    banned |= noted.banned.is_some();
+                    own = own.map(|own| own.max(noted.wait).max(noted.banned.unwrap_or_default()));
+                }
+                Err(error) => filter.trouble(host, || format!("a refusal is not noted: {error:?}")),
+            }
+        }
+        wait = wait.zip(own).map(|(wait, own)| wait.max(own));
+    }
+    let violated: Vec<&str> = blamed
+        .iter()
+        .map(|blame| blame.limit.name.as_str())
+        .collect();
+    exchange.note(host, settings, "refused", violated.first().copied());
+    let refusal = answer::Refusal {
+        violated: &violated,
+        wait,
+        banned,
+        shown: &exchange.shown(settings),
+    };
+    send(host, facts, settings, &refusal)
+}
+
+fn send(
+    host: &dyn Host,
+    facts: &Facts<'_>,
+    settings: &Settings,
+    refusal: &answer::Refusal<'_>,
+) -> Result<Decided, UpdateError> {
+    answer::refuse(host, facts, &settings.answers, settings.headers, refusal)
+        .map_err(UpdateError::Host)?;
+    Ok(Decided::Answered)
+}

@@ -1,0 +1,178 @@
+//! What is kept of a request until its response: what to tell, and what to settle.
+
+use crate::answer::Shown;
+use crate::config::{Charge, Settings};
+use crate::filter::Filter;
+use crate::quota::Quota;
+use crate::table::{self, Settlement};
+use seawall_core::host::{Failure, Host, Map};
+use seawall_core::shared::UpdateError;
+use seawall_core::time::{Span, Timestamp};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// How many times its whole quota a key may owe for what a response turned out to cost.
+const DEBT: u64 = 10;
+
+/// A request that others may go on with.
+pub(crate) type Shared = Rc<RefCell<Exchange>>;
+
+/// A request on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// What it was decided by; none when there is nothing to tell and nothing to settle.
+    pub(crate) settings: Option<Rc<Settings>>,
+    pub(crate) told: Vec<Told>,
+    pub(crate) open: Vec<Open>,
+    pub(crate) at: Timestamp,
+}
+
+/// What a limit said, for the response's fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) limit: usize,
+    pub(crate) tier: Option<usize>,
+    pub(crate) most: u64,
+    pub(crate) remaining: u64,
+    pub(crate) more: Option<Span>,
+}
+
+/// A charge that is not final yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Open {
+    pub(crate) limit: usize,
+    pub(crate) quota: Quota,
+    pub(crate) place: (u32, u64),
+    /// What was charged.
+    pub(crate) charged: u64,
+    /// What the request costs, unless the response says otherwise.
+    pub(crate) cost: u64,
+}
+
+impl Exchange {
+    pub(crate) fn shown<'s>(&self, settings: &'s Settings) -> Vec<Shown<'s>> {
+        let of = |told: &Told| {
+            let limit = settings.limits.get(told.limit)?;
+            let tier = told.tier.and_then(|tier| limit.overrides.get(tier));
+            let plan = tier.map_or(&limit.plan, |tier| &tier.plan);
+            Some(Shown {
+                name: &limit.name,
+                policy: &plan.policy,
+                most: told.most,
+                remaining: told.remaining,
+                more: told.more,
+            })
+        };
+        self.told.iter().filter_map(of).collect()
+    }
+
+    /// Leaves the decision for the access log.
+    pub(crate) fn note(
+        &self,
+        host: &dyn Host,
+        settings: &Settings,
+        decision: &str,
+        limit: Option<&str>,
+    ) {
+        if !settings.access_log {
+            return;
+        }
+        let tightest = self.told.iter().min_by_key(|told| told.remaining);
+        let name = tightest
+            .and_then(|told| settings.limits.get(told.limit))
+            .map(|limit| limit.name.as_str());
+        // A log line without it is no reason to fail a request.
+        let set = |what: &str, value: &str| {
+            let _ = host.set_property(&[what], value.as_bytes());
+        };
+        set("seawall.rate_limit.decision", decision);
+        if let Some(name) = limit.or(name) {
+            set("seawall.rate_limit.limit", name);
+        }
+        if let Some(told) = tightest {
+            set("seawall.rate_limit.remaining", &told.remaining.to_string());
+        }
+    }
+
+    /// Settles what depends on the response.
+    pub(crate) fn charge_by_response(
+        &mut self,
+        host: &dyn Host,
+        filter: &Filter,
+        settings: &Settings,
+    ) {
+        let mut index = 0;
+        while let Some(open) = self.open.get(index).copied() {
+            let charge = settings
+                .limits
+                .get(open.limit)
+                .and_then(|limit| limit.charge.as_ref());
+            let Some(charge) = charge else {
+                index = index.saturating_add(1);
+                continue;
+            };
+            match final_cost(host, charge, open.cost) {
+                Ok(cost) if cost == open.charged => {}
+                Ok(cost) => settle(host, filter, self.at, &open, cost),
+                Err(error) => filter.trouble(host, || format!("a response has no cost: {error:?}")),
+            }
+            self.open.swap_remove(index);
+        }
+    }
+
+    /// Gives back what a request holds while it lasts. What a response would have settled stays charged when there was none.
+    pub(crate) fn release(&mut self, host: &dyn Host, filter: &Filter) {
+        for open in std::mem::take(&mut self.open) {
+            if matches!(open.quota, Quota::Concurrency(_)) {
+                settle(host, filter, self.at, &open, 0);
+            }
+        }
+    }
+}
+
+/// Makes a charge of `at` what it costs after all.
+pub(crate) fn settle(host: &dyn Host, filter: &Filter, at: Timestamp, open: &Open, cost: u64) {
+    let settlement = if cost < open.charged {
+        Settlement::Refund(at, open.charged.saturating_sub(cost))
+    } else {
+        Settlement::Add(cost.saturating_sub(open.charged), DEBT)
+    };
+    let now = host.now().map_err(UpdateError::Host);
+    let settled = now.and_then(|now| {
+        table::settle(
+            host,
+            &filter.table,
+            now,
+            open.place,
+            &open.quota,
+            settlement,
+        )
+    });
+    if let Err(error) = settled {
+        filter.trouble(host, || format!("a charge is not settled: {error:?}"));
+    }
+}
+
+/// What a response costs.
+fn final_cost(host: &dyn Host, charge: &Charge, cost: u64) -> Result<u64, Failure> {
+    let text = |value: Option<Vec<u8>>| {
+        let value = value?;
+        let text = std::str::from_utf8(&value).ok()?.trim();
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| {
+            // More digits than fit are more than fits.
+            text.parse::<u64>().unwrap_or(u64::MAX)
+        })
+    };
+    if !charge.statuses.is_empty() {
+        let status = text(host.header(Map::Response, ":status")?).unwrap_or_default();
+        if !charge.costs(u16::try_from(status).unwrap_or_default()) {
+            return Ok(0);
+        }
+    }
+    let Some(name) = &charge.header else {
+        return Ok(cost);
+    };
+    let value = host.header(Map::Response, name)?;
+    let said = value.filter(|value| !value.trim_ascii().is_empty());
+    Ok(text(said).unwrap_or(cost))
+}

@@ -1,0 +1,367 @@
+//! Asking the service, and what its answer, or its silence, makes of a request.
+
+use super::waiting::{Asked, Ticket};
+use super::{wire, METHOD, SERVICE};
+use crate::answer;
+use crate::config::{Fleet, OnError, OnFleetError, Settings};
+use crate::decide::{count_work, passed, refuse, refused, Blamed, Decided};
+use crate::exchange::{settle, Exchange, Told};
+use crate::filter::Filter;
+use crate::key::Facts;
+use crate::quota::Remembered;
+use crate::table;
+use seawall_core::host::{Buffer, Host};
+use seawall_core::shared::UpdateError;
+use seawall_core::time::Span;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Asks the service about a request that everything here has admitted.
+///
+/// # Errors
+/// When the host fails.
+pub(crate) fn ask(
+    host: &dyn Host,
+    filter: &Filter,
+    context: u32,
+    exchange: &mut Exchange,
+    facts: &Facts<'_>,
+    mut asked: Asked,
+) -> Result<Decided, UpdateError> {
+    let settings = Rc::clone(&asked.settings);
+    let Some(fleet) = &settings.fleet else {
+        return Ok(Decided::Passes);
+    };
+    // What refuses nothing is asked apart: it changes neither the answer about the rest nor how long that takes.
+    let (enforced, shadows): (Vec<_>, Vec<_>) = asked
+        .tickets
+        .into_iter()
+        .partition(|ticket| ticket.enforced);
+    if !shadows.is_empty() {
+        let shadow = Asked {
+            waits: None,
+            settings: Rc::clone(&settings),
+            tickets: shadows,
+            paid: Vec::new(),
+            admitted: Vec::new(),
+            shadowed: false,
+        };
+        match call(host, filter, fleet, &shadow.tickets) {
+            Some(token) => filter.waiting.add(token, shadow),
+            None => failed(host, filter, &settings, &shadow.tickets),
+        }
+    }
+    asked.tickets = enforced;
+    if asked.tickets.is_empty() {
+        passed(host, filter, &settings, &asked.admitted);
+        exchange.note(host, &settings, asked.word(), None);
+        return Ok(Decided::Passes);
+    }
+    let Some(token) = call(host, filter, fleet, &asked.tickets) else {
+        return conclude(host, filter, fleet, exchange, facts, &asked, None);
+    };
+    exchange.settings = Some(settings);
+    let shared = Rc::new(RefCell::new(std::mem::take(exchange)));
+    asked.waits = Some((context, Rc::clone(&shared)));
+    filter.waiting.add(token, asked);
+    Ok(Decided::Waits(token, shared))
+}
+
+/// Starts the call. `None` when too many are open, or the host cannot.
+fn call(host: &dyn Host, filter: &Filter, fleet: &Fleet, tickets: &[Ticket]) -> Option<u32> {
+    if !filter.waiting.has_room(fleet.max_waiting) {
+        return None;
+    }
+    let descriptors: Vec<(&[u8], u64)> = tickets
+        .iter()
+        .map(|ticket| (ticket.descriptor.as_slice(), ticket.cost))
+        .collect();
+    let message = wire::request(&fleet.domain, &descriptors);
+    filter.metrics.fleet_calls.increment(host);
+    host.grpc_call(&fleet.cluster, SERVICE, METHOD, &message, fleet.timeout)
+        .ok()
+}
+
+/// The service has answered, or the call has failed: whoever waits for it goes on.
+pub(crate) fn answered(host: &dyn Host, filter: &Filter, token: u32, status: u32, size: usize) {
+    let Some(asked) = filter.waiting.take(token) else {
+        return;
+    };
+    let settings = Rc::clone(&asked.settings);
+    let Some(fleet) = &settings.fleet else {
+        return;
+    };
+    let message = if status == 0 && size > 0 {
+        host.body(Buffer::GrpcReceive, 0, size).ok()
+    } else {
+        None
+    };
+    let answer = message.and_then(|message| wire::answer(&message));
+    let Some((context, shared)) = &asked.waits else {
+        return shadow(host, filter, fleet, &asked, answer.as_ref());
+    };
+    // A request that has ended meanwhile needs no decision.
+    let Ok(mut exchange) = shared.try_borrow_mut() else {
+        return;
+    };
+    if host.act_on(*context).is_err() {
+        return;
+    }
+    let decided = Facts::new(host, 0)
+        .map_err(UpdateError::Host)
+        .and_then(|facts| {
+            conclude(
+                host,
+                filter,
+                fleet,
+                &mut exchange,
+                &facts,
+                &asked,
+                answer.as_ref(),
+            )
+        });
+    let answered = match decided {
+        Ok(Decided::Answered) => true,
+        Ok(_) => false,
+        Err(error) => {
+            filter.trouble(host, || {
+                format!("a request could not be decided about: {error:?}")
+            });
+            exchange.note(host, &settings, "error", None);
+            settings.on_error == OnError::Deny && answer::unavailable(host).is_ok()
+        }
+    };
+    if !answered {
+        if let Err(error) = host.resume_request() {
+            filter.trouble(host, || format!("a request cannot go on: {error:?}"));
+        }
+    }
+}
+
+fn conclude(
+    host: &dyn Host,
+    filter: &Filter,
+    fleet: &Fleet,
+    exchange: &mut Exchange,
+    facts: &Facts<'_>,
+    asked: &Asked,
+    answer: Option<&wire::Answer>,
+) -> Result<Decided, UpdateError> {
+    let settings = &*asked.settings;
+    let outcome = match answer {
+        Some(answer) => Ok(by_the_service(
+            host, filter, fleet, settings, exchange, asked, answer,
+        )),
+        None => {
+            failed(host, filter, settings, &asked.tickets);
+            match fleet.on_error {
+                OnFleetError::Local => by_ourselves(host, filter, settings, exchange, asked),
+                OnFleetError::Allow => {
+                    passed(host, filter, settings, &asked.admitted);
+                    exchange.note(host, settings, "error", None);
+                    return Ok(Decided::Passes);
+                }
+                OnFleetError::Deny => {
+                    take_back(host, filter, exchange, asked);
+                    exchange.note(host, settings, "error", None);
+                    answer::unavailable(host).map_err(UpdateError::Host)?;
+                    *exchange = Exchange::default();
+                    return Ok(Decided::Answered);
+                }
+            }
+        }
+    };
+    let blamed = outcome?;
+    if blamed.is_empty() {
+        passed(host, filter, settings, &asked.admitted);
+        for ticket in &asked.tickets {
+            passed(host, filter, settings, &[ticket.limit]);
+        }
+        exchange.note(host, settings, asked.word(), None);
+        return Ok(Decided::Passes);
+    }
+    take_back(host, filter, exchange, asked);
+    for blame in &blamed {
+        refused(host, filter, blame.limit, true);
+    }
+    let decided = refuse(host, filter, settings, exchange, facts, &blamed);
+    *exchange = Exchange::default();
+    decided
+}
+
+/// Takes back what was charged here.
+fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &Asked) {
+    exchange.open.clear();
+    for paid in &asked.paid {
+        settle(host, filter, exchange.at, paid, 0);
+    }
+}
+
+/// Counts that the service failed.
+fn failed(host: &dyn Host, filter: &Filter, settings: &Settings, tickets: &[Ticket]) {
+    filter.metrics.fleet_errors.increment(host);
+    filter.service_trouble(host);
+    for limit in tickets
+        .iter()
+        .filter_map(|ticket| settings.limits.get(ticket.limit))
+    {
+        filter.counters(host, limit).errors.increment(host);
+    }
+}
+
+/// Each ticket that is over its limit, with what the client is to be told.
+fn over<'a>(
+    settings: &'a Settings,
+    tickets: &'a [Ticket],
+    answer: &'a wire::Answer,
+) -> impl Iterator<Item = (&'a Ticket, Option<&'a wire::Status>, Option<Span>)> {
+    let whole = answer.statuses.len() == tickets.len();
+    // Who says no without saying why means all of them.
+    let blames = whole && answer.statuses.iter().any(|status| status.over);
+    tickets.iter().enumerate().map(move |(index, ticket)| {
+        let status = answer.statuses.get(index).filter(|_| whole);
+        let is_over = answer.over && (!blames || status.is_some_and(|status| status.over));
+        let longest = || ticket.plan(settings)?.fleet.as_ref().map(|plan| plan.per);
+        let wait = is_over.then(|| {
+            let reset = status.and_then(|status| status.reset);
+            reset.or_else(longest).unwrap_or_default()
+        });
+        (ticket, status, wait)
+    })
+}
+
+/// What the service says is final. Returns the limits that refuse.
+fn by_the_service<'s>(
+    host: &dyn Host,
+    filter: &Filter,
+    fleet: &Fleet,
+    settings: &'s Settings,
+    exchange: &mut Exchange,
+    asked: &Asked,
+    answer: &wire::Answer,
+) -> Vec<Blamed<'s>> {
+    let mut blamed = Vec::new();
+    for (ticket, status, wait) in over(settings, &asked.tickets, answer) {
+        let most = ticket.plan(settings).and_then(|plan| plan.fleet.as_ref());
+        let most = most.map_or(0, |plan| plan.gate.most());
+        let told = match (wait, status) {
+            (Some(wait), _) => Some((0, Some(wait))),
+            // A status without a number is one of a service that does not count for this descriptor.
+            (None, Some(status)) => status.requests.map(|_| (status.remaining, status.reset)),
+            (None, None) => None,
+        };
+        exchange.told.extend(told.map(|(remaining, more)| Told {
+            limit: ticket.limit,
+            tier: ticket.tier,
+            most: status.and_then(|status| status.requests).unwrap_or(most),
+            remaining,
+            more,
+        }));
+        if let Some(wait) = wait {
+            remember(host, filter, fleet, settings, ticket, status, wait);
+            let limit = settings.limits.get(ticket.limit);
+            blamed.extend(
+                limit
+                    .zip(ticket.claim(settings, false))
+                    .map(|(limit, claim)| Blamed {
+                        limit,
+                        claim,
+                        wait: Some(wait),
+                    }),
+            );
+        }
+    }
+    blamed
+}
+
+/// Remembers that a key is over its limit, so that a flood does not reach the service.
+fn remember(
+    host: &dyn Host,
+    filter: &Filter,
+    fleet: &Fleet,
+    settings: &Settings,
+    ticket: &Ticket,
+    status: Option<&wire::Status>,
+    told: Span,
+) {
+    let kept = match status.and_then(|status| status.reset) {
+        Some(reset) => reset,
+        None => fleet.remember.min(told),
+    };
+    let place = (ticket.slot, ticket.tags.0);
+    let remembered = host.now().map_err(UpdateError::Host).and_then(|now| {
+        let state = Remembered::over(now, kept, told);
+        table::hold(host, &filter.table, now, place, state)
+    });
+    match (remembered, settings.limits.get(ticket.limit)) {
+        (Ok(true), Some(limit)) => filter.counters(host, limit).live_evictions.increment(host),
+        (Ok(_), _) => {}
+        (Err(error), _) => {
+            filter.trouble(host, || format!("an answer is not remembered: {error:?}"));
+        }
+    }
+}
+
+/// The service fails, and each Envoy keeps the limit for itself.
+fn by_ourselves<'s>(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &'s Settings,
+    exchange: &mut Exchange,
+    asked: &'s Asked,
+) -> Result<Vec<Blamed<'s>>, UpdateError> {
+    let asking: Vec<_> = asked
+        .tickets
+        .iter()
+        .filter_map(|ticket| {
+            let limit = settings.limits.get(ticket.limit)?;
+            Some((ticket, limit, ticket.claim(settings, true)?))
+        })
+        .collect();
+    let claims: Vec<_> = asking.iter().map(|(_, _, claim)| *claim).collect();
+    let now = host.now().map_err(UpdateError::Host)?;
+    let decision = table::decide(host, &filter.table, now, &claims)?;
+    let of = |index: usize| asking.get(index).map(|(_, limit, _)| *limit);
+    count_work(host, filter, of, &decision);
+    let mut blamed = Vec::new();
+    for ((ticket, limit, claim), verdict) in asking.iter().zip(&decision.verdicts) {
+        exchange.told.push(Told {
+            limit: ticket.limit,
+            tier: ticket.tier,
+            most: claim.quota.most(),
+            remaining: verdict.remaining,
+            more: verdict.more,
+        });
+        if !verdict.admitted {
+            blamed.push(Blamed {
+                limit,
+                claim: *claim,
+                wait: verdict.wait,
+            });
+        }
+    }
+    Ok(blamed)
+}
+
+/// The answer about limits that refuse nothing.
+fn shadow(
+    host: &dyn Host,
+    filter: &Filter,
+    fleet: &Fleet,
+    asked: &Asked,
+    answer: Option<&wire::Answer>,
+) {
+    let settings = &*asked.settings;
+    let Some(answer) = answer else {
+        return failed(host, filter, settings, &asked.tickets);
+    };
+    for (ticket, status, wait) in over(settings, &asked.tickets, answer) {
+        match (wait, settings.limits.get(ticket.limit)) {
+            (Some(wait), Some(limit)) => {
+                refused(host, filter, limit, false);
+                remember(host, filter, fleet, settings, ticket, status, wait);
+            }
+            _ => passed(host, filter, settings, &[ticket.limit]),
+        }
+    }
+}

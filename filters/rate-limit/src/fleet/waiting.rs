@@ -1,0 +1,102 @@
+//! The requests of a worker that wait for the service. Never more than a fixed number.
+
+use crate::config::{Plan, Settings};
+use crate::exchange::{Open, Shared};
+use crate::quota::Ask;
+use crate::table::Claim;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What the service is asked about one limit.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    pub(crate) limit: usize,
+    pub(crate) tier: Option<usize>,
+    pub(crate) slot: u32,
+    /// The entry that remembers answers, and the one that counts where the service fails.
+    pub(crate) tags: (u64, u64),
+    pub(crate) penalty: Option<u64>,
+    pub(crate) enforced: bool,
+    pub(crate) cost: u64,
+    pub(crate) descriptor: Vec<u8>,
+}
+
+impl Ticket {
+    pub(crate) fn plan<'s>(&self, settings: &'s Settings) -> Option<&'s Plan> {
+        let limit = settings.limits.get(self.limit)?;
+        match self.tier {
+            Some(tier) => limit.overrides.get(tier).map(|tier| &tier.plan),
+            None => Some(&limit.plan),
+        }
+    }
+
+    /// What the limit asks of the table: of what is remembered, or of the count that is kept while the service fails.
+    pub(crate) fn claim<'s>(&self, settings: &'s Settings, fallback: bool) -> Option<Claim<'s>> {
+        let limit = settings.limits.get(self.limit)?;
+        let plan = self.plan(settings)?;
+        let (tag, quota, ask) = if fallback {
+            (self.tags.1, plan.quota.as_ref()?, Ask::of(self.cost))
+        } else {
+            let ask = Ask { need: 1, cost: 0 };
+            (self.tags.0, &plan.fleet.as_ref()?.gate, ask)
+        };
+        Some(Claim {
+            slot: self.slot,
+            tag,
+            quota,
+            ask,
+            enforced: self.enforced,
+            penalty: self.penalty.zip(limit.penalty.as_ref()),
+        })
+    }
+}
+
+/// A question to the service, and what its answer decides.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The request that waits; none for limits that refuse nothing.
+    pub(crate) waits: Option<(u32, Shared)>,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) tickets: Vec<Ticket>,
+    /// What is charged here, to be taken back when the service refuses.
+    pub(crate) paid: Vec<Open>,
+    /// The limits here that have admitted it.
+    pub(crate) admitted: Vec<usize>,
+    /// One of them would not have, but only watches.
+    pub(crate) shadowed: bool,
+}
+
+impl Asked {
+    /// What an admission is called.
+    pub(crate) fn word(&self) -> &'static str {
+        if self.shadowed {
+            "shadow_refused"
+        } else {
+            "allowed"
+        }
+    }
+}
+
+/// The questions that are open, by the token of the call.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(RefCell<BTreeMap<u32, Asked>>);
+
+impl Waiting {
+    /// True when there is room for one more.
+    pub(crate) fn has_room(&self, most: u32) -> bool {
+        self.0
+            .try_borrow()
+            .is_ok_and(|waiting| waiting.len() < most as usize)
+    }
+
+    pub(crate) fn add(&self, token: u32, asked: Asked) {
+        if let Ok(mut waiting) = self.0.try_borrow_mut() {
+            waiting.insert(token, asked);
+        }
+    }
+
+    pub(crate) fn take(&self, token: u32) -> Option<Asked> {
+        self.0.try_borrow_mut().ok()?.remove(&token)
+    }
+}
