@@ -122,6 +122,16 @@ impl Recipe {
     ///
     /// It begins with the length of [`location`] without the query and that location, for purges by prefix.
     pub fn key(&self, request: &Request) -> Option<Vec<u8>> {
+        self.make(request, &UNKEYED_INPUT)
+    }
+
+    /// The key of a request to the same URL that has none of the fields which frameworks believe in: a method that was
+    /// overridden by one of them changes what others get without it.
+    pub fn key_of_url(&self, request: &Request) -> Option<Vec<u8>> {
+        self.make(request, &[])
+    }
+
+    fn make(&self, request: &Request, input: &[&str]) -> Option<Vec<u8>> {
         let at = request.path.iter().position(|byte| *byte == b'?');
         let (path, query) = match at {
             Some(at) => request.path.split_at_checked(at)?,
@@ -146,7 +156,7 @@ impl Recipe {
             part(&mut key, b's', &request.scheme);
         }
         self.query(&mut key, query);
-        for field in UNKEYED_INPUT {
+        for field in input {
             if !self.headers.iter().any(|name| name == field) {
                 self.field(&mut key, &request.headers, field, false);
             }

@@ -4,10 +4,10 @@ use crate::config::Settings;
 use crate::flow::exchange::{Exchange, Phase, Shared};
 use crate::flow::request::{begin, Next};
 use crate::flow::worker::{drain, put, take, tick, TICK};
-use crate::flow::{background, origin, Core, Cx};
+use crate::flow::{background, filling, origin, Core, Cx};
 use crate::metrics::Metrics;
 use seawall_core::config::ConfigErrors;
-use seawall_core::host::Host;
+use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Plugin, Stream};
 use seawall_core::route::Layers;
 use std::rc::Rc;
@@ -118,7 +118,11 @@ impl Stream for CacheStream {
         let Some(core) = &self.core else {
             return Flow::Continue;
         };
-        let settings = core.layers.of_request(host);
+        let settings = if core.layers.plugin().per_route {
+            core.layers.of_request(host)
+        } else {
+            Rc::clone(core.layers.plugin())
+        };
         if !settings.enabled {
             return Flow::Continue;
         }
@@ -142,12 +146,21 @@ impl Stream for CacheStream {
 
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         // Our own answers pass here, too, and need not even the time.
-        let answered = self.exchange.try_borrow().is_ok_and(|exchange| {
-            exchange
-                .as_ref()
-                .is_none_or(|exchange| matches!(exchange.phase, Phase::Answered))
-        });
-        if answered {
+        let answered = match self.exchange.try_borrow() {
+            Ok(exchange) => match exchange.as_ref() {
+                None => Some(false),
+                Some(exchange) if matches!(exchange.phase, Phase::Answered) => {
+                    Some(exchange.untyped)
+                }
+                Some(_) => None,
+            },
+            Err(_) => None,
+        };
+        if let Some(untyped) = answered {
+            if untyped {
+                // What the host added is no claim of the origin's; where it stays, it does no other harm.
+                let _ = host.remove_header(Map::Response, "content-type");
+            }
             return Flow::Continue;
         }
         self.step(host, |cx, exchange| {
@@ -166,13 +179,13 @@ impl Stream for CacheStream {
             return Flow::Continue;
         }
         self.step(host, |cx, exchange| {
-            origin::body(cx, exchange, size, end_of_stream)
+            filling::body(cx, exchange, size, end_of_stream)
         })
         .unwrap_or(Flow::Continue)
     }
 
     fn response_trailers(&mut self, host: &dyn Host) -> Flow {
-        self.step(host, origin::trailers);
+        self.step(host, filling::trailers);
         Flow::Continue
     }
 
@@ -187,7 +200,7 @@ impl Stream for CacheStream {
             (Phase::Waiting, Some(fingerprint)) => worker.unpark(fingerprint, &self.exchange),
             (Phase::Fetching(_) | Phase::Filling(_), _) => {
                 let now = host.now().unwrap_or_default();
-                origin::abandoned(
+                filling::abandoned(
                     Cx {
                         host,
                         core,

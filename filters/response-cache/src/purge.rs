@@ -145,6 +145,11 @@ impl Purges {
         Ok(epoch)
     }
 
+    /// The epoch that this worker knew last; there may have been purges since.
+    pub fn known(&self) -> u64 {
+        self.epoch.get()
+    }
+
     /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`]; `url` is the [`place`] of the
     /// URL that it was stored for.
     pub fn check(

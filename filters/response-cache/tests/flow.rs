@@ -368,7 +368,7 @@ fn stale_if_error_bridges_errors_of_the_origin_and_refusals_of_the_breaker() {
             b"upstream_reset_before_response_started{connection_termination}",
             false,
         ),
-        ("503", b"seawall_circuit_breaker_open", true),
+        ("503", b"seawall.circuit_breaker.open", true),
     ] {
         for body in [&b""[..], b"error page"] {
             let mut cache = cache();

@@ -1,5 +1,6 @@
 //! The configuration: what users write (`raw`) and what the filter works with (`settings`).
 
+mod check;
 mod cidr;
 mod raw;
 mod rules;

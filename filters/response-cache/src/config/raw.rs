@@ -58,6 +58,7 @@ impl Visitor<'_> for BytesVisitor {
 #[serde(deny_unknown_fields, default)]
 pub struct Raw {
     pub enabled: Option<bool>,
+    pub per_route: Option<bool>,
     pub max_bytes: Option<Bytes>,
     pub max_entries: Option<u32>,
     pub max_entry_bytes: Option<Bytes>,

@@ -26,6 +26,11 @@ fn describes_body(name: &str) -> bool {
 }
 
 impl<'a> Answer<'a> {
+    /// True for a body of no type: Envoy gives the local replies of its filters one, which must be taken away again.
+    pub fn is_untyped(&self) -> bool {
+        !self.body.is_empty() && !self.fields.iter().any(|(name, _)| *name == "content-type")
+    }
+
     /// The answer to a request; `None` when the entry is no response.
     pub fn of(entry: &'a Entry, exchange: &Exchange) -> Option<Self> {
         let Content::Response {

@@ -1,7 +1,9 @@
 //! Refreshing without the client's request, which is answered at once.
 
 use super::exchange::{Exchange, Fetch};
-use super::origin::{finish, freshened, is_error};
+use super::filling::finish;
+use super::origin::is_error;
+use super::revalidate::freshened;
 use super::store::{prepare, store};
 use super::Cx;
 use crate::entry::Content;
@@ -103,17 +105,12 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
     };
     let call = Call {
         exchange: Exchange {
-            context: 0,
-            phase: super::exchange::Phase::Pass,
             request: exchange.request.clone(),
-            settings: std::rc::Rc::clone(&exchange.settings),
             key: exchange.key.clone(),
             fingerprint: exchange.fingerprint,
-            asked: cx.now,
             epoch: exchange.epoch,
-            forward: None,
-            collapsed: false,
-            deadline: None,
+            salt: exchange.salt,
+            ..Exchange::new(0, std::rc::Rc::clone(&exchange.settings), cx.now)
         },
         fetch: Fetch {
             validating,

@@ -34,6 +34,10 @@ pub struct Exchange {
     pub collapsed: bool,
     /// Until when it waits.
     pub deadline: Option<Timestamp>,
+    /// Its answer has a body of no type.
+    pub untyped: bool,
+    /// The salt of the URL's variants, where its flight is that of one variant.
+    pub salt: Option<u64>,
 }
 
 /// A request that others may have to wake. Empty while somebody works on it, so that nothing is borrowed meanwhile.
@@ -54,6 +58,8 @@ impl Exchange {
             forward: None,
             collapsed: false,
             deadline: None,
+            untyped: false,
+            salt: None,
         }
     }
 }

@@ -5,7 +5,6 @@ use super::exchange::{Exchange, Phase};
 use super::status::Forward;
 use super::Cx;
 use crate::flight::outdate;
-use crate::key::Query;
 use crate::purge::{exact_tag, What};
 use seawall_core::headers::Headers;
 
@@ -33,8 +32,7 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
         let mut request = exchange.request.clone();
         request.path = path;
         // Where other parts of requests make the key, other keys hold answers of the same URL.
-        let several =
-            !recipe.headers.is_empty() || !recipe.cookies.is_empty() || recipe.query != Query::All;
+        let several = !recipe.headers.is_empty() || !recipe.cookies.is_empty();
         if several {
             let what = What::Tags(vec![exact_tag(&request.authority, &request.path)]);
             if cx
@@ -46,10 +44,14 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
                 cx.core.failed(cx.host, "an invalidation failed");
             }
         }
-        let Some(key) = recipe.key(&request) else {
-            continue;
-        };
-        forget(cx, &key);
+        let keys = [recipe.key(&request), recipe.key_of_url(&request)];
+        let [own, plain] = keys;
+        if let Some(plain) = plain.filter(|plain| own.as_ref() != Some(plain)) {
+            forget(cx, &plain);
+        }
+        if let Some(own) = own {
+            forget(cx, &own);
+        }
     }
 }
 
@@ -65,7 +67,7 @@ pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
 
 /// The path of a URI reference on the same origin (RFC 3986, section 5.2, without dot segments: those are never stored
 /// under another form than they were asked for).
-fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
     let request = &exchange.request;
     let target = target.split(|byte| *byte == b'#').next()?;
     let after_scheme = if let Some(rest) = target.strip_prefix(b"//") {

@@ -6,6 +6,7 @@ use crate::entry::Content;
 use crate::key::variant;
 use crate::purge::Verdict;
 use crate::store::Found;
+use seawall_core::hash::Fingerprint;
 use seawall_core::host::Answer;
 
 /// What was found.
@@ -23,7 +24,14 @@ pub struct Looked {
 /// When the host fails.
 pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     exchange.epoch = cx.worker.purges.refresh(cx.host)?;
-    let Some(primary) = find(cx, &exchange.key)? else {
+    if exchange.salt.take().is_some() {
+        exchange.fingerprint = None;
+    }
+    let fingerprint = exchange
+        .fingerprint
+        .unwrap_or_else(|| cx.worker.table.fingerprint(&exchange.key));
+    exchange.fingerprint = Some(fingerprint);
+    let Some(primary) = find(cx, fingerprint, &exchange.key)? else {
         return Ok(Looked::default());
     };
     let entry = std::rc::Rc::clone(&primary.entry);
@@ -37,9 +45,16 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
             has_variants: false,
         });
     };
-    for fields in lists {
+    // Each variant has a flight of its own: none waits for another.
+    exchange.salt = Some(*salt);
+    for (at, fields) in lists.iter().enumerate() {
         let key = variant(&exchange.key, *salt, fields, &exchange.request.headers);
-        if let Some(found) = find(cx, &key)? {
+        let fingerprint = cx.worker.table.fingerprint(&key);
+        if at == 0 {
+            exchange.fingerprint = Some(fingerprint);
+        }
+        if let Some(found) = find(cx, fingerprint, &key)? {
+            exchange.fingerprint = Some(fingerprint);
             return Ok(Looked {
                 stored: Some(Stored { found, key }),
                 has_variants: true,
@@ -53,8 +68,9 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
 }
 
 /// What is stored under a key, if no purge has hit it.
-pub(super) fn find(cx: Cx<'_>, key: &[u8]) -> Answer<Option<Found>> {
-    let Some(mut found) = cx.worker.table.find(cx.host, key, cx.now)? else {
+pub(super) fn find(cx: Cx<'_>, fingerprint: Fingerprint, key: &[u8]) -> Answer<Option<Found>> {
+    let table = &cx.worker.table;
+    let Some(mut found) = table.find_as(cx.host, fingerprint, key, cx.now)? else {
         return Ok(None);
     };
     let (headers, url) = match &found.entry.content {

@@ -3,11 +3,15 @@
 pub mod answer;
 pub mod background;
 pub mod exchange;
+pub mod filling;
 pub mod invalidate;
 pub mod lookup;
 pub mod origin;
+pub mod post;
 pub mod purge;
+pub mod replace;
 pub mod request;
+pub mod revalidate;
 pub mod status;
 pub mod store;
 pub mod worker;

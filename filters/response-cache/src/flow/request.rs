@@ -119,7 +119,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         } else {
             Forward::UriMiss
         });
-        return go(cx, shared, exchange, None, occasion);
+        return go(cx, shared, exchange, None, false, occasion);
     };
     let Content::Response { meta, headers, .. } = &stored.found.entry.content else {
         return Next::Forward;
@@ -127,30 +127,29 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
     let purged = stored.found.purged;
     match decide(meta, cx.now, &directives, purged) {
         Use::Fresh => {
-            if occasion == Occasion::First && is_due(cx, exchange, meta) {
+            // Who wants what is stored or nothing is not sent to the origin, neither here nor below.
+            let asks = occasion == Occasion::First && !directives.only_if_cached;
+            if asks && is_due(cx, exchange, meta) {
                 if let Some(next) = refresh(cx, exchange, &stored, Forward::Early) {
                     return next;
                 }
             }
-            serve(cx, exchange, &stored, "", &cx.core.metrics.hits)
+            serve(cx, exchange, &stored, "", None)
         }
-        Use::MaxStale => serve(
-            cx,
-            exchange,
-            &stored,
-            "max-stale",
-            &cx.core.metrics.stale_max_stale,
-        ),
-        Use::WhileRevalidate => match refresh(cx, exchange, &stored, Forward::Stale) {
-            Some(next) => next,
-            None => serve(
-                cx,
-                exchange,
-                &stored,
-                "stale-while-revalidate",
-                &cx.core.metrics.stale_while_revalidate,
-            ),
-        },
+        Use::MaxStale => {
+            let counter = &cx.core.metrics.stale_max_stale;
+            serve(cx, exchange, &stored, "max-stale", Some(counter))
+        }
+        Use::WhileRevalidate => {
+            if !directives.only_if_cached {
+                if let Some(next) = refresh(cx, exchange, &stored, Forward::Stale) {
+                    return next;
+                }
+            }
+            let counter = &cx.core.metrics.stale_while_revalidate;
+            let detail = "stale-while-revalidate";
+            serve(cx, exchange, &stored, detail, Some(counter))
+        }
         Use::Validate(_) if directives.only_if_cached => gateway_timeout(cx, exchange),
         Use::Validate(why) => {
             exchange.forward = Some(match why {
@@ -164,7 +163,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
             } else {
                 occasion
             };
-            go_with(cx, shared, exchange, Some(stored), has_validator, occasion)
+            go(cx, shared, exchange, Some(stored), has_validator, occasion)
         }
     }
 }
@@ -193,18 +192,8 @@ fn plain(request: &Request) -> bool {
     request.method == Method::Get && request.range.is_none() && !request.conditions.any()
 }
 
-fn go(
-    cx: Cx<'_>,
-    shared: &Shared,
-    exchange: &mut Exchange,
-    stored: Option<Stored>,
-    occasion: Occasion,
-) -> Next {
-    go_with(cx, shared, exchange, stored, false, occasion)
-}
-
 /// To the origin, as the one for all where that is possible, or behind another one.
-fn go_with(
+fn go(
     cx: Cx<'_>,
     shared: &Shared,
     exchange: &mut Exchange,
@@ -384,7 +373,7 @@ fn serve(
     exchange: &mut Exchange,
     stored: &Stored,
     detail: &str,
-    counter: &Counter,
+    counter: Option<&Counter>,
 ) -> Next {
     let entry = &stored.found.entry;
     let (Some(mut answer), Content::Response { meta, .. }) =
@@ -398,7 +387,7 @@ fn serve(
         meta,
         cx.now,
         stored.found.purged,
-        exchange.collapsed,
+        exchange.forward.filter(|_| exchange.collapsed),
         detail,
     );
     if exchange.settings.access_log {
@@ -421,13 +410,17 @@ fn serve(
         grpc_status: None,
         details: "seawall_response_cache_hit",
     });
+    exchange.untyped = answer.is_untyped();
     if replied.is_err() {
         cx.core
             .failed(cx.host, "an answer could not be sent; the request passes");
         exchange.forward = Some(Forward::Bypass);
         return Next::Forward;
     }
-    counter.increment(cx.host);
+    match counter {
+        Some(counter) => counter.increment(cx.host),
+        None => cx.worker.count_hit(),
+    }
     exchange.phase = Phase::Answered;
     Next::Replied
 }

@@ -57,17 +57,20 @@ pub fn hit(
     meta: &Meta,
     now: Timestamp,
     purged: Option<Timestamp>,
-    collapsed: bool,
+    collapsed: Option<Forward>,
     detail: &str,
 ) -> String {
     let mut text = String::with_capacity(48);
     text.push_str(name);
     // A collapsed request was answered by another one's trip to the origin (section 2.6).
-    text.push_str(if collapsed {
-        "; fwd=uri-miss; collapsed"
-    } else {
-        "; hit"
-    });
+    match collapsed {
+        Some(forward) => {
+            text.push_str("; fwd=");
+            text.push_str(forward.token());
+            text.push_str("; collapsed");
+        }
+        None => text.push_str("; hit"),
+    }
     text.push_str("; ttl=");
     text.push_str(&ttl(meta, now, purged));
     if !detail.is_empty() {
@@ -121,17 +124,17 @@ mod tests {
             ..Meta::default()
         };
         let at = Timestamp::from_secs;
-        assert_eq!(hit("c", &meta, at(110), None, false, ""), "c; hit; ttl=50");
+        assert_eq!(hit("c", &meta, at(110), None, None, ""), "c; hit; ttl=50");
         assert_eq!(
-            hit("c", &meta, at(170), None, false, "swr"),
+            hit("c", &meta, at(170), None, None, "swr"),
             "c; hit; ttl=-10; detail=swr"
         );
         assert_eq!(
-            hit("c", &meta, at(110), Some(at(105)), false, ""),
+            hit("c", &meta, at(110), Some(at(105)), None, ""),
             "c; hit; ttl=-5"
         );
         assert_eq!(
-            hit("c", &meta, at(100), None, true, ""),
+            hit("c", &meta, at(100), None, Some(Forward::UriMiss), ""),
             "c; fwd=uri-miss; collapsed; ttl=60"
         );
         assert_eq!(

@@ -11,10 +11,10 @@ use crate::http::directives::{Qualified, ResponseDirectives};
 use crate::http::fields::{to_store, Leave};
 use crate::http::freshness::{lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
-use crate::http::{target, vary};
+use crate::http::{date, target, vary};
 use crate::key::variant;
 use crate::purge::{exact_tag, place};
-use crate::store::Insert;
+use crate::store::{Found, Insert};
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 
@@ -96,7 +96,16 @@ pub fn prepare(
         response: arrived,
     };
     let forced = lifetime.source == Source::Configured && policy.forced.is_some();
-    let fields = to_store(all, &directives, leave(exchange));
+    let mut fields = to_store(all, &directives, leave(exchange));
+    // What has no date, or none that can be read, was made when it arrived (RFC 9110, section 6.6.1).
+    let dated = all
+        .get("date")
+        .is_some_and(|text| date::parse(text, arrived).is_some());
+    let date = (!dated).then(|| date::format(arrived));
+    if let Some(date) = &date {
+        fields.retain(|(name, _)| *name != b"date");
+        fields.push((b"date", date.as_bytes()));
+    }
     let stale = stale(exchange, &directives);
     Ok(Pending {
         meta: Meta {
@@ -170,10 +179,23 @@ pub fn store(
         now: cx.now,
     };
     let fields = vary::fields(&pending.headers);
+    let present = if fields.is_empty() && exchange.salt.is_none() {
+        None
+    } else {
+        let fingerprint = cx.worker.table.fingerprint(&exchange.key);
+        find(cx, fingerprint, &exchange.key).map_err(|_| Refusal::Internal)?
+    };
+    if exchange
+        .salt
+        .is_some_and(|known| salt_of(present.as_ref()) != Some(known))
+    {
+        // The flight was that of a variant, and all variants are gone since.
+        return Err(Refusal::Outdated);
+    }
     let key = if fields.is_empty() {
         exchange.key.clone()
     } else {
-        let salt = variants(cx, exchange, &fields)?;
+        let salt = variants(cx, exchange, present.as_ref(), &fields)?;
         variant(&exchange.key, salt, &fields, &exchange.request.headers)
     };
     let Pending { meta, headers } = pending;
@@ -189,10 +211,21 @@ pub fn store(
     Ok(())
 }
 
+fn salt_of(found: Option<&Found>) -> Option<u64> {
+    match &found?.entry.content {
+        Content::Variants { salt, .. } => Some(*salt),
+        Content::Response { .. } => None,
+    }
+}
+
 /// Makes sure that the URL's list of variants names these fields; the salt of its keys.
-fn variants(cx: Cx<'_>, exchange: &Exchange, fields: &[String]) -> Result<u64, Refusal> {
-    let present = find(cx, &exchange.key).map_err(|_| Refusal::Internal)?;
-    let (salt, mut lists) = match present.as_ref().map(|found| &found.entry.content) {
+fn variants(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    present: Option<&Found>,
+    fields: &[String],
+) -> Result<u64, Refusal> {
+    let (salt, mut lists) = match present.map(|found| &found.entry.content) {
         Some(Content::Variants { salt, lists, .. }) => (*salt, lists.clone()),
         _ => (cx.worker.table.bits(), Vec::new()),
     };

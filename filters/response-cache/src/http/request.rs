@@ -12,7 +12,7 @@ pub enum Method {
     Get,
     /// `HEAD`: served from a stored `GET`.
     Head,
-    /// `OPTIONS`, `TRACE`: safe, passed on.
+    /// `OPTIONS`, `TRACE`, `PROPFIND` and other methods that are registered as safe: passed on.
     Safe,
     /// `CONNECT`: a tunnel.
     Connect,
@@ -57,7 +57,9 @@ impl Request {
                     request.method = match value {
                         b"GET" => Method::Get,
                         b"HEAD" => Method::Head,
-                        b"OPTIONS" | b"TRACE" => Method::Safe,
+                        b"OPTIONS" | b"TRACE" | b"PROPFIND" | b"REPORT" | b"SEARCH" | b"QUERY" => {
+                            Method::Safe
+                        }
                         b"CONNECT" => Method::Connect,
                         _ => Method::Unsafe,
                     }

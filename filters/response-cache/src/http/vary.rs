@@ -20,11 +20,17 @@ pub fn is_star(headers: &Headers) -> bool {
     })
 }
 
-/// The fields named by `Vary`: lower case, sorted, each once.
+/// The fields that a response varies by: those named by `Vary`, and `accept-encoding` where its body is encoded; lower
+/// case, sorted, each once.
 pub fn fields(headers: &Headers) -> Vec<String> {
     let mut names: Vec<String> = list(headers, "vary")
         .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
         .collect();
+    // A body that was encoded for one client is of no use to who cannot decode it, whether the origin says so or not.
+    let encoded = list(headers, "content-encoding").any(|coding| coding != b"identity");
+    if encoded {
+        names.push("accept-encoding".to_owned());
+    }
     names.sort();
     names.dedup();
     names
@@ -32,6 +38,8 @@ pub fn fields(headers: &Headers) -> Vec<String> {
 
 /// The value of a request field in the form in which it is compared; `None` when the request does not have it.
 pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
+    // Hosts write it as a pseudo-header.
+    let field = if field == "host" { ":authority" } else { field };
     request.get(field)?;
     let known = matches!(
         field,
@@ -104,6 +112,24 @@ mod tests {
     fn names_are_a_set() {
         let headers = Headers::from_pairs(&[("vary", "Foo, bar"), ("vary", "FOO")]);
         assert_eq!(fields(&headers), ["bar", "foo"]);
+    }
+
+    #[test]
+    fn what_is_encoded_is_for_who_accepts_it() {
+        let of = |pairs: &[(&str, &str)]| fields(&Headers::from_pairs(pairs));
+        assert_eq!(of(&[("content-encoding", "gzip")]), ["accept-encoding"]);
+        assert_eq!(
+            of(&[("content-encoding", "br"), ("vary", "Accept-Encoding, x")]),
+            ["accept-encoding", "x"]
+        );
+        assert!(of(&[("content-encoding", "identity")]).is_empty());
+    }
+
+    #[test]
+    fn the_host_is_a_field_like_any_other() {
+        let of = |host: &str| normalised(&Headers::from_pairs(&[(":authority", host)]), "host");
+        assert_ne!(of("a"), of("b"));
+        assert!(of("a").is_some());
     }
 
     #[test]

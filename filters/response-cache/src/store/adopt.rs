@@ -8,6 +8,8 @@ use super::budget;
 use super::table::{bucket_key, entry_key};
 use seawall_core::host::{Answer, Expect, Host, Swap};
 
+/// More than the largest table has.
+const MOST_BUCKETS: u32 = 1 << 20;
 const KEY: &str = "seawall.response_cache.buckets";
 
 /// Makes this number of buckets the present one.
@@ -20,10 +22,9 @@ pub fn adopt(host: &dyn Host, buckets: u32) -> Answer<()> {
     let (before, expect) = match &present {
         Some((known, version)) => {
             let known: Option<[u8; 4]> = known.as_slice().try_into().ok();
-            (
-                known.map_or(buckets, u32::from_le_bytes),
-                Expect::Version(*version),
-            )
+            // No configuration has ever had more: then it is damage, and what there is to free cannot be known.
+            let known = known.map(u32::from_le_bytes).filter(|n| *n <= MOST_BUCKETS);
+            (known.unwrap_or(buckets), Expect::Version(*version))
         }
         None => (buckets, Expect::Absent),
     };

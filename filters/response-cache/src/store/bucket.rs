@@ -6,15 +6,13 @@ use seawall_core::time::Timestamp;
 /// Slots per bucket.
 pub const WAYS: usize = 8;
 
-const RECORD: usize = 16 + 8 + 4 + 8 + 8 + 1;
+const RECORD: usize = 16 + 8 + 8 + 4 + 8 + 8 + 1;
 
 /// What a slot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// An entry.
     Full,
-    /// An entry that was purged softly: stale from that moment on.
-    Soft,
     /// Nothing but the memory that its key was invalidated, against answers that were on their way then.
     Tombstone,
 }
@@ -26,11 +24,14 @@ pub struct Slot {
     pub fingerprint: Fingerprint,
     /// Which write; the value names the same.
     pub generation: u64,
+    /// Which write of the same key it has replaced; zero where there was none that may be used. Until the new value is
+    /// written, readers that have a copy of that one use it.
+    pub previous: u64,
     /// The bytes that count against the budget.
     pub weight: u32,
     /// When it was last used, about.
     pub touched: Timestamp,
-    /// When it becomes useless; for [`State::Soft`] and [`State::Tombstone`] when that was done.
+    /// When it becomes useless; for [`State::Tombstone`] when that was done.
     pub until: Timestamp,
     /// What it holds.
     pub state: State,
@@ -61,12 +62,12 @@ impl Bucket {
                 Some(slot) => {
                     out.extend_from_slice(&slot.fingerprint.0.to_le_bytes());
                     out.extend_from_slice(&slot.generation.to_le_bytes());
+                    out.extend_from_slice(&slot.previous.to_le_bytes());
                     out.extend_from_slice(&slot.weight.to_le_bytes());
                     out.extend_from_slice(&slot.touched.0.to_le_bytes());
                     out.extend_from_slice(&slot.until.0.to_le_bytes());
                     out.push(match slot.state {
                         State::Full => 1,
-                        State::Soft => 2,
                         State::Tombstone => 3,
                     });
                 }
@@ -111,7 +112,7 @@ impl Slot {
         let class = match self.state {
             State::Tombstone => 0,
             State::Full if self.until <= now => 1,
-            State::Full | State::Soft => 2,
+            State::Full => 2,
         };
         (class, self.touched)
     }
@@ -125,18 +126,19 @@ impl Slot {
 fn decode_slot(record: &[u8]) -> Option<Slot> {
     let (fingerprint, rest) = record.split_first_chunk::<16>()?;
     let (generation, rest) = rest.split_first_chunk::<8>()?;
+    let (previous, rest) = rest.split_first_chunk::<8>()?;
     let (weight, rest) = rest.split_first_chunk::<4>()?;
     let (touched, rest) = rest.split_first_chunk::<8>()?;
     let (until, rest) = rest.split_first_chunk::<8>()?;
     let state = match rest.first()? {
         1 => State::Full,
-        2 => State::Soft,
         3 => State::Tombstone,
         _ => return None,
     };
     Some(Slot {
         fingerprint: Fingerprint(u128::from_le_bytes(*fingerprint)),
         generation: u64::from_le_bytes(*generation),
+        previous: u64::from_le_bytes(*previous),
         weight: u32::from_le_bytes(*weight),
         touched: Timestamp(u64::from_le_bytes(*touched)),
         until: Timestamp(u64::from_le_bytes(*until)),
@@ -153,6 +155,7 @@ mod tests {
         Slot {
             fingerprint: Fingerprint(fingerprint),
             generation: 7,
+            previous: 6,
             weight: 100,
             touched: Timestamp::from_secs(touched),
             until: Timestamp::from_secs(until),
@@ -181,7 +184,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(way in 0usize..WAYS, fingerprint in any::<u128>(), touched in 0u64..1 << 30) {
             let mut bucket = Bucket::default();
-            bucket.set(way, Some(slot(fingerprint, touched, 5, State::Soft)));
+            bucket.set(way, Some(slot(fingerprint, touched, 5, State::Tombstone)));
             let read = Bucket::decode(&bucket.encode());
             prop_assert_eq!(&read, &bucket);
             prop_assert_eq!(read.find(Fingerprint(fingerprint)).map(|(way, _)| way), Some(way));

@@ -138,7 +138,20 @@ impl Table {
     /// # Errors
     /// When the host fails.
     pub fn find(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> Answer<Option<Found>> {
-        let fingerprint = self.fingerprint(key);
+        self.find_as(host, self.fingerprint(key), key, now)
+    }
+
+    /// The same for a key whose fingerprint is known already.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn find_as(
+        &self,
+        host: &dyn Host,
+        fingerprint: Fingerprint,
+        key: &[u8],
+        now: Timestamp,
+    ) -> Answer<Option<Found>> {
         let bucket = fingerprint.slot(self.layout.buckets);
         let Some((way, slot)) = self.read_bucket(host, bucket)?.find(fingerprint) else {
             return Ok(None);
@@ -149,14 +162,18 @@ impl Table {
         let copy = self.hot.borrow_mut().get(fingerprint, slot.generation);
         let entry = match copy {
             Some(entry) => entry,
-            None => {
-                let Some(entry) = self.load(host, bucket, way, slot.generation)? else {
-                    return Ok(None);
-                };
-                let entry = Rc::new(entry);
-                self.hot.borrow_mut().put(fingerprint, Rc::clone(&entry));
-                entry
-            }
+            None => match self.load(host, bucket, way, slot.generation)? {
+                Some(entry) => {
+                    let entry = Rc::new(entry);
+                    self.hot.borrow_mut().put(fingerprint, Rc::clone(&entry));
+                    entry
+                }
+                // It is being replaced just now: what it replaces is good until then.
+                None => match self.hot.borrow_mut().get(fingerprint, slot.previous) {
+                    Some(entry) => entry,
+                    None => return Ok(None),
+                },
+            },
         };
         if entry.key != key {
             return Ok(None);
@@ -164,8 +181,10 @@ impl Table {
         if now.since(slot.touched) >= TOUCH {
             self.touch(host, bucket, fingerprint, slot.generation, now);
         }
-        let purged = (slot.state == State::Soft).then_some(slot.until);
-        Ok(Some(Found { entry, purged }))
+        Ok(Some(Found {
+            entry,
+            purged: None,
+        }))
     }
 
     fn load(
@@ -228,6 +247,7 @@ impl Table {
             fingerprint,
             generation: entry.generation(),
             weight: small,
+            previous: 0,
             touched: insert.now,
             until: insert.until,
             state: State::Full,
@@ -291,7 +311,10 @@ impl Table {
             let Some((way, replaced)) = place else {
                 return Step::Keep(Err(Refusal::Admission));
             };
-            slots.set(way, Some(slot));
+            let previous = replaced
+                .filter(|old| old.fingerprint == slot.fingerprint && old.state == State::Full)
+                .map_or(0, |old| old.generation);
+            slots.set(way, Some(Slot { previous, ..slot }));
             Step::Write(slots.encode(), Ok((way, replaced)))
         });
         updated.map_err(|_| Refusal::Internal)?.result
@@ -421,6 +444,7 @@ impl Table {
             let tombstone = Slot {
                 fingerprint,
                 generation,
+                previous: 0,
                 weight: 0,
                 touched: now,
                 until: now,
@@ -430,26 +454,6 @@ impl Table {
             true
         });
         existed.get()
-    }
-
-    /// Makes what is stored under a key stale. True when something was there.
-    pub fn soften(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> bool {
-        let fingerprint = self.fingerprint(key);
-        let bucket = fingerprint.slot(self.layout.buckets);
-        self.change(host, bucket, fingerprint, |slots, found| match found {
-            Some((way, slot)) if slot.state == State::Full => {
-                slots.set(
-                    way,
-                    Some(Slot {
-                        state: State::Soft,
-                        until: now,
-                        ..slot
-                    }),
-                );
-                true
-            }
-            _ => false,
-        })
     }
 
     /// Bytes in use, by the budget.

@@ -124,7 +124,9 @@ impl Cache {
         self.vm.host.world().advance(Span::from_millis(millis));
     }
 
-    pub fn metric(&self, name: &str) -> i64 {
+    /// A metric, after the timer has brought the counted hits in.
+    pub fn metric(&mut self, name: &str) -> i64 {
+        self.vm.tick();
         self.vm
             .host
             .world()

@@ -1,0 +1,138 @@
+//! A response on its way into the cache: its body, its end, and the end of the flight that brought it.
+
+use super::exchange::{Exchange, Fetch, Fill, Phase};
+use super::store::store;
+use super::Cx;
+use crate::http::storable::Refusal;
+use seawall_core::host::Buffer;
+use seawall_core::plugin::Flow;
+
+/// A part of the response body.
+pub fn body(cx: Cx<'_>, exchange: &mut Exchange, size: usize, end_of_stream: bool) -> Flow {
+    match std::mem::take(&mut exchange.phase) {
+        Phase::Filling(mut fill) => {
+            let most = exchange.settings.max_entry_bytes;
+            let room = exchange
+                .settings
+                .layout
+                .worker_bytes
+                .max(most.saturating_mul(4));
+            let refusal = if fill.body.len().saturating_add(size) > most {
+                Some(Refusal::TooLarge)
+            } else if size > 0 && !cx.worker.reserve_filling(size, room) {
+                Some(Refusal::Internal)
+            } else if size == 0 {
+                None
+            } else {
+                match cx.host.body(Buffer::ResponseBody, 0, size) {
+                    Ok(bytes) if bytes.len() == size => {
+                        fill.body.extend_from_slice(&bytes);
+                        None
+                    }
+                    _ => {
+                        cx.worker.release_filling(size);
+                        cx.core
+                            .failed(cx.host, "a response body cannot be read; it is not stored");
+                        Some(Refusal::Internal)
+                    }
+                }
+            };
+            match refusal {
+                Some(refusal) => {
+                    give_up(cx, exchange, fill, refusal);
+                }
+                None if end_of_stream => complete(cx, exchange, fill),
+                None => exchange.phase = Phase::Filling(fill),
+            }
+        }
+        Phase::Replacing(body) => {
+            // The first part carries all of ours, those after it nothing.
+            if cx
+                .host
+                .replace_body(Buffer::ResponseBody, body.as_deref().unwrap_or_default())
+                .is_err()
+            {
+                cx.core
+                    .failed(cx.host, "a response body could not be replaced");
+            }
+            exchange.phase = Phase::Replacing(None);
+        }
+        other => exchange.phase = other,
+    }
+    Flow::Continue
+}
+
+/// Response trailers: the body is complete. They are not stored (RFC 9111, section 3.1 allows that).
+pub fn trailers(cx: Cx<'_>, exchange: &mut Exchange) {
+    match std::mem::take(&mut exchange.phase) {
+        Phase::Filling(fill) => complete(cx, exchange, fill),
+        other => exchange.phase = other,
+    }
+}
+
+fn give_up(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill, refusal: Refusal) {
+    cx.worker.release_filling(fill.body.len());
+    cx.core.metrics.reject(cx.host, refusal);
+    finish(cx, exchange, &fill.fetch, Err(refusal), false);
+}
+
+/// The body is complete.
+pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
+    cx.worker.release_filling(fill.body.len());
+    if fill
+        .promised
+        .is_some_and(|length| length != fill.body.len())
+    {
+        cx.core.metrics.reject(cx.host, Refusal::Incomplete);
+        finish(cx, exchange, &fill.fetch, Err(Refusal::Incomplete), false);
+        return;
+    }
+    let shared = fill.pending.is_shared();
+    let mut pending = fill.pending;
+    pending.meta.delta = cx.now.since(exchange.asked);
+    let stored = store(cx, exchange, &fill.fetch, pending, fill.body);
+    if let Err(refusal) = stored {
+        cx.core.metrics.reject(cx.host, refusal);
+    }
+    match stored {
+        // Stored, but every use needs the origin: waiting for it gains nothing.
+        Ok(()) if !shared => finish(cx, exchange, &fill.fetch, Err(Refusal::NoFreshness), false),
+        stored => finish(cx, exchange, &fill.fetch, stored, false),
+    }
+}
+
+/// Ends the flight, if there is one.
+pub(super) fn finish(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    stored: Result<(), Refusal>,
+    again: bool,
+) {
+    let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.fingerprint) else {
+        return;
+    };
+    let unshared = match stored {
+        Err(refusal) if refusal.lasts() => Some(
+            cx.now
+                .saturating_add(exchange.settings.coalesce.uncacheable_for),
+        ),
+        _ => None,
+    };
+    let look_again = again || stored.is_ok() || stored == Err(Refusal::Outdated);
+    cx.worker
+        .end_flight(cx, fingerprint, leader, look_again, unshared);
+}
+
+/// The request is over before its response was complete: somebody else may try.
+pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
+    match std::mem::replace(&mut exchange.phase, Phase::Done) {
+        Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), true),
+        Phase::Filling(fill) => {
+            cx.worker.release_filling(fill.body.len());
+            cx.core.metrics.reject(cx.host, Refusal::Incomplete);
+            finish(cx, exchange, &fill.fetch, Err(Refusal::Outdated), true);
+        }
+        _ => {}
+    }
+}

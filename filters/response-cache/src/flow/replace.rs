@@ -1,0 +1,93 @@
+//! What is stored in the place of a response whose headers are at hand.
+
+use super::answer::{age, Answer};
+use super::exchange::{Exchange, Phase, Stored};
+use super::status::{forwarded, Ended, Forward};
+use super::Cx;
+use crate::http::request::Method;
+use seawall_core::headers::Headers;
+use seawall_core::host::Map;
+use seawall_core::plugin::Flow;
+use seawall_core::reply::Reply;
+
+/// Replaces.
+///
+/// A response with a body is changed as it passes, so that the filters before this one see it. One without cannot be
+/// given a body that way: it is replaced by a local reply, which goes to the client directly.
+pub(super) fn replace(
+    cx: Cx<'_>,
+    exchange: &mut Exchange,
+    stored: &Stored,
+    status: u16,
+    ended: Ended,
+    end_of_stream: bool,
+) -> Flow {
+    let entry = &stored.found.entry;
+    let Some(mut answer) = Answer::of(entry, exchange) else {
+        return Flow::Continue;
+    };
+    let name = exchange.settings.cache_status.as_deref();
+    let forward = exchange.forward.unwrap_or(Forward::Stale);
+    let text = name.map(|name| forwarded(name, forward, status, ended));
+    let age = age(entry, cx.now);
+    answer.fields.push(("age", age.as_bytes()));
+    if let Some(text) = &text {
+        answer.fields.push(("cache-status", text.as_bytes()));
+    }
+    if let Some(range) = &answer.content_range {
+        answer.fields.push(("content-range", range.as_bytes()));
+    }
+    if exchange.settings.access_log {
+        let word = text.as_deref().unwrap_or("revalidated");
+        let _ = cx
+            .host
+            .set_property(&["seawall.response_cache"], word.as_bytes());
+    }
+    let sends_body = exchange.request.method != Method::Head && !answer.body.is_empty();
+    if end_of_stream && sends_body {
+        let request_id = exchange.request.headers.get("x-request-id");
+        if let Some(id) = request_id {
+            answer.fields.push(("x-request-id", id));
+        }
+        let replied = cx.host.reply(&Reply {
+            status: u32::from(answer.status),
+            headers: &answer.fields,
+            body: answer.body,
+            grpc_status: None,
+            details: "seawall_response_cache_revalidated",
+        });
+        exchange.untyped = answer.is_untyped();
+        exchange.phase = Phase::Answered;
+        return if replied.is_ok() {
+            Flow::Pause
+        } else {
+            Flow::Continue
+        };
+    }
+    let code = answer.status.to_string();
+    let length = answer.length.to_string();
+    let mut fields: Vec<(&str, &[u8])> = vec![(":status", code.as_bytes())];
+    fields.append(&mut answer.fields);
+    if answer.status != 304 && answer.status != 204 {
+        fields.push(("content-length", length.as_bytes()));
+    }
+    if cx
+        .host
+        .set_headers(Map::Response, &Headers::from_pairs(&fields))
+        .is_err()
+    {
+        cx.core
+            .failed(cx.host, "response headers could not be replaced");
+        return Flow::Continue;
+    }
+    exchange.phase = if end_of_stream {
+        Phase::Answered
+    } else {
+        Phase::Replacing(Some(if sends_body {
+            answer.body.to_vec()
+        } else {
+            Vec::new()
+        }))
+    };
+    Flow::Continue
+}
