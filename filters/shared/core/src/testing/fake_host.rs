@@ -169,6 +169,11 @@ impl FakeHost {
         });
     }
 
+    /// The message of a gRPC callout's answer, for [`crate::plugin::Plugin::grpc_done`].
+    pub fn put_grpc_response(&self, message: &[u8]) {
+        self.with(|stream| stream.buffers.insert(Buffer::GrpcReceive, message.to_vec()));
+    }
+
     /// Adds a stream (or the root's space, 0) with headers and properties and makes it active.
     pub fn open(&self, context: u32) {
         self.streams.borrow_mut().entry(context).or_default();
