@@ -2,14 +2,17 @@
 
 use crate::imports;
 use crate::state::State;
-use wasmi::{Engine, Instance, Linker, Module, Store, Val};
+use wasmi::{Config, Engine, Instance, Linker, Memory, Module, Store, Val};
+
+/// More instructions in one callback are an endless loop.
+const MOST_FUEL: u64 = 2_000_000_000;
 
 /// A module that trapped, and where.
 #[derive(Debug)]
 pub struct Trap {
     /// The callback it happened in.
-    pub callback: String,
-    /// The interpreter's words.
+    pub callback: &'static str,
+    /// The interpreter's words, and the last line of the log.
     pub reason: String,
 }
 
@@ -19,28 +22,87 @@ pub struct Vm {
     instance: Instance,
 }
 
+/// A VM between two callbacks: its memory and its host. A module has no other state there, for its stack is empty.
+#[derive(Clone)]
+pub struct Snapshot {
+    memory: Vec<u8>,
+    /// The host's side.
+    pub state: State,
+}
+
+/// An interpreter that counts instructions, so that a loop without end is found.
+pub fn engine() -> Engine {
+    let mut config = Config::default();
+    config.consume_fuel(true);
+    Engine::new(&config)
+}
+
 impl Vm {
-    /// Instantiates a module over a host in this state and runs its initialiser.
-    pub fn start(engine: &Engine, module: &Module, state: State) -> Result<Self, Trap> {
-        let mut store = Store::new(engine, state);
-        let mut linker = Linker::new(engine);
+    fn instantiate(module: &Module, state: State) -> Result<Self, Trap> {
+        let mut store = Store::new(module.engine(), state);
+        store.set_fuel(MOST_FUEL).expect("the engine counts fuel");
+        let mut linker = Linker::new(module.engine());
         imports::define(&mut linker);
         let instance = linker
             .instantiate_and_start(&mut store, module)
             .map_err(|error| Trap {
-                callback: "instantiation".to_owned(),
+                callback: "instantiation",
                 reason: error.to_string(),
             })?;
-        let mut vm = Vm { store, instance };
+        Ok(Vm { store, instance })
+    }
+
+    /// Instantiates a module over a host in this state and runs its initialiser.
+    ///
+    /// # Errors
+    /// When it traps.
+    pub fn start(module: &Module, state: State) -> Result<Self, Trap> {
+        let mut vm = Vm::instantiate(module, state)?;
         vm.call("_initialize", &[])?;
         Ok(vm)
     }
 
+    fn memory(&self) -> Memory {
+        self.instance
+            .get_memory(&self.store, "memory")
+            .expect("a module exports its memory")
+    }
+
+    /// What there is to go on from.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            memory: self.memory().data(&self.store).to_vec(),
+            state: self.store.data().clone(),
+        }
+    }
+
+    /// Another VM that goes on from there.
+    pub fn resume(module: &Module, snapshot: &Snapshot) -> Self {
+        let mut vm =
+            Vm::instantiate(module, snapshot.state.clone()).expect("it was instantiated before");
+        let memory = vm.memory();
+        let missing = snapshot.memory.len() - memory.data_size(&vm.store);
+        memory
+            .grow(&mut vm.store, (missing / (64 * 1024)) as u64)
+            .expect("it had as much before");
+        memory
+            .data_mut(&mut vm.store)
+            .copy_from_slice(&snapshot.memory);
+        vm
+    }
+
     /// Calls an export, if the module has it; its integer result, or zero.
-    pub fn call(&mut self, name: &str, arguments: &[u32]) -> Result<u32, Trap> {
+    ///
+    /// # Errors
+    /// When it traps.
+    pub fn call(&mut self, name: &'static str, arguments: &[u32]) -> Result<u32, Trap> {
         let Some(function) = self.instance.get_func(&self.store, name) else {
             return Ok(0);
         };
+        self.store
+            .set_fuel(MOST_FUEL)
+            .expect("the engine counts fuel");
+        self.store.data_mut().callback = name;
         let results = function.ty(&self.store).results().len();
         let arguments: Vec<Val> = arguments
             .iter()
@@ -50,8 +112,8 @@ impl Vm {
         function
             .call(&mut self.store, &arguments, &mut returned)
             .map_err(|error| Trap {
-                callback: name.to_owned(),
-                reason: error.to_string(),
+                callback: name,
+                reason: format!("{error}, last logged {:?}", self.store.data().log.last()),
             })?;
         Ok(match returned.first() {
             Some(Val::I32(value)) => *value as u32,
@@ -72,5 +134,10 @@ impl Vm {
     /// The host's side, to change it between callbacks.
     pub fn state_mut(&mut self) -> &mut State {
         self.store.data_mut()
+    }
+
+    /// Bytes of its memory.
+    pub fn memory_size(&self) -> usize {
+        self.memory().data_size(&self.store)
     }
 }

@@ -1,0 +1,111 @@
+//! No answer of the host makes a module trap: every host call, at every place where it is made, answers every status and
+//! every kind of garbage, once and from then on. And whatever it answers, every request passes or is answered as documented.
+
+use crate::common::configurations::of_filter;
+use crate::common::{host, lives};
+use seawall_vm_host::{explore, module, CallAnswer, Fault, Run};
+
+/// The filter's own answers: the status, and whether it may give it.
+fn may_answer(filter: &str, status: u32) -> bool {
+    match filter {
+        // Refused, refused because of trouble (`on_error: deny`).
+        "rate-limit" => [429, 503].contains(&status),
+        // What is stored, not modified, parts of it, purges.
+        "response-cache" => {
+            [200, 201, 206, 304, 400, 403, 404, 416, 500, 502, 503, 504].contains(&status)
+        }
+        // Refused, and the fallback of the test.
+        "circuit-breaker" => [200, 503].contains(&status),
+        _ => false,
+    }
+}
+
+/// Log lines of one life with one fault; more would be a line per request.
+const MOST_LINES: usize = 12;
+
+/// Calls without which nobody can let a held request go on.
+const LETTING_GO: [&str; 5] = [
+    "proxy_send_local_response",
+    "proxy_continue_stream",
+    "proxy_set_effective_context",
+    "proxy_set_tick_period_milliseconds",
+    "proxy_get_current_time_nanoseconds",
+];
+
+fn judge(filter: &str, run: &Run, fault: Option<&Fault>) {
+    let faulty = run.vm.state().faulty;
+    let lasting = fault.is_some_and(|fault| fault.lasting);
+    for (context, fate) in &run.fates {
+        let excused = lasting && faulty.is_some_and(|name| LETTING_GO.contains(&name));
+        assert!(
+            !fate.held() || excused,
+            "{filter} holds {context} for ever after {fault:?} of {faulty:?}"
+        );
+        if let Some(reply) = &fate.reply {
+            assert!(
+                may_answer(filter, reply.status),
+                "{filter} answers {} to {context} after {fault:?}",
+                reply.status
+            );
+        }
+        // A host that invents fields gets them back.
+        let invented = matches!(fault.map(|f| &f.answer), Some(CallAnswer::Bytes(_)));
+        if let (Some(forwarded), false) = (&fate.forwarded, invented) {
+            for name in [&b":method"[..], b":path", b":authority"] {
+                let count = forwarded.iter().filter(|(field, _)| field == name).count();
+                assert_eq!(
+                    count,
+                    1,
+                    "{} of {context} after {fault:?}: {forwarded:?}",
+                    String::from_utf8_lossy(name)
+                );
+            }
+        }
+    }
+    let log = &run.vm.state().log;
+    assert!(
+        log.len() <= MOST_LINES,
+        "{filter} logs {} lines after {fault:?}: {log:#?}",
+        log.len()
+    );
+}
+
+fn survives_every_answer(filter: &str) {
+    let module = module(filter);
+    for configured in of_filter(filter) {
+        let life = lives::full(filter);
+        let report = explore(&module, host(configured.json), &life, |run, fault| {
+            if fault.is_none() {
+                assert!(run.configured, "refused: {:?}", run.vm.state().log);
+            }
+            judge(filter, run, fault);
+        });
+        println!(
+            "{filter}, {}: {} places, {} lives",
+            configured.about,
+            report.places.len(),
+            report.lives
+        );
+        assert!(report.places.len() > 10, "{:?}", report.places);
+    }
+}
+
+#[test]
+fn rate_limit_survives_every_answer_of_every_host_call() {
+    survives_every_answer("rate-limit");
+}
+
+#[test]
+fn response_cache_survives_every_answer_of_every_host_call() {
+    survives_every_answer("response-cache");
+}
+
+#[test]
+fn circuit_breaker_survives_every_answer_of_every_host_call() {
+    survives_every_answer("circuit-breaker");
+}
+
+#[test]
+fn trace_headers_survives_every_answer_of_every_host_call() {
+    survives_every_answer("trace-headers");
+}

@@ -1,0 +1,6 @@
+//! The modules as they ship, on a host that may answer anything.
+
+mod common;
+mod documented;
+mod every_status;
+mod hostile_input;
