@@ -5,7 +5,7 @@ use std::time::Instant;
 
 fn policy(more: Value) -> Value {
     let mut policy =
-        json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "successes": 1});
+        json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "successes": 1, "ramp": "0s"});
     for (field, value) in more.as_object().into_iter().flatten() {
         policy[field] = value.clone();
     }
@@ -147,13 +147,13 @@ async fn one_probe_decides_and_the_breaker_closes_by_itself() {
         .all(|answer| answer.status == 200));
     assert_eq!(
         envoy
-            .stat("wasmcustom.seawall.circuit_breaker.recovered")
+            .stat("wasmcustom.seawall.circuit_breaker.closed")
             .await,
         1
     );
     assert_eq!(
         envoy
-            .stat("wasmcustom.seawall.circuit_breaker.probes")
+            .stat("wasmcustom.seawall.circuit_breaker.probe.sent")
             .await,
         1
     );
@@ -175,7 +175,7 @@ async fn calls_that_still_hang_open_it_long_before_their_timeout() {
         })
         .collect();
     envoy
-        .wait_for_stat("wasmcustom.seawall.circuit_breaker.tripped", 1)
+        .wait_for_stat("wasmcustom.seawall.circuit_breaker.opened.consecutive_failures", 1)
         .await;
     assert!(
         hanging.iter().all(|call| !call.is_finished()),

@@ -1,28 +1,24 @@
-//! The filter in one VM: its settings, the secret of its fingerprints, and the breakers in shared data.
+//! The filter in one VM: what its streams share.
 
-use crate::breaker::{Admission, Record, Transition};
+use crate::announce::Lines;
 use crate::metrics::Metrics;
-use crate::outcome::Outcome;
 use crate::overdue::Watch;
-use crate::settings::{Policy, Settings};
-use crate::stream::Call;
-use crate::table::{slot_name, slots, Slot};
+use crate::settings::{Part, Settings};
+use crate::table::slots;
+use crate::tallies::Tallies;
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Host, Level};
-use seawall_core::log::{printable, Throttle};
+use seawall_core::log::Throttle;
 use seawall_core::plugin::Plugin;
 use seawall_core::route::Layers;
-use seawall_core::shared::{secret, update, Step, UpdateError};
+use seawall_core::shared::secret;
 use seawall_core::time::{Span, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How often the timer looks for calls that hang.
+/// How often the timer looks for calls that hang, and tells what was counted.
 const TICK: Span = Span::from_millis(100);
-
-/// A lost race is tried again as often; with a few workers more than two in a row are rare.
-const ATTEMPTS: u32 = 64;
 
 /// The key of the secret in shared data.
 const SECRET: &str = "seawall.circuit_breaker.secret";
@@ -38,19 +34,39 @@ pub(crate) struct Shared {
     pub(crate) secret: Secret,
     pub(crate) metrics: Metrics,
     pub(crate) watch: RefCell<Watch<Call>>,
-    slots: u32,
+    pub(crate) tallies: RefCell<Tallies>,
+    pub(crate) slots: u32,
+    pub(crate) alarm: Cell<u64>,
+    pub(crate) full: Throttle,
+    pub(crate) lines: Lines,
     ticking: Cell<bool>,
     trouble: Throttle,
-    full: Throttle,
+    keyless: Throttle,
 }
 
-/// A call as its breaker knows it.
-#[derive(Debug, Clone)]
+/// Whose breaker a call has.
+#[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) key: Fingerprint,
-    pub(crate) name: String,
+    /// The values of the key's parts.
+    pub(crate) values: Vec<Vec<u8>>,
+}
+
+/// A call that is under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) ticket: Rc<Ticket>,
+    /// The epoch of the breaker that admitted it.
     pub(crate) epoch: u32,
+    /// The lease by which it is a probe.
     pub(crate) lease: Option<Timestamp>,
+    /// When it was let through.
+    pub(crate) at: Timestamp,
+    /// Whether a success is to be told at once.
+    pub(crate) tell: bool,
+    /// Whether there were failures in the window.
+    pub(crate) rough: bool,
 }
 
 impl Plugin for CircuitBreaker {
@@ -69,10 +85,14 @@ impl Plugin for CircuitBreaker {
             secret,
             metrics,
             watch: RefCell::default(),
+            tallies: RefCell::default(),
             slots,
+            alarm: Cell::new(0),
+            full: Throttle::default(),
+            lines: Lines::default(),
             ticking: Cell::new(false),
             trouble: Throttle::default(),
-            full: Throttle::default(),
+            keyless: Throttle::default(),
         }));
         Ok(())
     }
@@ -82,162 +102,55 @@ impl Plugin for CircuitBreaker {
     }
 
     fn tick(&mut self, host: &dyn Host) {
-        if let Some(shared) = &self.0 {
-            shared.count_overdue(host);
+        let Some(shared) = &self.0 else { return };
+        if let Ok(now) = host.now() {
+            shared.count_overdue(host, now);
+            shared.tell(host, now);
         }
     }
 }
 
 impl Shared {
-    /// Decides on a call. `None` when the host fails: the call passes.
-    pub(crate) fn admit(
-        &self,
-        host: &dyn Host,
-        policy: &Policy,
-        key: Fingerprint,
-        name: &str,
-        now: Timestamp,
-    ) -> Option<Admission> {
-        self.change(host, policy, key, name, now, |record| {
-            let (next, admission, transition) = record.admit(policy, now);
-            (next, admission, transition)
+    /// The settings of the route of the request at hand.
+    pub(crate) fn settings(&self, host: &dyn Host) -> Rc<Settings> {
+        if self.layers.plugin().per_route {
+            self.layers.of_request(host)
+        } else {
+            Rc::clone(self.layers.plugin())
+        }
+    }
+
+    /// Starts the timer, unless it runs.
+    pub(crate) fn keep_ticking(&self, host: &dyn Host) {
+        if !self.ticking.get() {
+            match host.set_tick(TICK) {
+                Ok(()) => self.ticking.set(true),
+                Err(_) => self.report(host, "the timer"),
+            }
+        }
+    }
+
+    /// Chance in `[0, 1)`. Without randomness it is always the middle: open times have no jitter.
+    pub(crate) fn chance(host: &dyn Host) -> f64 {
+        let mut bits = [0; 4];
+        host.random(&mut bits).map_or(0.5, |()| {
+            f64::from(u32::from_le_bytes(bits)) / 4_294_967_296.0
         })
     }
 
-    /// Takes the result of a call.
-    pub(crate) fn settle(
-        &self,
-        host: &dyn Host,
-        policy: &Policy,
-        ticket: &Ticket,
-        outcome: Outcome,
-    ) {
-        if outcome == Outcome::Failure {
-            self.metrics.failures.increment(host);
-        }
-        let Ok(now) = host.now() else {
-            return self.report(host, "the clock");
-        };
-        let mut bits = [0; 4];
-        // Without randomness the open time has no jitter.
-        let chance = host.random(&mut bits).map_or(0.5, |()| {
-            f64::from(u32::from_le_bytes(bits)) / 4_294_967_296.0
-        });
-        self.change(host, policy, ticket.key, &ticket.name, now, |record| {
-            let (next, transition) =
-                record.settle(policy, ticket.epoch, ticket.lease, outcome, now, chance);
-            (next, (), transition)
-        });
-    }
-
-    fn change<R>(
-        &self,
-        host: &dyn Host,
-        policy: &Policy,
-        key: Fingerprint,
-        name: &str,
-        now: Timestamp,
-        decide: impl Fn(&Record) -> (Record, R, Option<Transition>),
-    ) -> Option<R> {
-        let updated = update(host, &slot_name(key.slot(self.slots)), ATTEMPTS, |bytes| {
-            let mut slot = Slot::decode(bytes);
-            let record = slot.get(key);
-            let (next, result, transition) = decide(&record);
-            if next == record {
-                return Step::Keep((result, transition, true));
-            }
-            if slot.put(key, next, policy, now) {
-                Step::Write(slot.encode(), (result, transition, true))
-            } else {
-                Step::Keep((result, None, false))
-            }
-        });
-        match updated {
-            Ok(updated) => {
-                let (result, transition, placed) = updated.result;
-                if !placed {
-                    self.metrics.table_full.increment(host);
-                    self.full.log(host, Level::Warn, || {
-                        "all breakers are in use, further keys have none: raise max_keys".to_owned()
-                    });
-                }
-                if let Some(transition) = transition {
-                    self.announce(host, name, transition);
-                }
-                Some(result)
-            }
-            Err(UpdateError::Contended) => {
-                self.report(host, "too many workers at once");
-                None
-            }
-            Err(UpdateError::Host(failure)) => {
-                self.report(host, &format!("shared data: {failure:?}"));
-                None
-            }
-        }
-    }
-
-    /// Watches a call that must have an answer by `deadline`.
-    pub(crate) fn watch(
-        &self,
-        host: &dyn Host,
-        deadline: Timestamp,
-        call: Call,
-    ) -> Option<crate::overdue::Watched> {
-        if !self.ticking.replace(true) && host.set_tick(TICK).is_err() {
-            self.ticking.set(false);
-        }
-        self.watch.try_borrow_mut().ok()?.add(deadline, call)
-    }
-
-    /// Counts the calls that hang. Also before a call is admitted, so that a busy worker does not wait for its timer.
-    pub(crate) fn count_overdue(&self, host: &dyn Host) {
-        if self
-            .watch
-            .try_borrow()
-            .map_or(true, |watch| watch.is_empty())
-        {
-            return;
-        }
-        let Ok(now) = host.now() else { return };
-        // Taken one by one: counting calls the host, and nothing may be borrowed meanwhile.
-        while let Some(call) = self
-            .watch
-            .try_borrow_mut()
-            .ok()
-            .and_then(|mut watch| watch.take_overdue(now))
-        {
-            self.metrics.overdue.increment(host);
-            self.settle(host, &call.settings.policy, &call.ticket, Outcome::Failure);
-        }
-    }
-
-    fn announce(&self, host: &dyn Host, name: &str, transition: Transition) {
-        self.metrics.transition(host, transition);
-        let name = printable(name.as_bytes(), 128);
-        let text = match transition {
-            Transition::Tripped { open_for } => {
-                format!(
-                    "breaker {name}: opened for {} ms, too many failures",
-                    open_for.as_millis()
-                )
-            }
-            Transition::Probing => format!("breaker {name}: half-open, probing"),
-            Transition::Recovered => format!("breaker {name}: closed, the probes succeeded"),
-            Transition::Relapsed { open_for } => {
-                format!(
-                    "breaker {name}: opened for {} ms, a probe failed",
-                    open_for.as_millis()
-                )
-            }
-        };
-        host.log(Level::Info, &text);
-    }
-
+    /// The host has failed: calls pass.
     pub(crate) fn report(&self, host: &dyn Host, what: &str) {
         self.metrics.errors.increment(host);
         self.trouble.log(host, Level::Error, || {
             format!("calls pass without a breaker: {what}")
+        });
+    }
+
+    /// A call has no breaker, because this part of its key is missing.
+    pub(crate) fn report_keyless(&self, host: &dyn Host, part: &Part) {
+        self.metrics.no_key.increment(host);
+        self.keyless.log(host, Level::Warn, || {
+            format!("a call passes without a breaker: it has no {part:?}")
         });
     }
 }

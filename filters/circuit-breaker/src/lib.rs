@@ -19,16 +19,25 @@
 //!
 //! Hosts stay with native outlier detection. Two Envoys know nothing of each other's breakers.
 
+mod accept;
+mod announce;
 pub mod breaker;
+mod evidence;
 mod filter;
+mod key;
 mod metrics;
 mod outcome;
 mod overdue;
+mod policy;
 mod refusal;
+mod retry_after;
 mod settings;
+mod shared;
 mod stream;
 pub mod table;
+mod tallies;
 
 pub use filter::CircuitBreaker;
-pub use outcome::{classify, Outcome, Signals};
-pub use settings::{Mode, Part, Policy, Settings};
+pub use outcome::{classify, Kind, Outcome, Rules, Signals, Verdict};
+pub use policy::{Adaptive, Policy};
+pub use settings::{Answer, Explain, Fallback, Mode, Part, Reroute, Settings};

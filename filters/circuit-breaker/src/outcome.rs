@@ -1,7 +1,7 @@
-//! What a call's end says about the dependency.
+//! What a call's end says about the dependency. The table of what Envoy shows for each way to fail is in `OUTCOMES.md`.
 //!
-//! Response flags are Envoy's legacy bit vector (`response.flags`). What Envoy refuses or breaks off on its own account (overflow,
-//! limits, injected faults, a missing route), and what another filter answers, says nothing about the upstream.
+//! Response flags are Envoy's legacy bit vector (`response.flags`). What Envoy refuses or breaks off on its own account
+//! (overflow, limits, injected faults, a missing route), and what another filter answers, says nothing about the upstream.
 
 /// What a call says about the dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,8 +10,109 @@ pub enum Outcome {
     Success,
     /// It does not.
     Failure,
+    /// It does not answer in time.
+    Slow,
+    /// It answers, but not whether it works: 4xx, gRPC statuses that blame the request.
+    Neutral,
     /// Nothing.
     Ignored,
+}
+
+/// The ways to fail that are chosen by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// No connection, or its name has no address.
+    ConnectFailure,
+    /// The upstream, or Envoy on its behalf, reset the request before its response.
+    Reset,
+    /// The connection was closed before the response.
+    Close,
+    /// The response broke off after its headers.
+    ResetAfterHeaders,
+    /// Envoy's timeout, of the route or of the last try.
+    Timeout,
+    /// There is no healthy host.
+    NoHealthyUpstream,
+    /// The upstream broke the protocol.
+    ProtocolError,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 7] = [
+        Kind::ConnectFailure,
+        Kind::Reset,
+        Kind::Close,
+        Kind::ResetAfterHeaders,
+        Kind::Timeout,
+        Kind::NoHealthyUpstream,
+        Kind::ProtocolError,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Kind::ConnectFailure => "connect_failure",
+            Kind::Reset => "reset",
+            Kind::Close => "close",
+            Kind::ResetAfterHeaders => "reset_after_headers",
+            Kind::Timeout => "timeout",
+            Kind::NoHealthyUpstream => "no_healthy_upstream",
+            Kind::ProtocolError => "protocol_error",
+        }
+    }
+}
+
+/// What counts as a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// A bit for each HTTP status from 0 to 599.
+    pub(crate) statuses: [u64; 10],
+    /// A bit for each gRPC status.
+    pub(crate) grpc: u32,
+    /// The ways to fail that count.
+    pub(crate) kinds: Vec<Kind>,
+}
+
+impl Default for Rules {
+    /// 5xx, every way to fail, and the gRPC statuses by which a service says that it failed, not the request.
+    fn default() -> Self {
+        let mut rules = Rules {
+            statuses: [0; 10],
+            grpc: 0,
+            kinds: Kind::ALL.to_vec(),
+        };
+        (500..600).for_each(|status| rules.add_status(status));
+        // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS
+        [2, 4, 13, 14, 15]
+            .into_iter()
+            .for_each(|s| rules.add_grpc(s));
+        rules
+    }
+}
+
+impl Rules {
+    /// Counts an HTTP status.
+    pub fn add_status(&mut self, status: u32) {
+        if let Some(bits) = self.statuses.get_mut((status / 64) as usize) {
+            *bits |= 1u64.wrapping_shl(status % 64);
+        }
+    }
+
+    /// Counts a gRPC status.
+    pub fn add_grpc(&mut self, status: u32) {
+        self.grpc |= 1u32.checked_shl(status).unwrap_or_default();
+    }
+
+    /// Whether a status counts as a failure.
+    pub fn is_failure(&self, status: u32) -> bool {
+        let bits = self.statuses.get((status / 64) as usize);
+        bits.is_some_and(|bits| bits & 1u64.wrapping_shl(status % 64) != 0)
+    }
+
+    fn grpc_failed(&self, status: u32) -> bool {
+        self.grpc & 1u32.checked_shl(status).unwrap_or_default() != 0
+    }
 }
 
 /// What is known of a call's end.
@@ -23,141 +124,118 @@ pub struct Signals<'a> {
     pub flags: u64,
     /// Envoy's word on where the answer came from, where it was read.
     pub details: Option<&'a [u8]>,
-    /// The gRPC status of a gRPC call.
+    /// The gRPC status, where there was one.
     pub grpc_status: Option<u32>,
 }
 
-/// The upstream, or the way to it, failed: no healthy host, timeout, resets, connection failure and termination, retries used
-/// up, maximum stream duration, protocol error, name resolution.
-const FAILED: u64 =
-    0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x8000 | 0x80000 | 0x80_0000 | 0x400_0000;
+/// A verdict, and the word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it says about the dependency.
+    pub outcome: Outcome,
+    /// Why.
+    pub why: &'static str,
+}
+
+const NO_HEALTHY_UPSTREAM: u64 = 0x2;
+const TIMEOUT: u64 = 0x4 | 0x80000;
+const RESET: u64 = 0x8 | 0x10;
+const CONNECT_FAILURE: u64 = 0x20 | 0x400_0000;
+const CLOSE: u64 = 0x40;
+const PROTOCOL_ERROR: u64 = 0x80_0000;
+
+/// The client left: by closing its connection, or by resetting its stream.
+const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
+
 /// Envoy or another filter is the reason: overflow, no route, injected fault, rate limits, external authorisation, the client
-/// left, bad or oversized requests, idle stream, overload.
-const NOT_ITS_FAULT: u64 = 0x80
+/// left, bad or oversized requests, idle stream, cache, missing configuration, duration limits, overload.
+const NOT_ITS_FAULT: u64 = CLIENT_LEFT
+    | 0x80
     | 0x100
     | 0x400
     | 0x800
     | 0x1000
     | 0x2000
-    | 0x4000
     | 0x10000
     | 0x20000
     | 0x40000
+    | 0x10_0000
+    | 0x20_0000
+    | 0x40_0000
     | 0x100_0000
-    | 0x200_0000;
+    | 0x200_0000
+    | 0x800_0000
+    | 0x2000_0000;
 
 /// The details of an answer that came from the upstream.
 pub const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// gRPC statuses that mean the service failed, not the request: unknown, deadline exceeded, internal, unavailable, data loss.
-fn grpc_failed(status: u32) -> bool {
-    matches!(status, 2 | 4 | 13 | 14 | 15)
+fn is(outcome: Outcome, why: &'static str) -> Verdict {
+    Verdict { outcome, why }
+}
+
+/// The way to fail that the flags name, if they do. `answered` says whether response headers came before.
+fn kind(flags: u64, answered: bool) -> Option<Kind> {
+    let has = |bits: u64| flags & bits != 0;
+    if has(TIMEOUT) {
+        Some(Kind::Timeout)
+    } else if has(NO_HEALTHY_UPSTREAM) {
+        Some(Kind::NoHealthyUpstream)
+    } else if answered && has(RESET | CLOSE | CONNECT_FAILURE | PROTOCOL_ERROR) {
+        Some(Kind::ResetAfterHeaders)
+    } else if has(CONNECT_FAILURE) {
+        Some(Kind::ConnectFailure)
+    } else if has(PROTOCOL_ERROR) {
+        Some(Kind::ProtocolError)
+    } else if has(RESET) {
+        Some(Kind::Reset)
+    } else if has(CLOSE) {
+        Some(Kind::Close)
+    } else {
+        None
+    }
 }
 
 /// Judges a call by what is known of its end.
-pub fn classify(signals: &Signals<'_>) -> Outcome {
-    if signals.flags & NOT_ITS_FAULT != 0 {
-        return Outcome::Ignored;
+pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
+    use Outcome::{Failure, Ignored, Neutral, Success};
+    if signals.flags & CLIENT_LEFT != 0 {
+        return is(Ignored, "client_left");
     }
-    if signals.flags & FAILED != 0 {
-        return Outcome::Failure;
+    let via_upstream = signals.details == Some(VIA_UPSTREAM);
+    // An answer of the upstream is one, whatever Envoy could not do in addition, such as one more try.
+    if via_upstream && rules.is_failure(signals.status) {
+        return is(Failure, "status");
+    }
+    if signals.flags & NOT_ITS_FAULT != 0 {
+        return is(Ignored, "not_its_fault");
+    }
+    let answered = signals.status != 0 && (via_upstream || signals.details.is_none());
+    if let Some(kind) = kind(signals.flags, answered) {
+        let outcome = if rules.kinds.contains(&kind) {
+            Failure
+        } else {
+            Ignored
+        };
+        return is(outcome, kind.word());
     }
     // Without a flag, an answer that is not the upstream's is another filter's.
-    if signals
-        .details
-        .is_some_and(|details| details != VIA_UPSTREAM)
-        || signals.status == 0
-    {
-        return Outcome::Ignored;
+    if signals.details.is_some() && !via_upstream {
+        return is(Ignored, "local_reply");
     }
-    if signals.status >= 500 || signals.grpc_status.is_some_and(grpc_failed) {
-        return Outcome::Failure;
+    match signals.grpc_status {
+        Some(status) if rules.grpc_failed(status) => return is(Failure, "grpc_status"),
+        Some(0) => return is(Success, "grpc_status"),
+        Some(_) => return is(Neutral, "grpc_status"),
+        None => {}
     }
-    Outcome::Success
+    match signals.status {
+        0 => is(Ignored, "no_answer"),
+        status if rules.is_failure(status) => is(Failure, "status"),
+        1..400 => is(Success, "status"),
+        _ => is(Neutral, "status"),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(status: u32, flags: u64, details: &str) -> Outcome {
-        classify(&Signals {
-            status,
-            flags,
-            details: Some(details.as_bytes()),
-            grpc_status: None,
-        })
-    }
-
-    #[test]
-    fn counts_what_the_upstream_did_and_nothing_else() {
-        use Outcome::{Failure, Ignored, Success};
-        for (status, flags, details, expected) in [
-            (200, 0, "via_upstream", Success),
-            (404, 0, "via_upstream", Success),
-            (429, 0, "via_upstream", Success),
-            (500, 0, "via_upstream", Failure),
-            (503, 0, "via_upstream", Failure),
-            (
-                503,
-                0x20,
-                "upstream_reset_before_response_started{connection_failure}",
-                Failure,
-            ),
-            (
-                503,
-                0x40,
-                "upstream_reset_before_response_started{connection_termination}",
-                Failure,
-            ),
-            (
-                503,
-                0x10,
-                "upstream_reset_before_response_started{remote_reset}",
-                Failure,
-            ),
-            (504, 0x4, "response_timeout", Failure),
-            (503, 0x2, "no_healthy_upstream", Failure),
-            (200, 0x10, "via_upstream", Failure),
-            (
-                503,
-                0x80,
-                "upstream_reset_before_response_started{overflow}",
-                Ignored,
-            ),
-            (503, 0x400, "fault_filter_abort", Ignored),
-            (429, 0, "rate_limited", Ignored),
-            (503, 0, "seawall.response_cache", Ignored),
-            (401, 0x1000, "ext_authz_denied", Ignored),
-            (404, 0x100, "route_not_found", Ignored),
-            (0, 0x4000, "downstream_remote_disconnect", Ignored),
-            (200, 0x4000, "via_upstream", Ignored),
-            (0, 0, "", Ignored),
-        ] {
-            assert_eq!(
-                of(status, flags, details),
-                expected,
-                "{status} {flags:#x} {details}"
-            );
-        }
-    }
-
-    #[test]
-    fn grpc_statuses_count_where_the_service_failed() {
-        for (status, expected) in [
-            (0, Outcome::Success),
-            (5, Outcome::Success),
-            (7, Outcome::Success),
-            (8, Outcome::Success),
-            (13, Outcome::Failure),
-            (14, Outcome::Failure),
-        ] {
-            let signals = Signals {
-                status: 200,
-                grpc_status: Some(status),
-                ..Signals::default()
-            };
-            assert_eq!(classify(&signals), expected, "{status}");
-        }
-    }
-}
+mod tests;

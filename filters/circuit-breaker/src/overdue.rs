@@ -50,11 +50,6 @@ impl<T> Watch<T> {
         let entry = self.calls.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
-
-    /// True when nothing is watched.
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -71,7 +66,7 @@ mod tests {
         assert_eq!(watch.take_overdue(Timestamp(15)), None);
         assert_eq!(watch.remove(early), None);
         assert_eq!(watch.remove(late), Some("late"));
-        assert!(watch.is_empty());
+        assert!(watch.calls.is_empty());
     }
 
     #[test]

@@ -1,22 +1,18 @@
 //! One call: admitted or refused, then judged once.
 
-use crate::breaker::Admission;
-use crate::filter::{Shared, Ticket};
-use crate::outcome::{classify, Outcome, Signals};
+use crate::breaker::{Admission, Reason, Refusal};
+use crate::evidence::Evidence;
+use crate::filter::{Call, Shared, Ticket};
+use crate::key::key_of;
+use crate::outcome::{classify, Outcome, Signals, Verdict};
 use crate::overdue::Watched;
-use crate::refusal::refuse;
-use crate::settings::{Mode, Part, Settings};
-use seawall_core::hash::{Fingerprint, KeyHasher};
+use crate::refusal::{answer_of, is_grpc, Refused};
+use crate::retry_after;
+use crate::settings::{Mode, Settings};
 use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Stream};
+use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
-
-/// A call that is under way.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) settings: Rc<Settings>,
-    pub(crate) ticket: Ticket,
-}
 
 /// One request.
 #[derive(Debug)]
@@ -24,14 +20,20 @@ pub struct CircuitBreakerStream {
     shared: Option<Rc<Shared>>,
     call: Option<Call>,
     watched: Option<Watched>,
-    /// Whether a success would change anything: failures are being counted, or it is a probe.
-    success_counts: bool,
-    grpc: bool,
+    /// The answer from the configuration that this request gets if it fails.
+    answer: Option<usize>,
     status: u32,
+    grpc_status: Option<u32>,
+    evidence: Option<Box<Evidence>>,
 }
 
 fn number(bytes: Option<Vec<u8>>) -> Option<u64> {
     Some(u64::from_le_bytes(bytes?.try_into().ok()?))
+}
+
+fn header_number(host: &dyn Host, map: Map, name: &str) -> Option<u32> {
+    let text = host.header(map, name).ok().flatten()?;
+    std::str::from_utf8(&text).ok()?.parse().ok()
 }
 
 impl CircuitBreakerStream {
@@ -40,77 +42,162 @@ impl CircuitBreakerStream {
             shared,
             call: None,
             watched: None,
-            success_counts: false,
-            grpc: false,
+            answer: None,
             status: 0,
+            grpc_status: None,
+            evidence: None,
         }
     }
 
-    /// Judges the call, once: what was counted as overdue is not counted again.
-    fn settle(&mut self, host: &dyn Host, outcome: Outcome) {
-        let (Some(shared), Some(call)) = (&self.shared, self.call.take()) else {
+    fn see(&mut self, callback: &'static str) {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.callback(callback);
+        }
+    }
+
+    /// What Envoy says of the call now, judged. Where the answer came from is read only where it matters.
+    fn judge(&mut self, host: &dyn Host, call: &Call, details: bool) -> Verdict {
+        let flags = number(host.property(&["response", "flags"]).ok().flatten());
+        let details = if details || self.evidence.is_some() {
+            host.property(&["response", "code_details"]).ok().flatten()
+        } else {
+            None
+        };
+        let signals = Signals {
+            status: self.status,
+            flags: flags.unwrap_or_default(),
+            details: details.as_deref(),
+            grpc_status: self.grpc_status,
+        };
+        let verdict = classify(&call.settings.rules, &signals);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.signals(&signals);
+        }
+        verdict
+    }
+
+    /// Stops watching. False when the call was overdue, and so has been counted.
+    fn in_time(&mut self, shared: &Shared) -> bool {
+        let Some(watched) = self.watched.take() else {
+            return true;
+        };
+        let watch = shared.watch.try_borrow_mut().ok();
+        watch.and_then(|mut watch| watch.remove(watched)).is_some()
+    }
+
+    /// Counts the call, once.
+    fn settle(&mut self, host: &dyn Host, shared: &Shared, call: &Call, verdict: Verdict) {
+        let counted = self.in_time(shared);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.verdict(
+                if counted { verdict.why } else { "overdue" },
+                if counted {
+                    verdict.outcome
+                } else {
+                    Outcome::Slow
+                },
+            );
+        }
+        if !counted {
             return;
-        };
-        if let Some(watched) = self.watched.take() {
-            let pending = shared
-                .watch
-                .try_borrow_mut()
-                .ok()
-                .and_then(|mut watch| watch.remove(watched));
-            if pending.is_none() {
-                return;
-            }
         }
-        let counts = match outcome {
-            Outcome::Failure => true,
-            Outcome::Success => self.success_counts,
-            // Only a probe has something to give back.
-            Outcome::Ignored => call.ticket.lease.is_some(),
-        };
-        if counts {
-            shared.settle(host, &call.settings.policy, &call.ticket, outcome);
+        match verdict.outcome {
+            Outcome::Success => shared.succeeded(host, call),
+            // Only a probe has something to give back, or to say.
+            Outcome::Ignored | Outcome::Neutral if call.lease.is_none() => {}
+            outcome => {
+                let (asked, opens) = self.asked(host, call, outcome);
+                shared.settle(host, call, outcome, asked, opens);
+            }
         }
     }
 
-    fn forward(
-        &mut self,
-        host: &dyn Host,
-        shared: &Rc<Shared>,
-        call: Call,
-        success_counts: bool,
-    ) -> Flow {
-        self.success_counts = success_counts;
+    /// When the upstream that failed says to come back, and whether that alone opens.
+    fn asked(&self, host: &dyn Host, call: &Call, outcome: Outcome) -> (Option<Span>, bool) {
+        if outcome != Outcome::Failure || !matches!(self.status, 429 | 503) {
+            return (None, false);
+        }
+        let field = host.header(Map::Response, "retry-after").ok().flatten();
+        let asked = field.and_then(|value| retry_after::parse(&value, call.at));
+        let opens = call.settings.opening_statuses.contains(&self.status);
+        (asked, opens && asked.is_some())
+    }
+
+    fn forward(&mut self, host: &dyn Host, shared: &Shared, call: Call) -> Flow {
         if let Some(slow_after) = call.settings.policy.slow_after {
-            if let Ok(now) = host.now() {
-                self.watched = shared.watch(host, now.saturating_add(slow_after), call.clone());
-            }
+            let deadline = call.at.saturating_add(slow_after);
+            let watch = shared.watch.try_borrow_mut().ok();
+            self.watched = watch.and_then(|mut watch| watch.add(deadline, call.clone()));
+            shared.keep_ticking(host);
+        }
+        if call.settings.fallback.on_failure
+            && call.settings.mode == Mode::Enforce
+            && !is_grpc(host)
+        {
+            self.answer = answer_of(host, &call.settings);
         }
         self.call = Some(call);
         Flow::Continue
     }
-}
 
-/// The key of a call and its name for the log; `None` when a part is missing, and the call has no breaker.
-fn key_of(host: &dyn Host, shared: &Shared, parts: &[Part]) -> Option<(Fingerprint, String)> {
-    let mut hasher = KeyHasher::new(&shared.secret);
-    let mut name = String::new();
-    for part in parts {
-        let (kind, value) = match part {
-            Part::Cluster => ("cluster", host.property(&["xds", "cluster_name"]).ok()?),
-            Part::Route => ("route", host.property(&["xds", "route_name"]).ok()?),
-            Part::Host => ("host", host.header(Map::Request, ":authority").ok()?),
-            Part::Header(field) => (field.as_str(), host.header(Map::Request, field).ok()?),
+    fn decide(
+        &mut self,
+        host: &dyn Host,
+        shared: &Shared,
+        settings: Rc<Settings>,
+        ticket: Rc<Ticket>,
+        now: Timestamp,
+    ) -> Flow {
+        let Some((admission, record)) = shared.admit(host, &settings, &ticket, now) else {
+            return Flow::Continue;
         };
-        let value = value.filter(|value| !value.is_empty())?;
-        hasher.part(kind.as_bytes()).part(&value);
-        if !name.is_empty() {
-            name.push(' ');
+        let mut call = Call {
+            settings,
+            ticket,
+            epoch: record.epoch,
+            lease: None,
+            at: now,
+            tell: false,
+            rough: false,
+        };
+        match admission {
+            Admission::Pass { tell, rough } => {
+                (call.tell, call.rough) = (tell, rough);
+            }
+            Admission::Probe { lease, replaces } => {
+                shared.metrics.probes.sent.increment(host);
+                if replaces {
+                    shared.metrics.probes.expired.increment(host);
+                }
+                call.lease = Some(lease);
+            }
+            Admission::Refuse { after, on } => {
+                let settings = Rc::clone(&call.settings);
+                if on == Refusal::Overload {
+                    let due = shared.is_due(host, &settings, &call.ticket, call.epoch, now);
+                    if due {
+                        return self.forward(host, shared, call);
+                    }
+                }
+                if settings.mode == Mode::Shadow {
+                    // What it would have refused goes through, and says nothing.
+                    shared.metrics.shadow_refused.increment(host);
+                    return Flow::Continue;
+                }
+                return shared.refuse(
+                    host,
+                    Refused {
+                        settings: &settings,
+                        values: &call.ticket.values,
+                        on,
+                        reason: record.reason,
+                        after,
+                    },
+                );
+            }
         }
-        name.push_str(kind);
-        name.push('=');
-        name.push_str(&String::from_utf8_lossy(&value));
+        self.forward(host, shared, call)
     }
-    Some((hasher.finish(), name))
 }
 
 impl Stream for CircuitBreakerStream {
@@ -118,126 +205,94 @@ impl Stream for CircuitBreakerStream {
         let Some(shared) = self.shared.clone() else {
             return Flow::Continue;
         };
-        let settings = shared.layers.of_request(host);
+        let settings = shared.settings(host);
         if !settings.enabled || settings.mode == Mode::ForcedClosed {
             return Flow::Continue;
         }
-        let content_type = host.header(Map::Request, "content-type").ok().flatten();
-        self.grpc = content_type.is_some_and(|kind| kind.starts_with(b"application/grpc"));
-        if settings.mode == Mode::ForcedOpen {
-            shared.metrics.refused.increment(host);
-            let sent = refuse(
-                host,
-                &settings.fallback,
-                self.grpc,
-                settings.policy.open_for,
-            );
-            return if sent { Flow::Pause } else { Flow::Continue };
+        if settings.access_log {
+            self.evidence = Some(Box::default());
+            self.see("request");
         }
-        shared.count_overdue(host);
-        let Some((key, name)) = key_of(host, &shared, &settings.key) else {
-            return Flow::Continue;
-        };
+        if settings.mode == Mode::ForcedOpen {
+            let refused = Refused {
+                settings: &settings,
+                values: &[],
+                on: Refusal::Forced,
+                reason: Reason::None,
+                after: settings.policy.open_for,
+            };
+            return shared.refuse(host, refused);
+        }
         let Ok(now) = host.now() else {
             shared.report(host, "the clock");
             return Flow::Continue;
         };
-        let Some(admission) = shared.admit(host, &settings.policy, key, &name, now) else {
-            return Flow::Continue;
+        shared.count_overdue(host, now);
+        let (key, values) = match key_of(host, &shared.secret, &settings.key) {
+            Ok(key) => key,
+            Err(part) => {
+                shared.report_keyless(host, part);
+                return Flow::Continue;
+            }
         };
-        let call = |epoch, lease| Call {
-            settings: Rc::clone(&settings),
-            ticket: Ticket {
-                key,
-                name,
-                epoch,
-                lease,
-            },
-        };
-        match admission {
-            Admission::Pass { epoch, failing } => {
-                self.forward(host, &shared, call(epoch, None), failing)
-            }
-            Admission::Probe { epoch, lease } => {
-                shared.metrics.probes.increment(host);
-                self.forward(host, &shared, call(epoch, Some(lease)), true)
-            }
-            // What it would have refused goes through, and says nothing.
-            Admission::Refuse { .. } if settings.mode == Mode::Shadow => {
-                shared.metrics.shadow_refused.increment(host);
-                Flow::Continue
-            }
-            Admission::Refuse { after } => {
-                shared.metrics.refused.increment(host);
-                if refuse(host, &settings.fallback, self.grpc, after) {
-                    Flow::Pause
-                } else {
-                    shared.report(host, "the host sends no reply");
-                    Flow::Continue
-                }
-            }
-        }
+        let ticket = Rc::new(Ticket { key, values });
+        self.decide(host, &shared, settings, ticket, now)
     }
 
     /// A failure is counted before its client can send the next request.
-    fn response_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
-        if self.call.is_none() {
+    fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
+        self.see("response");
+        let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) else {
             return Flow::Continue;
+        };
+        self.status = header_number(host, Map::Response, ":status").unwrap_or_default();
+        if end_of_stream && self.status == 200 {
+            // A gRPC response without a message has its status here.
+            self.grpc_status = header_number(host, Map::Response, "grpc-status");
         }
-        let status = host.header(Map::Response, ":status").ok().flatten();
-        let status = status.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
-        self.status = status.unwrap_or_default();
-        if self.status < 500 {
-            // In time; what hangs from here on is a long body.
-            if let (Some(shared), Some(watched)) = (&self.shared, self.watched.take()) {
-                let pending = shared
-                    .watch
-                    .try_borrow_mut()
-                    .ok()
-                    .and_then(|mut watch| watch.remove(watched));
-                if pending.is_none() {
-                    self.call = None;
+        let failing = self.status >= 500 || call.settings.rules.is_failure(self.status);
+        if failing || end_of_stream {
+            let verdict = self.judge(host, &call, failing || call.tell || call.lease.is_some());
+            self.settle(host, &shared, &call, verdict);
+            let answer = self.answer.filter(|_| verdict.outcome == Outcome::Failure);
+            if let Some(answer) = answer.and_then(|at| call.settings.fallback.answers.get(at)) {
+                if shared.answer_failure(host, answer) {
+                    return Flow::Pause;
                 }
             }
             return Flow::Continue;
         }
-        let flags =
-            number(host.property(&["response", "flags"]).ok().flatten()).unwrap_or_default();
-        let details = host.property(&["response", "code_details"]).ok().flatten();
-        let outcome = classify(&Signals {
-            status: self.status,
-            flags,
-            details: details.as_deref(),
-            grpc_status: None,
-        });
-        self.settle(host, outcome);
+        // In time; what hangs from here on is a long body.
+        if self.in_time(&shared) {
+            self.call = Some(call);
+        } else if let Some(evidence) = &mut self.evidence {
+            evidence.verdict("overdue", Outcome::Slow);
+        }
+        Flow::Continue
+    }
+
+    /// A gRPC status is counted before its client sees it.
+    fn response_trailers(&mut self, host: &dyn Host) -> Flow {
+        self.see("trailers");
+        self.grpc_status = header_number(host, Map::ResponseTrailers, "grpc-status");
+        if self.grpc_status.is_some() {
+            if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
+                let verdict = self.judge(host, &call, call.tell || call.lease.is_some());
+                self.settle(host, &shared, &call, verdict);
+            }
+        }
         Flow::Continue
     }
 
     fn log(&mut self, host: &dyn Host) {
-        if self.call.is_none() {
-            return;
+        self.see("log");
+        if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
+            // Where the answer came from matters only where a success would count.
+            let verdict = self.judge(host, &call, call.tell || call.lease.is_some());
+            self.settle(host, &shared, &call, verdict);
         }
-        let flags =
-            number(host.property(&["response", "flags"]).ok().flatten()).unwrap_or_default();
-        // Where the answer came from matters only where a success would count.
-        let details = if self.success_counts {
-            host.property(&["response", "code_details"]).ok().flatten()
-        } else {
-            None
-        };
-        let grpc_status = if self.grpc {
-            number(host.property(&["response", "grpc_status"]).ok().flatten())
-                .and_then(|status| u32::try_from(status).ok())
-        } else {
-            None
-        };
-        let outcome = classify(&Signals {
-            status: self.status,
-            flags,
-            details: details.as_deref(),
-            grpc_status,
-        });
-        self.settle(host, outcome);
+        if let Some(evidence) = &self.evidence {
+            evidence.leave(host);
+        }
     }
 }

@@ -4,21 +4,29 @@
 //! forgotten without anybody noticing gives its place up first; when all are needed, a new key goes without a breaker, and
 //! a metric counts it. Shared data is never keyed by anything that a client chooses: the slot's number is the key.
 
-use crate::breaker::{Record, State, MOST_PROBES};
-use crate::settings::Policy;
+use crate::breaker::window::{Tally, Window, CELLS};
+use crate::breaker::{Reason, Record, State, MOST_PROBES};
+use crate::policy::Policy;
 use seawall_core::hash::Fingerprint;
 use seawall_core::time::Timestamp;
 
 /// Breakers per slot.
 pub const WAYS: u32 = 4;
 
-/// Version, fingerprint, state, trips, epoch, count, time, leases.
-const ENTRY: usize = 16 + 1 + 1 + 4 + 4 + 8 + 8 * MOST_PROBES;
-const VERSION: u8 = 1;
+/// Fingerprint, state, reason, trips, epoch, count, two times, leases, window.
+const ENTRY: usize = 16 + 3 + 4 + 4 + 16 + 8 * MOST_PROBES + 16 + 16 * CELLS;
+const VERSION: u8 = 2;
 
 /// The key of a slot in shared data.
 pub fn slot_name(slot: u32) -> String {
-    format!("seawall.circuit_breaker.{slot:05x}")
+    const PREFIX: &str = "seawall.circuit_breaker.";
+    let mut name = String::with_capacity(PREFIX.len().saturating_add(5));
+    name.push_str(PREFIX);
+    // `format!` costs several times as much, and this is on the way of every call.
+    for shift in [16, 12, 8, 4, 0] {
+        name.push(char::from_digit((slot >> shift) & 0xf, 16).unwrap_or('0'));
+    }
+    name
 }
 
 /// How many slots hold so many breakers.
@@ -30,19 +38,28 @@ pub fn slots(max_keys: u32) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slot(Vec<(u128, Record)>);
 
+/// The breaker of a key in a slot's bytes; an absent one has never failed.
+pub fn find(bytes: Option<&[u8]>, key: Fingerprint) -> Record {
+    entries(bytes)
+        .find(|entry| entry.starts_with(&key.0.to_le_bytes()))
+        .and_then(decode_entry)
+        .map(|(_, record)| record)
+        .unwrap_or_default()
+}
+
+/// The entries of a slot. Anything that is not a slot has none.
+fn entries(bytes: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
+    let entries = match bytes.and_then(<[u8]>::split_first) {
+        Some((&VERSION, entries)) => entries,
+        _ => &[],
+    };
+    entries.chunks_exact(ENTRY).take(WAYS as usize)
+}
+
 impl Slot {
-    /// Reads a slot. Anything that is not one is an empty slot.
+    /// Reads a slot.
     pub fn decode(bytes: Option<&[u8]>) -> Slot {
-        let Some((&VERSION, entries)) = bytes.and_then(<[u8]>::split_first) else {
-            return Slot::default();
-        };
-        Slot(
-            entries
-                .chunks_exact(ENTRY)
-                .filter_map(decode_entry)
-                .take(WAYS as usize)
-                .collect(),
-        )
+        Slot(entries(bytes).filter_map(decode_entry).collect())
     }
 
     /// The slot in bytes.
@@ -52,12 +69,21 @@ impl Slot {
         for (fingerprint, record) in &self.0 {
             bytes.extend_from_slice(&fingerprint.to_le_bytes());
             bytes.push(record.state as u8);
+            bytes.push(record.reason as u8);
             bytes.push(record.trips);
             bytes.extend_from_slice(&record.epoch.to_le_bytes());
             bytes.extend_from_slice(&record.count.to_le_bytes());
             bytes.extend_from_slice(&record.at.0.to_le_bytes());
+            bytes.extend_from_slice(&record.rough_since.0.to_le_bytes());
             for lease in record.leases {
                 bytes.extend_from_slice(&lease.0.to_le_bytes());
+            }
+            bytes.extend_from_slice(&record.window.width.to_le_bytes());
+            bytes.extend_from_slice(&record.window.latest.to_le_bytes());
+            for cell in record.window.cells {
+                for count in [cell.calls, cell.failures, cell.slow, cell.refused] {
+                    bytes.extend_from_slice(&count.to_le_bytes());
+                }
             }
         }
         bytes
@@ -116,24 +142,42 @@ impl Parts<'_> {
 fn decode_entry(bytes: &[u8]) -> Option<(u128, Record)> {
     let mut parts = Parts(bytes);
     let fingerprint = u128::from_le_bytes(parts.take()?);
-    let state = match parts.take::<1>()? {
-        [0] => State::Closed,
-        [1] => State::Open,
-        [2] => State::HalfOpen,
-        _ => return None,
-    };
-    let [trips] = parts.take::<1>()?;
+    let [state, reason, trips] = parts.take()?;
     let mut record = Record {
-        state,
+        state: match state {
+            0 => State::Closed,
+            1 => State::Open,
+            2 => State::HalfOpen,
+            _ => return None,
+        },
+        reason: Reason::ALL
+            .into_iter()
+            .find(|known| *known as u8 == reason)
+            .unwrap_or_default(),
         trips,
         epoch: u32::from_le_bytes(parts.take()?),
         count: u32::from_le_bytes(parts.take()?),
         at: Timestamp(u64::from_le_bytes(parts.take()?)),
+        rough_since: Timestamp(u64::from_le_bytes(parts.take()?)),
         ..Record::default()
     };
     for lease in &mut record.leases {
         *lease = Timestamp(u64::from_le_bytes(parts.take()?));
     }
+    let mut window = Window {
+        width: u64::from_le_bytes(parts.take()?),
+        latest: u64::from_le_bytes(parts.take()?),
+        ..Window::default()
+    };
+    for cell in &mut window.cells {
+        *cell = Tally {
+            calls: u32::from_le_bytes(parts.take()?),
+            failures: u32::from_le_bytes(parts.take()?),
+            slow: u32::from_le_bytes(parts.take()?),
+            refused: u32::from_le_bytes(parts.take()?),
+        };
+    }
+    record.window = window;
     Some((fingerprint, record))
 }
 
@@ -166,8 +210,17 @@ mod tests {
         let mut record = open();
         record.leases[3] = Timestamp(99);
         assert!(slot.put(Fingerprint(1), record, &policy(), NOW));
+        record.window.add(policy().window, NOW, Tally::SLOW);
+        record.reason = Reason::RetryAfter;
+        record.rough_since = NOW;
+        assert!(slot.put(Fingerprint(1), record, &policy(), NOW));
         let read = Slot::decode(Some(&slot.encode()));
         assert_eq!(read.get(Fingerprint(1)), record);
+        assert_eq!(find(Some(&slot.encode()), Fingerprint(1)), record);
+        assert_eq!(
+            find(Some(&slot.encode()), Fingerprint(2)),
+            Record::default()
+        );
         assert_eq!(read.get(Fingerprint(2)), Record::default());
     }
 
@@ -201,7 +254,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_slot_are_an_empty_one() {
-        for bytes in [&b""[..], b"\x01", b"\x02abc", &[0xff; 500]] {
+        for bytes in [&b""[..], b"\x01", b"\x02abc", &[0xff; 500], &[2; 200]] {
             assert_eq!(Slot::decode(Some(bytes)), Slot::default(), "{bytes:?}");
         }
         assert_eq!(Slot::decode(None), Slot::default());

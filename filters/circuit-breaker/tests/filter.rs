@@ -48,7 +48,7 @@ fn call(worker: &mut Worker, cluster: &str, status: &str) -> Option<()> {
 }
 
 fn plain() -> Value {
-    json!({"failure_threshold": 5, "open_for": "10s", "jitter": 0, "successes": 1})
+    json!({"failure_threshold": 5, "open_for": "10s", "jitter": 0, "successes": 1, "ramp": "0s"})
 }
 
 #[test]
@@ -236,11 +236,11 @@ fn a_flood_of_keys_leaves_shared_data_bounded_and_other_tenants_alone() {
 #[test]
 fn configuration_errors_name_their_fields() {
     let errors = Worker::errors(&json!({
-        "failure_threshold": 0, "open_for": "2m", "max_open_for": "1m", "jitter": 2, "probes": 9,
+        "failure_threshold": 2000000, "open_for": "2m", "max_open_for": "1m", "jitter": 2, "probes": 9,
         "key": ["cluster", {"header": "X Y"}], "mode": "loud", "fallback": {"status": 99, "bdy": ""},
     }));
     for part in [
-        "failure_threshold: must be 1",
+        "failure_threshold: must be 0 to 1000000, got 2000000",
         "max_open_for: must be at least open_for (2m), got 1m",
         "jitter:",
         "probes: must be 1 to 8, got 9",
@@ -288,7 +288,7 @@ proptest! {
     fn no_reachable_state_is_without_an_exit(events in proptest::collection::vec(event(), 0..120)) {
         let world = World::new();
         let configuration = json!({"failure_threshold": 2, "open_for": "1s", "max_open_for": "8s", "probe_timeout": "2s",
-            "slow_after": "1s", "probes": 2, "successes": 2});
+            "slow_after": "1s", "probes": 2, "successes": 2, "ramp": "0s"});
         let mut workers = workers(&world, 3, &configuration);
         let mut under_way = Vec::new();
         for event in events {

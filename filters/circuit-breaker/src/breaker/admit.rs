@@ -1,0 +1,168 @@
+//! Whether a call may go through.
+
+use super::throttle::refusal_share;
+use super::{Chance, Record, State, Transition};
+use crate::policy::Policy;
+use seawall_core::time::{Span, Timestamp};
+
+/// What may happen to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It goes through.
+    Pass {
+        /// Whether a success is to be told at once.
+        tell: bool,
+        /// Whether there are failures in the window: what was counted is to be told soon.
+        rough: bool,
+    },
+    /// It goes through as a probe, by this lease.
+    Probe {
+        /// When its right ends, which is also what tells it from other probes.
+        lease: Timestamp,
+        /// Whether the place was that of a probe whose right had ended.
+        replaces: bool,
+    },
+    /// It is refused; after this time it is worth trying again.
+    Refuse {
+        /// The time left.
+        after: Span,
+        /// On what account.
+        on: Refusal,
+    },
+}
+
+/// On what account a call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The breaker is open.
+    Open,
+    /// Probes are out, and their verdict is awaited.
+    Probing,
+    /// It has closed a short time ago, and lets more through bit by bit.
+    Ramp,
+    /// Adaptive mode: the upstream accepts less than is asked of it.
+    Overload,
+    /// The configuration says so.
+    Forced,
+}
+
+impl Refusal {
+    /// Its word in the response header and in the access log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refusal::Open => "open",
+            Refusal::Probing => "half_open",
+            Refusal::Ramp => "ramp",
+            Refusal::Overload => "overload",
+            Refusal::Forced => "forced_open",
+        }
+    }
+}
+
+/// What a client waits that was refused to protect a dependency that does take calls.
+const SOON: Span = Span::from_secs(1);
+
+impl Record {
+    /// Decides on a call. The record is to be stored when it changed.
+    pub fn admit(
+        &self,
+        policy: &Policy,
+        now: Timestamp,
+        chance: Chance<'_>,
+    ) -> (Record, Admission, Option<Transition>) {
+        match self.state {
+            State::Closed => match self.verdict(policy, now) {
+                Some(reason) => {
+                    let trips = self.trips_so_far(policy, now);
+                    let open_for = policy.opening(trips, None, chance);
+                    let refusal = Admission::Refuse {
+                        after: open_for,
+                        on: Refusal::Open,
+                    };
+                    let next = self.open(reason, trips, open_for, now);
+                    let transition = Transition::Opened { reason, open_for };
+                    (next, refusal, Some(transition))
+                }
+                None => (*self, self.pass(policy, now, chance), None),
+            },
+            State::Open => {
+                let after = self.at.since(now);
+                // A clock that stepped back must not keep it open for longer than it could ever have been.
+                if !after.is_zero() && after <= policy.longest_open() {
+                    let refusal = Admission::Refuse {
+                        after,
+                        on: Refusal::Open,
+                    };
+                    return (*self, refusal, None);
+                }
+                let mut next = self.enter(State::HalfOpen);
+                let admission = next.lease(policy, now);
+                (next, admission, Some(Transition::Probing))
+            }
+            State::HalfOpen => {
+                let mut next = *self;
+                let admission = next.lease(policy, now);
+                (next, admission, None)
+            }
+        }
+    }
+
+    /// Lets a call through, or refuses it by chance, while closed.
+    fn pass(&self, policy: &Policy, now: Timestamp, chance: Chance<'_>) -> Admission {
+        if let Some(adaptive) = &policy.adaptive {
+            let sum = self.window.sum(policy.window, now);
+            let share = refusal_share(adaptive, policy.minimum_calls, sum);
+            if share > 0.0 && chance() < share {
+                return Admission::Refuse {
+                    after: SOON,
+                    on: Refusal::Overload,
+                };
+            }
+        } else if let Some((share, left)) = self.ramp(policy, now) {
+            if chance() >= share {
+                return Admission::Refuse {
+                    after: left,
+                    on: Refusal::Ramp,
+                };
+            }
+        }
+        Admission::Pass {
+            tell: self.is_near(policy, now),
+            rough: self.rough_since != Timestamp::EPOCH,
+        }
+    }
+
+    /// The share of calls that go through after the breaker has closed, and until when; `None` when all do.
+    fn ramp(&self, policy: &Policy, now: Timestamp) -> Option<(f64, Span)> {
+        let since = now.since(self.at);
+        if self.trips == 0 || since >= policy.ramp || self.at > now {
+            return None;
+        }
+        let part = since.as_secs_f64() / policy.ramp.as_secs_f64();
+        let share = policy.ramp_from + (1.0 - policy.ramp_from) * part;
+        Some((share, policy.ramp.saturating_sub(since)))
+    }
+
+    /// Takes a place for a probe, if there is one.
+    fn lease(&mut self, policy: &Policy, now: Timestamp) -> Admission {
+        let expires = now.saturating_add(policy.probe_timeout);
+        let mut soonest = policy.probe_timeout;
+        for place in self.leases.iter_mut().take(policy.probes) {
+            let left = place.since(now);
+            // Over, or so far away that the clock must have stepped back.
+            if left.is_zero() || left > policy.probe_timeout {
+                let replaces = *place != Timestamp::EPOCH;
+                *place = expires;
+                return Admission::Probe {
+                    lease: expires,
+                    replaces,
+                };
+            }
+            soonest = Span(soonest.0.min(left.0));
+        }
+        Admission::Refuse {
+            after: soonest,
+            on: Refusal::Probing,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use super::*;
+
+fn of(status: u32, flags: u64, details: &str) -> (Outcome, &'static str) {
+    let signals = Signals {
+        status,
+        flags,
+        details: Some(details.as_bytes()),
+        grpc_status: None,
+    };
+    let verdict = classify(&Rules::default(), &signals);
+    (verdict.outcome, verdict.why)
+}
+
+#[test]
+fn counts_what_the_upstream_did_and_nothing_else() {
+    use Outcome::{Failure, Ignored, Neutral, Success};
+    const BEFORE: &str = "upstream_reset_before_response_started";
+    for (status, flags, details, outcome, why) in [
+        (200, 0, "via_upstream", Success, "status"),
+        (302, 0, "via_upstream", Success, "status"),
+        (404, 0, "via_upstream", Neutral, "status"),
+        (429, 0, "via_upstream", Neutral, "status"),
+        (500, 0, "via_upstream", Failure, "status"),
+        (503, 0x8000, "via_upstream", Failure, "status"),
+        // The retry met the cap, the upstream had failed before.
+        (503, 0x80, "via_upstream", Failure, "status"),
+        (503, 0x20, BEFORE, Failure, "connect_failure"),
+        (
+            503,
+            0x400_0000,
+            "dns_resolution_failure",
+            Failure,
+            "connect_failure",
+        ),
+        (503, 0x40, BEFORE, Failure, "close"),
+        (503, 0x10, BEFORE, Failure, "reset"),
+        (502, 0x80_0000, BEFORE, Failure, "protocol_error"),
+        (504, 0x4, "response_timeout", Failure, "timeout"),
+        (
+            503,
+            0x2,
+            "no_healthy_upstream",
+            Failure,
+            "no_healthy_upstream",
+        ),
+        (200, 0x10, "via_upstream", Failure, "reset_after_headers"),
+        (200, 0x40, "via_upstream", Failure, "reset_after_headers"),
+        (503, 0x80, BEFORE, Ignored, "not_its_fault"),
+        (503, 0x400, "fault_filter_abort", Ignored, "not_its_fault"),
+        (429, 0, "rate_limited", Ignored, "local_reply"),
+        (503, 0, "seawall.response_cache", Ignored, "local_reply"),
+        (401, 0x1000, "ext_authz_denied", Ignored, "not_its_fault"),
+        (404, 0x100, "route_not_found", Ignored, "not_its_fault"),
+        (
+            0,
+            0x4000,
+            "downstream_remote_disconnect",
+            Ignored,
+            "client_left",
+        ),
+        (200, 0x4000, "via_upstream", Ignored, "client_left"),
+        (0, 0x1000_0000, "", Ignored, "client_left"),
+        (0, 0, "", Ignored, "local_reply"),
+    ] {
+        assert_eq!(
+            of(status, flags, details),
+            (outcome, why),
+            "{status} {flags:#x} {details}"
+        );
+    }
+}
+
+#[test]
+fn grpc_statuses_count_where_the_service_failed() {
+    for status in 0..20 {
+        let signals = Signals {
+            status: 200,
+            grpc_status: Some(status),
+            ..Signals::default()
+        };
+        let expected = match status {
+            0 => Outcome::Success,
+            2 | 4 | 13 | 14 | 15 => Outcome::Failure,
+            _ => Outcome::Neutral,
+        };
+        assert_eq!(
+            classify(&Rules::default(), &signals).outcome,
+            expected,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_counts_can_be_chosen() {
+    let mut rules = Rules {
+        statuses: [0; 10],
+        grpc: 0,
+        kinds: vec![Kind::Timeout],
+    };
+    rules.add_status(429);
+    rules.add_grpc(8);
+    let of = |status, flags, details: &[u8], grpc_status| {
+        let signals = Signals {
+            status,
+            flags,
+            details: Some(details),
+            grpc_status,
+        };
+        classify(&rules, &signals).outcome
+    };
+    assert_eq!(of(429, 0, b"via_upstream", None), Outcome::Failure);
+    assert_eq!(of(500, 0, b"via_upstream", None), Outcome::Neutral);
+    assert_eq!(of(200, 0, b"via_upstream", Some(8)), Outcome::Failure);
+    assert_eq!(of(200, 0, b"via_upstream", Some(14)), Outcome::Neutral);
+    assert_eq!(of(504, 0x4, b"response_timeout", None), Outcome::Failure);
+    assert_eq!(of(503, 0x20, b"x", None), Outcome::Ignored);
+    assert!(!rules.is_failure(9999));
+}

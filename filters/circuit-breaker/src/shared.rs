@@ -1,0 +1,295 @@
+//! What the workers do with the breakers they share.
+
+use crate::breaker::window::Tally;
+use crate::breaker::{self, Admission, Record, State, Transition};
+use crate::filter::{Call, Shared, Ticket};
+use crate::outcome::Outcome;
+use crate::settings::Settings;
+use crate::table::{find, slot_name, Slot};
+use crate::tallies::Asked;
+use seawall_core::host::{Host, Level};
+use seawall_core::shared::{update, Step, UpdateError};
+use seawall_core::time::{Span, Timestamp};
+use std::rc::Rc;
+
+/// A lost race is tried again as often; with a few workers more than two in a row are rare.
+const ATTEMPTS: u32 = 64;
+
+/// The key of a number that changes when failures begin somewhere: what has been counted is to be told.
+const ALARM: &str = "seawall.circuit_breaker.alarm";
+
+/// In adaptive mode each worker lets at least one call in this time through.
+const FLOOR: Span = Span::from_secs(1);
+
+/// What a change did.
+struct Changed<R> {
+    result: R,
+    /// Failures have begun.
+    alarming: bool,
+    /// It is in the table, or needed not be.
+    placed: bool,
+}
+
+/// What became of what a worker wanted to tell.
+enum Told {
+    /// The others know.
+    Yes,
+    /// Nobody asks for it any more.
+    Quiet,
+    /// It was of another epoch.
+    Late,
+}
+
+impl Shared {
+    /// Decides on a call; the record's epoch, and whether it is open and why, come with it. `None` when the host fails: the call passes.
+    pub(crate) fn admit(
+        &self,
+        host: &dyn Host,
+        settings: &Rc<Settings>,
+        ticket: &Rc<Ticket>,
+        now: Timestamp,
+    ) -> Option<(Admission, Record)> {
+        let policy = &settings.policy;
+        let chance = || Shared::chance(host);
+        let changed = self.change(host, settings, ticket, now, |record| {
+            if policy.adaptive.is_some() && record.state == State::Closed {
+                // What this worker has not told yet is known here.
+                let mut seen = *record;
+                if let Ok(tallies) = self.tallies.try_borrow() {
+                    let pending = tallies.pending(ticket.key, record.epoch);
+                    seen.window.merge(policy.window, now, &pending);
+                }
+                let (_, admission, _) = seen.admit(policy, now, &chance);
+                return (*record, (admission, *record), None);
+            }
+            let (next, admission, transition) = record.admit(policy, now, &chance);
+            (next, (admission, next), transition)
+        })?;
+        Some(changed.result)
+    }
+
+    /// Adaptive mode refuses: counts it, and says whether the floor lets it through all the same.
+    pub(crate) fn is_due(
+        &self,
+        host: &dyn Host,
+        settings: &Rc<Settings>,
+        ticket: &Rc<Ticket>,
+        epoch: u32,
+        now: Timestamp,
+    ) -> bool {
+        let Ok(mut tallies) = self.tallies.try_borrow_mut() else {
+            return true;
+        };
+        if tallies.is_due(settings, ticket, epoch, FLOOR, now) {
+            return true;
+        }
+        tallies.count(settings, ticket, epoch, now, Tally::REFUSED);
+        tallies.ask(ticket.key, true);
+        drop(tallies);
+        self.keep_ticking(host);
+        false
+    }
+
+    /// A call has worked. Told at once only where it matters at once.
+    pub(crate) fn succeeded(&self, host: &dyn Host, call: &Call) {
+        if call.tell || call.lease.is_some() {
+            return self.settle(host, call, Outcome::Success, None, false);
+        }
+        if call.settings.policy.counts_calls() {
+            if let Ok(mut tallies) = self.tallies.try_borrow_mut() {
+                tallies.count(
+                    &call.settings,
+                    &call.ticket,
+                    call.epoch,
+                    call.at,
+                    Tally::SUCCESS,
+                );
+                if call.rough {
+                    tallies.ask(call.ticket.key, true);
+                }
+            }
+            self.keep_ticking(host);
+        }
+    }
+
+    /// Takes the result of a call, and tells what this worker has counted.
+    pub(crate) fn settle(
+        &self,
+        host: &dyn Host,
+        call: &Call,
+        outcome: Outcome,
+        retry_after: Option<Span>,
+        opens: bool,
+    ) {
+        let (policy, ticket) = (&call.settings.policy, &call.ticket);
+        if matches!(outcome, Outcome::Failure | Outcome::Slow) {
+            self.metrics.failures.increment(host);
+        }
+        let Ok(now) = host.now() else {
+            return self.report(host, "the clock");
+        };
+        if call.lease.is_some() {
+            let probes = &self.metrics.probes;
+            let counter = match outcome {
+                Outcome::Success | Outcome::Neutral => probes.succeeded,
+                Outcome::Failure | Outcome::Slow => probes.failed,
+                Outcome::Ignored => probes.ignored,
+            };
+            counter.increment(host);
+        }
+        let pending = self.tallies.try_borrow().map_or_else(
+            |_| Default::default(),
+            |tallies| tallies.pending(ticket.key, call.epoch),
+        );
+        let chance = || Shared::chance(host);
+        let result = breaker::Result {
+            epoch: call.epoch,
+            lease: call.lease,
+            outcome,
+            retry_after,
+            opens,
+        };
+        let changed = self.change(host, &call.settings, ticket, now, |record| {
+            let (next, transition) = record.settle(policy, &result, &pending, now, &chance);
+            (next, next != *record, transition)
+        });
+        let Some(changed) = changed else { return };
+        if changed.result && changed.placed {
+            if let Ok(mut tallies) = self.tallies.try_borrow_mut() {
+                tallies.told(ticket.key);
+                tallies.ask(ticket.key, true);
+            }
+        }
+        if changed.alarming && policy.counts_calls() {
+            // Should nobody hear it, they tell with the next call that they see.
+            let _ = update(host, ALARM, ATTEMPTS, |bytes| {
+                let next = number(bytes).wrapping_add(1);
+                Step::Write(next.to_le_bytes().to_vec(), ())
+            });
+        }
+    }
+
+    /// Tells the others what this worker has counted for keys that fail somewhere.
+    pub(crate) fn tell(&self, host: &dyn Host, now: Timestamp) {
+        let Ok(mut tallies) = self.tallies.try_borrow_mut() else {
+            return;
+        };
+        if tallies.is_empty() {
+            return;
+        }
+        let alarm = host.shared_get(ALARM).ok().flatten();
+        let alarm = number(alarm.as_ref().map(|(bytes, _)| bytes.as_slice()));
+        if self.alarm.replace(alarm) != alarm {
+            tallies.ask_all();
+        }
+        let asked = tallies.asked();
+        drop(tallies);
+        for Asked {
+            settings,
+            ticket,
+            epoch,
+        } in asked
+        {
+            let pending = self.tallies.try_borrow().map_or_else(
+                |_| Default::default(),
+                |tallies| tallies.pending(ticket.key, epoch),
+            );
+            let policy = &settings.policy;
+            let chance = || Shared::chance(host);
+            let told = self.change(host, &settings, &ticket, now, |record| {
+                if record.epoch != epoch || record.state != State::Closed {
+                    return (*record, Told::Late, None);
+                }
+                if !record.is_rough(policy, now) {
+                    return (*record, Told::Quiet, None);
+                }
+                let (next, transition) = record.report(policy, epoch, &pending, now, &chance);
+                (next, Told::Yes, transition)
+            });
+            let (Some(told), Ok(mut tallies)) = (told, self.tallies.try_borrow_mut()) else {
+                continue;
+            };
+            if !matches!(told.result, Told::Quiet) {
+                tallies.told(ticket.key);
+            }
+            tallies.ask(ticket.key, matches!(told.result, Told::Yes));
+        }
+    }
+
+    /// Counts the calls that have hung for too long, whoever they belong to.
+    pub(crate) fn count_overdue(&self, host: &dyn Host, now: Timestamp) {
+        // Taken one by one: counting calls the host, and nothing may be borrowed meanwhile.
+        while let Some(call) = self
+            .watch
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut watch| watch.take_overdue(now))
+        {
+            self.metrics.overdue.increment(host);
+            self.settle(host, &call, Outcome::Slow, None, false);
+        }
+    }
+
+    fn change<R>(
+        &self,
+        host: &dyn Host,
+        settings: &Settings,
+        ticket: &Ticket,
+        now: Timestamp,
+        decide: impl Fn(&Record) -> (Record, R, Option<Transition>),
+    ) -> Option<Changed<R>> {
+        let key = ticket.key;
+        let updated = update(host, &slot_name(key.slot(self.slots)), ATTEMPTS, |bytes| {
+            let record = find(bytes, key);
+            let (next, result, transition) = decide(&record);
+            let mut changed = Changed {
+                result,
+                alarming: record.rough_since == Timestamp::EPOCH
+                    && next.rough_since != Timestamp::EPOCH,
+                placed: true,
+            };
+            if next == record {
+                return Step::Keep((changed, transition));
+            }
+            let mut slot = Slot::decode(bytes);
+            if slot.put(key, next, &settings.policy, now) {
+                Step::Write(slot.encode(), (changed, transition))
+            } else {
+                changed.placed = false;
+                Step::Keep((changed, None))
+            }
+        });
+        match updated {
+            Ok(updated) => {
+                if updated.conflicts > 0 {
+                    let conflicts = u64::from(updated.conflicts);
+                    self.metrics.swap_retries.add(host, conflicts);
+                }
+                let (changed, transition) = updated.result;
+                if !changed.placed {
+                    self.metrics.table_full.increment(host);
+                    self.full.log(host, Level::Warn, || {
+                        "all breakers are in use, further keys have none: raise max_keys".to_owned()
+                    });
+                }
+                if let Some(transition) = transition {
+                    self.announce(host, settings, ticket, transition);
+                }
+                Some(changed)
+            }
+            Err(UpdateError::Contended) => {
+                self.report(host, "too many workers change a breaker at once");
+                None
+            }
+            Err(UpdateError::Host(failure)) => {
+                self.report(host, &format!("shared data: {failure:?}"));
+                None
+            }
+        }
+    }
+}
+
+fn number(bytes: Option<&[u8]>) -> u64 {
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u64::from_le_bytes)
+}
