@@ -10,18 +10,9 @@
 
 mod common;
 
-use common::{ok, request, Cache, Origin};
+use common::{cache, ok, request, Cache, Origin};
 use seawall_core::testing::Ended;
 use serde_json::json;
-
-/// No early refresh: what happens is what the clock says.
-fn still() -> serde_json::Value {
-    json!({"refresh": {"algorithm": "off"}})
-}
-
-fn cache() -> Cache {
-    Cache::alone(&still())
-}
 
 #[test]
 fn a_miss_is_stored_and_served_with_its_age_until_it_is_stale() {
@@ -72,132 +63,6 @@ fn why_not_is_said() {
     }
     assert_eq!(cache.metric("rejected.private"), 1);
     assert_eq!(cache.metric("stored"), 0);
-}
-
-#[test]
-fn a_304_makes_it_fresh_again_with_updated_fields() {
-    let mut cache = cache();
-    cache.get(
-        "/",
-        &ok("max-age=1", "body")
-            .with("etag", "\"a\"")
-            .with("x-a", "1")
-            .with("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
-    );
-    cache.advance(2_000);
-    let fresh = Origin::status("304")
-        .with("x-a", "2")
-        .with("cache-control", "max-age=60");
-    let got = cache.get_with(
-        "/",
-        &[
-            ("if-none-match", "\"z\""),
-            ("range", "bytes=0-0"),
-            ("if-range", "\"z\""),
-        ],
-        &fresh,
-    );
-    assert_eq!(got.sent("if-none-match"), Some("\"a\""));
-    assert_eq!(
-        got.sent("if-modified-since"),
-        Some("Sun, 06 Nov 1994 08:49:37 GMT")
-    );
-    assert_eq!((got.sent("range"), got.sent("if-range")), (None, None));
-    assert_eq!(
-        (got.status, got.body.as_slice(), got.header("x-a")),
-        (200, &b"body"[..], Some("2"))
-    );
-    assert_eq!(
-        got.status_line(),
-        "seawall; fwd=stale; fwd-status=304; stored"
-    );
-    cache.advance(50_000);
-    let hit = cache.get("/", &Origin::default());
-    assert_eq!(
-        (hit.is_hit(), hit.header("age"), hit.header("x-a")),
-        (true, Some("50"), Some("2"))
-    );
-    assert_eq!(cache.metric("revalidated"), 1);
-}
-
-#[test]
-fn a_304_for_another_tag_serves_what_is_there_and_forgets_it() {
-    let mut cache = cache();
-    cache.get("/", &ok("max-age=1", "body").with("etag", "\"a\""));
-    cache.advance(2_000);
-    let got = cache.get(
-        "/",
-        &Origin::status("304")
-            .with("etag", "\"b\"")
-            .with("cache-control", "max-age=60"),
-    );
-    assert_eq!((got.status, got.body.as_slice()), (200, &b"body"[..]));
-    assert!(!cache.get("/", &ok("", "x")).is_hit());
-}
-
-#[test]
-fn conditions_and_ranges_are_answered_from_what_is_stored() {
-    let mut cache = cache();
-    cache.get(
-        "/",
-        &ok("max-age=60", "0123456789")
-            .with("etag", "\"a\"")
-            .with("content-type", "text/x"),
-    );
-    let with = |cache: &mut Cache, more: &[(&str, &str)]| {
-        let got = cache.get_with("/", more, &Origin::default());
-        assert!(got.is_hit());
-        got
-    };
-    let not_modified = with(&mut cache, &[("if-none-match", "\"a\"")]);
-    assert_eq!((not_modified.status, not_modified.body.len()), (304, 0));
-    assert_eq!(not_modified.header("etag"), Some("\"a\""));
-    assert_eq!(not_modified.header("content-type"), None);
-    let part = with(&mut cache, &[("range", "bytes=2-4")]);
-    assert_eq!(
-        (
-            part.status,
-            part.body.as_slice(),
-            part.header("content-range")
-        ),
-        (206, &b"234"[..], Some("bytes 2-4/10"))
-    );
-    let none = with(&mut cache, &[("range", "bytes=10-")]);
-    assert_eq!(
-        (none.status, none.header("content-range")),
-        (416, Some("bytes */10"))
-    );
-    let outdated = with(&mut cache, &[("range", "bytes=2-4"), ("if-range", "\"b\"")]);
-    assert_eq!((outdated.status, outdated.body.len()), (200, 10));
-    let head = cache.send(&request("HEAD", "/", &[]), &Origin::default());
-    assert_eq!((head.status, head.is_hit()), (200, true));
-}
-
-#[test]
-fn partial_and_conditional_answers_are_never_taken_for_whole_ones() {
-    let mut cache = cache();
-    let partial = Origin {
-        status: "206",
-        headers: vec![
-            ("cache-control", "max-age=60"),
-            ("content-range", "bytes 0-1/9"),
-        ],
-        body: b"01",
-    };
-    assert_eq!(
-        cache
-            .get_with("/", &[("range", "bytes=0-1")], &partial)
-            .status,
-        206
-    );
-    let not_modified = Origin::status("304").with("cache-control", "max-age=60");
-    assert_eq!(
-        cache
-            .get_with("/", &[("if-none-match", "\"a\"")], &not_modified)
-            .status,
-        304
-    );
-    assert!(!cache.get("/", &ok("", "whole")).is_hit());
 }
 
 #[test]
@@ -341,148 +206,6 @@ fn an_answer_that_was_on_its_way_during_an_invalidation_is_not_stored() {
 }
 
 #[test]
-fn stale_while_revalidate_lets_one_request_refresh_and_serves_the_others() {
-    let mut cache = cache();
-    cache.get("/", &ok("max-age=1, stale-while-revalidate=10", "old"));
-    cache.advance(2_000);
-    let (refresher, ended) = cache.start(&request("GET", "/", &[]));
-    assert!(matches!(ended, Ended::Forwarded(_)));
-    let other = cache.get("/", &Origin::default());
-    assert_eq!((other.is_hit(), other.body.as_slice()), (true, &b"old"[..]));
-    assert_eq!(
-        other.status_line(),
-        "seawall; hit; ttl=-1; detail=stale-while-revalidate"
-    );
-    cache.answer(refresher, &ok("max-age=60", "new"));
-    assert_eq!(cache.get("/", &Origin::default()).body, b"new");
-    cache.advance(72_000);
-    assert!(!cache.get("/", &ok("", "")).is_hit());
-}
-
-#[test]
-fn stale_if_error_bridges_errors_of_the_origin_and_refusals_of_the_breaker() {
-    for (status, details, breaker) in [
-        ("500", &b"via_upstream"[..], false),
-        (
-            "503",
-            b"upstream_reset_before_response_started{connection_termination}",
-            false,
-        ),
-        ("503", b"seawall.circuit_breaker.open", true),
-    ] {
-        for body in [&b""[..], b"error page"] {
-            let mut cache = cache();
-            cache.get(
-                "/",
-                &ok("max-age=1, stale-if-error=10", "old").with("content-type", "text/x"),
-            );
-            cache.advance(2_000);
-            let mut exchange = cache.vm.open(&[("response.code_details", details)]);
-            cache.vm.request(&mut exchange, &request("GET", "/", &[]));
-            let mut error = Origin {
-                status,
-                headers: Vec::new(),
-                body,
-            };
-            if breaker {
-                error.headers.push(("x-seawall-breaker", "open"));
-            }
-            let got = cache.respond(&mut exchange, &error);
-            cache.vm.finish(exchange);
-            assert_eq!(
-                (got.status, got.body.as_slice()),
-                (200, &b"old"[..]),
-                "{status} {breaker} {body:?}"
-            );
-            assert_eq!(got.header("content-type"), Some("text/x"));
-            assert_eq!(got.header("x-seawall-breaker"), None);
-            assert_eq!(
-                got.status_line(),
-                format!("seawall; fwd=stale; fwd-status={status}; detail=stale-if-error")
-            );
-            assert_eq!(cache.metric("stale.if_error"), 1);
-            cache.advance(10_000);
-            assert_eq!(cache.get("/", &Origin::status("500")).status, 500);
-        }
-    }
-}
-
-#[test]
-fn the_origin_may_forbid_stale_use_whatever_the_operator_says() {
-    let configuration = json!({"stale_if_error": "1h", "stale_while_revalidate": "1h", "coalesce": {"enabled": false}});
-    for forbids in [
-        "must-revalidate",
-        "proxy-revalidate",
-        "s-maxage=1",
-        "no-cache",
-    ] {
-        let mut cache = Cache::alone(&configuration);
-        let cache_control = format!("max-age=1, {forbids}");
-        cache.get("/", &ok(&cache_control, "old").with("etag", "\"a\""));
-        cache.advance(2_000);
-        assert_eq!(
-            cache.get("/", &Origin::status("500")).status,
-            500,
-            "{forbids}"
-        );
-    }
-    let mut cache = Cache::alone(&configuration);
-    cache.get("/", &ok("max-age=1", "old"));
-    cache.advance(2_000);
-    assert_eq!(cache.get("/", &Origin::status("500")).status, 200);
-}
-
-#[test]
-fn clients_may_ask_for_more_or_less() {
-    let mut cache = cache();
-    let with = |cache: &mut Cache, line| {
-        cache
-            .get_with("/", &[("cache-control", line)], &ok("max-age=60", "x"))
-            .is_hit()
-    };
-    assert!(!with(&mut cache, "x"));
-    cache.advance(10_000);
-    assert!(with(&mut cache, "max-age=10"));
-    assert!(!with(&mut cache, "max-age=9"));
-    assert!(!with(&mut cache, "no-cache"));
-    assert!(!with(&mut cache, "no-store"));
-    assert_eq!(cache.metric("rejected.request_no_store"), 1);
-    let nothing = cache.get_with(
-        "/none",
-        &[("cache-control", "only-if-cached")],
-        &Origin::default(),
-    );
-    assert_eq!((nothing.status, nothing.is_hit()), (504, true));
-    let mut deaf = Cache::alone(&json!({"ignore_client_directives": true}));
-    assert!(!with(&mut deaf, "no-store"));
-    assert!(with(&mut deaf, "no-cache, no-store, max-age=0"));
-}
-
-#[test]
-fn authorization_and_cookies_are_not_shared() {
-    let mut cache = cache();
-    let alice = [("authorization", "alice")];
-    cache.get_with("/", &alice, &ok("max-age=60", "for alice"));
-    assert_eq!(cache.metric("rejected.authorization"), 1);
-    cache.get(
-        "/c",
-        &ok("max-age=60, public", "x").with("set-cookie", "session=1"),
-    );
-    assert_eq!(cache.metric("rejected.set_cookie"), 1);
-    let mut strips = Cache::alone(&json!({"set_cookie": "strip"}));
-    let first = strips.get("/c", &ok("max-age=60", "x").with("set-cookie", "session=1"));
-    assert_eq!(first.header("set-cookie"), Some("session=1"));
-    let second = strips.get("/c", &Origin::default());
-    assert_eq!((second.is_hit(), second.header("set-cookie")), (true, None));
-    let mut keyed = Cache::alone(&json!({"key": {"headers": ["authorization"]}}));
-    keyed.get_with("/", &alice, &ok("max-age=60", "for alice"));
-    assert!(keyed.get_with("/", &alice, &Origin::default()).is_hit());
-    assert!(!keyed
-        .get_with("/", &[("authorization", "bob")], &ok("", ""))
-        .is_hit());
-}
-
-#[test]
 fn what_is_no_plain_request_passes_untouched() {
     let mut cache = cache();
     cache.get("/", &ok("max-age=60", "x"));
@@ -507,82 +230,115 @@ fn what_is_no_plain_request_passes_untouched() {
 }
 
 #[test]
-fn target_fields_stand_in_for_cache_control() {
+fn encoded_answers_are_kept_apart_even_where_the_origin_does_not_say_so() {
     let mut cache = cache();
-    cache.get(
-        "/",
-        &ok("no-store", "x").with("cdn-cache-control", "max-age=60"),
-    );
-    assert!(cache.get("/", &Origin::default()).is_hit());
-    cache.get(
-        "/p",
-        &ok("max-age=60", "x").with("cdn-cache-control", "private"),
-    );
-    assert!(!cache.get("/p", &ok("", "")).is_hit());
-}
-
-#[test]
-fn policy_per_status_and_rules() {
-    let mut cache = Cache::alone(&json!({
-        "default_ttl": "10s", "negative_ttl": "5s", "ttl_by_status": {"301": "60s", "5xx": "1s"},
-        "bypass": [{"header": "x-debug"}, {"path_prefix": "/admin"}], "no_store": [{"cookie": "session"}],
-        "refresh": {"algorithm": "off"},
-    }));
-    for (path, status, secs) in [
-        ("/a", "200", 10u64),
-        ("/b", "404", 5),
-        ("/c", "301", 60),
-        ("/d", "503", 1),
-    ] {
-        let origin = Origin {
-            status,
-            headers: vec![],
-            body: b"x",
-        };
-        cache.get(path, &origin);
-        cache.advance(secs * 1000 - 10);
-        assert!(cache.get(path, &origin).is_hit(), "{path}");
-        cache.advance(10);
-        assert!(!cache.get(path, &origin).is_hit(), "{path}");
-    }
-    cache.get("/a", &ok("max-age=60", "x"));
+    let gzip = ok("max-age=60", "zipped").with("content-encoding", "gzip");
+    let accepts = [("accept-encoding", "gzip, br")];
+    cache.get_with("/", &accepts, &gzip);
+    let hit = cache.get_with("/", &[("accept-encoding", "br,gzip")], &Origin::default());
+    assert_eq!((hit.is_hit(), hit.body.as_slice()), (true, &b"zipped"[..]));
+    let plain = cache.get("/", &ok("max-age=60", "plain"));
     assert_eq!(
-        cache
-            .get_with("/a", &[("x-debug", "1")], &ok("", ""))
-            .status_line(),
-        "seawall; fwd=bypass"
+        (plain.is_hit(), plain.body.as_slice()),
+        (false, &b"plain"[..])
     );
-    assert!(!cache.get("/admin/x", &ok("max-age=60", "x")).is_hit());
-    assert!(!cache.get("/admin/x", &ok("max-age=60", "x")).is_hit());
-    cache.get_with("/s", &[("cookie", "session=1")], &ok("max-age=60", "x"));
-    assert_eq!(cache.metric("rejected.rule"), 1);
-    let mut forced = Cache::alone(&json!({"forced_ttl": "10s", "refresh": {"algorithm": "off"}}));
-    forced.get("/", &ok("no-cache, max-age=0", "x"));
-    assert!(forced.get("/", &Origin::default()).is_hit());
-    forced.get("/p", &ok("private", "x"));
-    assert!(!forced.get("/p", &ok("", "")).is_hit());
+    assert_eq!(cache.get("/", &Origin::default()).body, b"plain");
 }
 
 #[test]
-fn a_response_to_head_updates_or_removes_what_is_stored() {
+fn a_body_without_a_type_stays_without_one() {
     let mut cache = cache();
-    let fill = |cache: &mut Cache| {
-        cache.get("/", &ok("max-age=1", "body").with("etag", "\"a\""));
-        cache.advance(2_000);
-    };
-    fill(&mut cache);
-    let same = Origin::status("200")
-        .with("etag", "\"a\"")
-        .with("cache-control", "max-age=60")
-        .with("content-length", "4");
-    cache.send(&request("HEAD", "/", &[]), &same);
-    let hit = cache.get("/", &Origin::default());
-    assert_eq!((hit.is_hit(), hit.body.as_slice()), (true, &b"body"[..]));
-    cache.advance(100_000);
-    let changed = Origin::status("200")
-        .with("etag", "\"b\"")
-        .with("cache-control", "max-age=60");
-    cache.send(&request("HEAD", "/", &[]), &changed);
-    let got = cache.get("/", &ok("", ""));
-    assert_eq!((got.is_hit(), got.sent("if-none-match")), (false, None));
+    cache.get("/untyped", &ok("max-age=60", "x"));
+    cache.get(
+        "/typed",
+        &ok("max-age=60", "x").with("content-type", "text/plain"),
+    );
+    for (path, typed) in [("/untyped", false), ("/typed", true)] {
+        let (mut exchange, ended) = cache.start(&request("GET", path, &[]));
+        assert!(matches!(ended, Ended::Replied(_)));
+        // What Envoy makes of a local reply.
+        let made = [(":status", "200"), ("content-type", "text/plain")];
+        let sent = cache.vm.response(&mut exchange, &made, false);
+        assert_eq!(
+            sent.iter().any(|(name, _)| name == "content-type"),
+            typed,
+            "{path}"
+        );
+        cache.vm.finish(exchange);
+    }
+}
+
+#[test]
+fn what_comes_without_a_date_gets_that_of_its_arrival() {
+    let mut cache = cache();
+    let now = "Sun, 15 Jun 2025 15:06:40 GMT";
+    for (path, date, expected) in [
+        ("/none", None, now),
+        ("/bad", Some("yesterday"), now),
+        (
+            "/good",
+            Some("Sun, 15 Jun 2025 15:06:00 GMT"),
+            "Sun, 15 Jun 2025 15:06:00 GMT",
+        ),
+    ] {
+        let mut origin = ok("max-age=600", "x");
+        if let Some(date) = date {
+            origin = origin.with("date", date);
+        }
+        cache.get(path, &origin);
+        let hit = cache.get(path, &Origin::default());
+        assert_eq!(
+            (hit.is_hit(), hit.header("date")),
+            (true, Some(expected)),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn post_may_declare_itself_to_be_what_a_get_would_give() {
+    for (location, cache_control, stored) in [
+        ("/form", "max-age=60", true),
+        ("https://example.com/form", "s-maxage=60", true),
+        ("/other", "max-age=60", false),
+        ("/form", "", false),
+        ("/form", "no-store, max-age=60", false),
+    ] {
+        let mut cache = cache();
+        cache.get("/form", &ok("max-age=60", "before"));
+        let origin = ok(cache_control, "result").with("content-location", location);
+        let got = cache.send(&request("POST", "/form", &[]), &origin);
+        assert_eq!(got.body, b"result");
+        let after = cache.get("/form", &ok("max-age=60", "after"));
+        let expected: &[u8] = if stored { b"result" } else { b"after" };
+        assert_eq!(after.body, expected, "{location} {cache_control}");
+    }
+    let mut cache = cache();
+    let declares = ok("max-age=60", "x").with("content-location", "/");
+    for method in ["PUT", "PATCH", "DELETE"] {
+        cache.send(&request(method, "/", &[]), &declares);
+        assert!(!cache.get("/", &ok("", "")).is_hit(), "{method}");
+    }
+}
+
+#[test]
+fn an_overridden_method_invalidates_what_others_get() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=60", "x"));
+    let overridden = [("x-http-method-override", "DELETE")];
+    cache.send(&request("POST", "/", &overridden), &Origin::status("204"));
+    assert!(!cache.get("/", &ok("max-age=60", "x")).is_hit());
+    for safe in ["PROPFIND", "REPORT", "SEARCH", "QUERY", "OPTIONS", "TRACE"] {
+        cache.send(&request(safe, "/", &[]), &Origin::status("200"));
+        assert!(cache.get("/", &Origin::default()).is_hit(), "{safe}");
+    }
+}
+
+#[test]
+fn routes_may_be_left_unread() {
+    let mut cache = Cache::alone(&json!({"per_route": false, "refresh": {"algorithm": "off"}}));
+    cache.get("/", &ok("max-age=60", "x"));
+    cache.vm.host.forget_calls();
+    assert!(cache.get("/", &Origin::default()).is_hit());
+    assert_eq!(cache.vm.host.calls().get("property"), None);
 }

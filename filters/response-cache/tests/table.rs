@@ -223,6 +223,54 @@ fn a_rival_between_any_two_steps_never_makes_an_answer_wrong() {
     }
 }
 
+#[test]
+fn while_a_value_is_replaced_readers_use_the_one_before_from_their_copies() {
+    let world = World::new();
+    let shape = layout(1, 1 << 20, true);
+    let (mine, rival_host) = (FakeHost::new(&world, 1), Rc::new(FakeHost::new(&world, 2)));
+    let (writer, reader) = (table(shape), Rc::new(table(shape)));
+    put(&writer, &mine, entry(1, 10, 10));
+    let key = 1u32.to_le_bytes();
+    let generation = |table: &Table, host: &FakeHost| {
+        let found = table.find(host, &key, world.now()).unwrap();
+        found.map(|found| found.entry.generation())
+    };
+    assert_eq!(generation(&reader, &rival_host), Some(10));
+    // A reader at every step of the write finds one or the other, never nothing.
+    let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let (log, looks, host, at) = (
+        Rc::clone(&seen),
+        Rc::clone(&reader),
+        Rc::clone(&rival_host),
+        world.now(),
+    );
+    mine.before_shared(move || {
+        let found = looks.find(&*host, &1u32.to_le_bytes(), at).unwrap();
+        log.borrow_mut()
+            .push(found.map(|found| found.entry.generation()));
+    });
+    put(&writer, &mine, entry(1, 11, 10));
+    mine.before_shared(|| {});
+    assert_eq!(generation(&reader, &rival_host), Some(11));
+    let seen = seen.borrow();
+    assert!(
+        seen.iter().all(|found| matches!(found, Some(10 | 11))),
+        "{seen:?}"
+    );
+    assert!(seen.contains(&Some(10)));
+    // What was invalidated is not brought back by that.
+    let soon = world.now();
+    world.advance(Span::from_secs(1));
+    writer.invalidate(&mine, &key, soon);
+    put(&writer, &mine, entry(1, 12, 10));
+    world.shared_set(
+        "seawall.response_cache.e.0.0",
+        b"",
+        seawall_core::host::Expect::Anything,
+    );
+    assert_eq!(generation(&reader, &rival_host), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

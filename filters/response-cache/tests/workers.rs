@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{ok, request, Cache, Got, Origin};
+use common::{ok, request, still, Cache, Got, Origin};
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::{Ended, Exchange, World};
 use seawall_response_cache::CacheStream;
@@ -22,10 +22,6 @@ fn workers(count: u32, configuration: &Value) -> (World, Vec<Cache>) {
         .map(|number| Cache::new(&world, number, configuration))
         .collect();
     (world, caches)
-}
-
-fn still() -> Value {
-    json!({"refresh": {"algorithm": "off"}})
 }
 
 fn get(cache: &mut Cache, path: &str) -> (Exchange<CacheStream>, Ended) {
@@ -360,4 +356,49 @@ fn a_soft_purge_of_one_key_lets_it_be_served_while_it_is_refreshed() {
     assert!(hit.is_hit() && hit.status_line().contains("stale-while-revalidate"));
     cache.answer(refresher, &ok("max-age=600", "new"));
     assert_eq!(cache.get("/", &Origin::default()).body, b"new");
+}
+
+#[test]
+fn variants_of_one_url_do_not_wait_for_each_other() {
+    let (_world, mut caches) = workers(2, &still());
+    let origin = |body| ok("max-age=60", body).with("vary", "x-v");
+    let start = |cache: &mut Cache, value| cache.start(&request("GET", "/", &[("x-v", value)]));
+    caches[0].get_with("/", &[("x-v", "a")], &origin("a"));
+    let (b, ended) = start(&mut caches[0], "b");
+    assert!(forwarded(&ended));
+    let (c, ended) = start(&mut caches[1], "c");
+    assert!(forwarded(&ended));
+    let (waiting, ended) = start(&mut caches[1], "b");
+    assert_eq!(ended, Ended::Paused);
+    caches[1].answer(c, &origin("c"));
+    caches[0].answer(b, &origin("b"));
+    caches[1].vm.deliver();
+    let reply: Got = caches[1].vm.reply(&waiting).expect("answered").into();
+    assert_eq!(reply.body, b"b");
+    assert_eq!(
+        reply.status_line(),
+        "seawall; fwd=vary-miss; collapsed; ttl=60"
+    );
+    for (value, body) in [("a", b"a"), ("b", b"b"), ("c", b"c")] {
+        let hit = caches[0].get_with("/", &[("x-v", value)], &Origin::default());
+        assert_eq!((hit.is_hit(), hit.body.as_slice()), (true, &body[..]));
+    }
+}
+
+#[test]
+fn a_variant_on_its_way_during_an_invalidation_is_not_stored() {
+    let (_world, mut caches) = workers(2, &still());
+    let origin = |body| ok("max-age=60", body).with("vary", "x-v");
+    caches[0].get_with("/", &[("x-v", "a")], &origin("a"));
+    for answer in [origin("old"), ok("max-age=60", "old")] {
+        let (b, _) = caches[0].start(&request("GET", "/", &[("x-v", "b")]));
+        caches[1].advance(10);
+        caches[1].send(&request("POST", "/", &[]), &Origin::status("200"));
+        // Other variants may have come back meanwhile.
+        caches[1].advance(10);
+        caches[1].get_with("/", &[("x-v", "a")], &origin("new"));
+        caches[0].answer(b, &answer);
+        let got = caches[1].get_with("/", &[("x-v", "b")], &ok("", "new"));
+        assert_eq!(got.body, b"new");
+    }
 }

@@ -12,9 +12,19 @@
 use seawall_core::testing::{Ended, Exchange, SentReply, Vm, World};
 use seawall_core::time::Span;
 use seawall_response_cache::{CacheStream, ResponseCache};
-use serde_json::Value;
+use serde_json::{json, Value};
 
 pub const UPSTREAM: [(&str, &[u8]); 1] = [("response.code_details", b"via_upstream")];
+
+/// No early refresh: what happens is what the clock says.
+pub fn still() -> Value {
+    json!({"refresh": {"algorithm": "off"}})
+}
+
+/// A cache of one worker that refreshes nothing early.
+pub fn cache() -> Cache {
+    Cache::alone(&still())
+}
 
 /// One worker's cache.
 pub struct Cache {
@@ -202,6 +212,22 @@ impl Cache {
             }
             Ended::Paused => panic!("the request waits"),
         }
+    }
+
+    /// The same for a request with a body.
+    pub fn send_with_body(&mut self, headers: &[(&str, &str)], origin: &Origin<'_>) -> Got {
+        let mut exchange = self.vm.open(&UPSTREAM);
+        let fields = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        let ended = self.vm.request_bytes(&mut exchange, fields, false);
+        let Ended::Forwarded(sent) = ended else {
+            panic!("not forwarded")
+        };
+        let mut got = self.answer(exchange, origin);
+        got.forwarded = Some(sent);
+        got
     }
 
     pub fn get(&mut self, path: &str, origin: &Origin<'_>) -> Got {

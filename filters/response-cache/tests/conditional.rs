@@ -1,0 +1,193 @@
+//! Conditions, ranges, `HEAD` and revalidation on the fake host.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{cache, ok, request, Cache, Origin};
+
+#[test]
+fn a_304_makes_it_fresh_again_with_updated_fields() {
+    let mut cache = cache();
+    cache.get(
+        "/",
+        &ok("max-age=1", "body")
+            .with("etag", "\"a\"")
+            .with("x-a", "1")
+            .with("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    );
+    cache.advance(2_000);
+    let fresh = Origin::status("304")
+        .with("x-a", "2")
+        .with("cache-control", "max-age=60");
+    let got = cache.get_with(
+        "/",
+        &[
+            ("if-none-match", "\"z\""),
+            ("range", "bytes=0-0"),
+            ("if-range", "\"z\""),
+        ],
+        &fresh,
+    );
+    assert_eq!(got.sent("if-none-match"), Some("\"a\""));
+    assert_eq!(
+        got.sent("if-modified-since"),
+        Some("Sun, 06 Nov 1994 08:49:37 GMT")
+    );
+    assert_eq!((got.sent("range"), got.sent("if-range")), (None, None));
+    assert_eq!(
+        (got.status, got.body.as_slice(), got.header("x-a")),
+        (200, &b"body"[..], Some("2"))
+    );
+    assert_eq!(
+        got.status_line(),
+        "seawall; fwd=stale; fwd-status=304; stored"
+    );
+    cache.advance(50_000);
+    let hit = cache.get("/", &Origin::default());
+    assert_eq!(
+        (hit.is_hit(), hit.header("age"), hit.header("x-a")),
+        (true, Some("50"), Some("2"))
+    );
+    assert_eq!(cache.metric("revalidated"), 1);
+}
+
+#[test]
+fn a_304_for_another_tag_serves_what_is_there_and_forgets_it() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=1", "body").with("etag", "\"a\""));
+    cache.advance(2_000);
+    let got = cache.get(
+        "/",
+        &Origin::status("304")
+            .with("etag", "\"b\"")
+            .with("cache-control", "max-age=60"),
+    );
+    assert_eq!((got.status, got.body.as_slice()), (200, &b"body"[..]));
+    assert!(!cache.get("/", &ok("", "x")).is_hit());
+}
+
+#[test]
+fn conditions_and_ranges_are_answered_from_what_is_stored() {
+    let mut cache = cache();
+    cache.get(
+        "/",
+        &ok("max-age=60", "0123456789")
+            .with("etag", "\"a\"")
+            .with("content-type", "text/x"),
+    );
+    let with = |cache: &mut Cache, more: &[(&str, &str)]| {
+        let got = cache.get_with("/", more, &Origin::default());
+        assert!(got.is_hit());
+        got
+    };
+    let not_modified = with(&mut cache, &[("if-none-match", "\"a\"")]);
+    assert_eq!((not_modified.status, not_modified.body.len()), (304, 0));
+    assert_eq!(not_modified.header("etag"), Some("\"a\""));
+    assert_eq!(not_modified.header("content-type"), None);
+    let part = with(&mut cache, &[("range", "bytes=2-4")]);
+    assert_eq!(
+        (
+            part.status,
+            part.body.as_slice(),
+            part.header("content-range")
+        ),
+        (206, &b"234"[..], Some("bytes 2-4/10"))
+    );
+    let none = with(&mut cache, &[("range", "bytes=10-")]);
+    assert_eq!(
+        (none.status, none.header("content-range")),
+        (416, Some("bytes */10"))
+    );
+    let outdated = with(&mut cache, &[("range", "bytes=2-4"), ("if-range", "\"b\"")]);
+    assert_eq!((outdated.status, outdated.body.len()), (200, 10));
+    let head = cache.send(&request("HEAD", "/", &[]), &Origin::default());
+    assert_eq!((head.status, head.is_hit()), (200, true));
+}
+
+#[test]
+fn partial_and_conditional_answers_are_never_taken_for_whole_ones() {
+    let mut cache = cache();
+    let partial = Origin {
+        status: "206",
+        headers: vec![
+            ("cache-control", "max-age=60"),
+            ("content-range", "bytes 0-1/9"),
+        ],
+        body: b"01",
+    };
+    assert_eq!(
+        cache
+            .get_with("/", &[("range", "bytes=0-1")], &partial)
+            .status,
+        206
+    );
+    let not_modified = Origin::status("304").with("cache-control", "max-age=60");
+    assert_eq!(
+        cache
+            .get_with("/", &[("if-none-match", "\"a\"")], &not_modified)
+            .status,
+        304
+    );
+    assert!(!cache.get("/", &ok("", "whole")).is_hit());
+}
+
+#[test]
+fn a_response_to_head_updates_or_removes_what_is_stored() {
+    let mut cache = cache();
+    let fill = |cache: &mut Cache| {
+        cache.get("/", &ok("max-age=1", "body").with("etag", "\"a\""));
+        cache.advance(2_000);
+    };
+    fill(&mut cache);
+    let same = Origin::status("200")
+        .with("etag", "\"a\"")
+        .with("cache-control", "max-age=60")
+        .with("content-length", "4");
+    cache.send(&request("HEAD", "/", &[]), &same);
+    let hit = cache.get("/", &Origin::default());
+    assert_eq!((hit.is_hit(), hit.body.as_slice()), (true, &b"body"[..]));
+    cache.advance(100_000);
+    let changed = Origin::status("200")
+        .with("etag", "\"b\"")
+        .with("cache-control", "max-age=60");
+    cache.send(&request("HEAD", "/", &[]), &changed);
+    let got = cache.get("/", &ok("", ""));
+    assert_eq!((got.is_hit(), got.sent("if-none-match")), (false, None));
+}
+
+#[test]
+fn a_304_without_a_date_is_new_all_the_same() {
+    let mut cache = cache();
+    let old = "Sun, 15 Jun 2025 15:06:40 GMT";
+    cache.get(
+        "/",
+        &ok("max-age=60", "body")
+            .with("etag", "\"a\"")
+            .with("date", old),
+    );
+    cache.advance(100_000);
+    cache.get(
+        "/",
+        &Origin::status("304").with("cache-control", "max-age=60"),
+    );
+    cache.advance(10_000);
+    let hit = cache.get("/", &Origin::default());
+    assert_eq!((hit.is_hit(), hit.header("age")), (true, Some("10")));
+    assert_eq!(hit.header("date"), Some("Sun, 15 Jun 2025 15:08:20 GMT"));
+}
+
+#[test]
+fn tags_are_opaque_bytes() {
+    let mut cache = cache();
+    let tag = "\"caf\u{e9}\"";
+    cache.get("/", &ok("max-age=60", "body").with("etag", tag));
+    let hit = cache.get_with("/", &[("if-none-match", tag)], &Origin::default());
+    assert_eq!((hit.status, hit.header("etag")), (304, Some(tag)));
+}

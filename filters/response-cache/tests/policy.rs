@@ -1,0 +1,121 @@
+//! What operators and clients may say, on the fake host.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{cache, ok, Cache, Origin};
+use serde_json::json;
+
+#[test]
+fn authorization_and_cookies_are_not_shared() {
+    let mut cache = cache();
+    let alice = [("authorization", "alice")];
+    cache.get_with("/", &alice, &ok("max-age=60", "for alice"));
+    assert_eq!(cache.metric("rejected.authorization"), 1);
+    cache.get(
+        "/c",
+        &ok("max-age=60, public", "x").with("set-cookie", "session=1"),
+    );
+    assert_eq!(cache.metric("rejected.set_cookie"), 1);
+    let mut strips = Cache::alone(&json!({"set_cookie": "strip"}));
+    let first = strips.get("/c", &ok("max-age=60", "x").with("set-cookie", "session=1"));
+    assert_eq!(first.header("set-cookie"), Some("session=1"));
+    let second = strips.get("/c", &Origin::default());
+    assert_eq!((second.is_hit(), second.header("set-cookie")), (true, None));
+    let mut keyed = Cache::alone(&json!({"key": {"headers": ["authorization"]}}));
+    keyed.get_with("/", &alice, &ok("max-age=60", "for alice"));
+    assert!(keyed.get_with("/", &alice, &Origin::default()).is_hit());
+    assert!(!keyed
+        .get_with("/", &[("authorization", "bob")], &ok("", ""))
+        .is_hit());
+}
+
+#[test]
+fn target_fields_stand_in_for_cache_control() {
+    let mut cache = cache();
+    cache.get(
+        "/",
+        &ok("no-store", "x").with("cdn-cache-control", "max-age=60"),
+    );
+    assert!(cache.get("/", &Origin::default()).is_hit());
+    cache.get(
+        "/p",
+        &ok("max-age=60", "x").with("cdn-cache-control", "private"),
+    );
+    assert!(!cache.get("/p", &ok("", "")).is_hit());
+}
+
+#[test]
+fn policy_per_status_and_rules() {
+    let mut cache = Cache::alone(&json!({
+        "default_ttl": "10s", "negative_ttl": "5s", "ttl_by_status": {"301": "60s", "5xx": "1s"},
+        "bypass": [{"header": "x-debug"}, {"path_prefix": "/admin"}], "no_store": [{"cookie": "session"}],
+        "refresh": {"algorithm": "off"},
+    }));
+    for (path, status, secs) in [
+        ("/a", "200", 10u64),
+        ("/b", "404", 5),
+        ("/c", "301", 60),
+        ("/d", "503", 1),
+    ] {
+        let origin = Origin {
+            status,
+            headers: vec![],
+            body: b"x",
+        };
+        cache.get(path, &origin);
+        cache.advance(secs * 1000 - 10);
+        assert!(cache.get(path, &origin).is_hit(), "{path}");
+        cache.advance(10);
+        assert!(!cache.get(path, &origin).is_hit(), "{path}");
+    }
+    cache.get("/a", &ok("max-age=60", "x"));
+    assert_eq!(
+        cache
+            .get_with("/a", &[("x-debug", "1")], &ok("", ""))
+            .status_line(),
+        "seawall; fwd=bypass"
+    );
+    assert!(!cache.get("/admin/x", &ok("max-age=60", "x")).is_hit());
+    assert!(!cache.get("/admin/x", &ok("max-age=60", "x")).is_hit());
+    cache.get_with("/s", &[("cookie", "session=1")], &ok("max-age=60", "x"));
+    assert_eq!(cache.metric("rejected.rule"), 1);
+    let mut forced = Cache::alone(&json!({"forced_ttl": "10s", "refresh": {"algorithm": "off"}}));
+    forced.get("/", &ok("no-cache, max-age=0", "x"));
+    assert!(forced.get("/", &Origin::default()).is_hit());
+    forced.get("/p", &ok("private", "x"));
+    assert!(!forced.get("/p", &ok("", "")).is_hit());
+}
+
+#[test]
+fn clients_may_ask_for_more_or_less() {
+    let mut cache = cache();
+    let with = |cache: &mut Cache, line| {
+        cache
+            .get_with("/", &[("cache-control", line)], &ok("max-age=60", "x"))
+            .is_hit()
+    };
+    assert!(!with(&mut cache, "x"));
+    cache.advance(10_000);
+    assert!(with(&mut cache, "max-age=10"));
+    assert!(!with(&mut cache, "max-age=9"));
+    assert!(!with(&mut cache, "no-cache"));
+    assert!(!with(&mut cache, "no-store"));
+    assert_eq!(cache.metric("rejected.request_no_store"), 1);
+    let nothing = cache.get_with(
+        "/none",
+        &[("cache-control", "only-if-cached")],
+        &Origin::default(),
+    );
+    assert_eq!((nothing.status, nothing.is_hit()), (504, true));
+    let mut deaf = Cache::alone(&json!({"ignore_client_directives": true}));
+    assert!(!with(&mut deaf, "no-store"));
+    assert!(with(&mut deaf, "no-cache, no-store, max-age=0"));
+}

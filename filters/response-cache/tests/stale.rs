@@ -1,0 +1,151 @@
+//! Stale use, by permission only, on the fake host.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{cache, ok, request, Cache, Origin};
+use seawall_core::testing::Ended;
+use serde_json::json;
+
+#[test]
+fn stale_while_revalidate_lets_one_request_refresh_and_serves_the_others() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=1, stale-while-revalidate=10", "old"));
+    cache.advance(2_000);
+    let (refresher, ended) = cache.start(&request("GET", "/", &[]));
+    assert!(matches!(ended, Ended::Forwarded(_)));
+    let other = cache.get("/", &Origin::default());
+    assert_eq!((other.is_hit(), other.body.as_slice()), (true, &b"old"[..]));
+    assert_eq!(
+        other.status_line(),
+        "seawall; hit; ttl=-1; detail=stale-while-revalidate"
+    );
+    cache.answer(refresher, &ok("max-age=60", "new"));
+    assert_eq!(cache.get("/", &Origin::default()).body, b"new");
+    cache.advance(72_000);
+    assert!(!cache.get("/", &ok("", "")).is_hit());
+}
+
+#[test]
+fn stale_if_error_bridges_errors_of_the_origin_and_refusals_of_the_breaker() {
+    for (status, details, breaker) in [
+        ("500", &b"via_upstream"[..], false),
+        (
+            "503",
+            b"upstream_reset_before_response_started{connection_termination}",
+            false,
+        ),
+        ("503", b"seawall.circuit_breaker.open", true),
+    ] {
+        for body in [&b""[..], b"error page"] {
+            let mut cache = cache();
+            cache.get(
+                "/",
+                &ok("max-age=1, stale-if-error=10", "old").with("content-type", "text/x"),
+            );
+            cache.advance(2_000);
+            let mut exchange = cache.vm.open(&[("response.code_details", details)]);
+            cache.vm.request(&mut exchange, &request("GET", "/", &[]));
+            let mut error = Origin {
+                status,
+                headers: Vec::new(),
+                body,
+            };
+            if breaker {
+                error.headers.push(("x-seawall-breaker", "open"));
+            }
+            let got = cache.respond(&mut exchange, &error);
+            cache.vm.finish(exchange);
+            assert_eq!(
+                (got.status, got.body.as_slice()),
+                (200, &b"old"[..]),
+                "{status} {breaker} {body:?}"
+            );
+            assert_eq!(got.header("content-type"), Some("text/x"));
+            assert_eq!(got.header("x-seawall-breaker"), None);
+            assert_eq!(
+                got.status_line(),
+                format!("seawall; fwd=stale; fwd-status={status}; detail=stale-if-error")
+            );
+            assert_eq!(cache.metric("stale.if_error"), 1);
+            cache.advance(10_000);
+            assert_eq!(cache.get("/", &Origin::status("500")).status, 500);
+        }
+    }
+}
+
+#[test]
+fn a_fallback_of_the_breaker_is_a_refusal_whatever_its_status() {
+    for status in ["200", "429", "503"] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=1, stale-if-error=10", "old"));
+        cache.advance(2_000);
+        let details = [(
+            "response.code_details",
+            &b"seawall.circuit_breaker.open"[..],
+        )];
+        for (path, expected) in [("/", &b"old"[..]), ("/other", b"fallback")] {
+            let mut exchange = cache.vm.open(&details);
+            cache.vm.request(&mut exchange, &request("GET", path, &[]));
+            let fallback = Origin {
+                status,
+                headers: vec![("cache-control", "max-age=60")],
+                body: b"fallback",
+            };
+            let got = cache.respond(&mut exchange, &fallback);
+            cache.vm.finish(exchange);
+            assert_eq!(got.body, expected, "{status} {path}");
+        }
+        // The fallback itself is never stored.
+        assert!(!cache.get("/other", &ok("", "")).is_hit());
+    }
+}
+
+#[test]
+fn who_wants_only_what_is_stored_is_never_sent_to_the_origin() {
+    let rule = json!({"refresh": {"algorithm": "window", "window": "1h", "probability": 1.0}});
+    let mut cache = Cache::alone(&rule);
+    let only = [("cache-control", "only-if-cached")];
+    cache.get("/", &ok("max-age=10, stale-while-revalidate=10", "old"));
+    for (after, status) in [(1_000, 200), (10_000, 200), (10_000, 504)] {
+        cache.advance(after);
+        let got = cache.get_with("/", &only, &Origin::default());
+        assert_eq!(
+            (got.is_hit(), got.status),
+            (true, status),
+            "after {after} more"
+        );
+    }
+}
+
+#[test]
+fn the_origin_may_forbid_stale_use_whatever_the_operator_says() {
+    let configuration = json!({"stale_if_error": "1h", "stale_while_revalidate": "1h", "coalesce": {"enabled": false}});
+    for forbids in [
+        "must-revalidate",
+        "proxy-revalidate",
+        "s-maxage=1",
+        "no-cache",
+    ] {
+        let mut cache = Cache::alone(&configuration);
+        let cache_control = format!("max-age=1, {forbids}");
+        cache.get("/", &ok(&cache_control, "old").with("etag", "\"a\""));
+        cache.advance(2_000);
+        assert_eq!(
+            cache.get("/", &Origin::status("500")).status,
+            500,
+            "{forbids}"
+        );
+    }
+    let mut cache = Cache::alone(&configuration);
+    cache.get("/", &ok("max-age=1", "old"));
+    cache.advance(2_000);
+    assert_eq!(cache.get("/", &Origin::status("500")).status, 200);
+}
