@@ -398,7 +398,7 @@ pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], millis: u32)
 }
 
 pub(crate) fn grpc_call(
-    cluster: &str,
+    upstream: &[u8],
     service: &str,
     method: &str,
     message: &[u8],
@@ -408,8 +408,8 @@ pub(crate) fn grpc_call(
     let metadata = [0u8; 4];
     let status = unsafe {
         import::proxy_grpc_call(
-            cluster.as_ptr(),
-            cluster.len(),
+            upstream.as_ptr(),
+            upstream.len(),
             service.as_ptr(),
             service.len(),
             method.as_ptr(),

@@ -7,12 +7,14 @@ use seawall_core::host::{
 };
 use seawall_core::reply::Reply;
 use seawall_core::time::{Span, Timestamp};
+use std::cell::Cell;
 
 /// Envoy, as the callback of one context sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Envoy {
-    pub(crate) root: u32,
-    pub(crate) context: u32,
+    root: u32,
+    /// The context that calls act on; the host goes back to that of the callback with every callback.
+    acts_on: Cell<u32>,
 }
 
 /// The number of the plugin configuration among the ABI's buffers.
@@ -53,15 +55,44 @@ fn path_bytes(path: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// A cluster as the serialised `envoy.config.core.v3.GrpcService` with `envoy_grpc.cluster_name`. Envoy takes a bare name as
+/// well, but first tries to read it as that message, and aborts where the name happens to be one: `empty` is.
+fn grpc_service(cluster: &str) -> Vec<u8> {
+    let field = |bytes: &[u8]| {
+        let mut out = Vec::with_capacity(bytes.len().saturating_add(8));
+        // Field 1, a message or a string.
+        out.push(0x0a);
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            out.push((length as u8) | 0x80);
+            length >>= 7;
+        }
+        out.push(length as u8);
+        out.extend_from_slice(bytes);
+        out
+    };
+    field(&field(cluster.as_bytes()))
+}
+
 impl Envoy {
+    /// The host for the callbacks of one context under a root context.
+    pub(crate) fn of(root: u32, context: u32) -> Self {
+        Envoy {
+            root,
+            acts_on: Cell::new(context),
+        }
+    }
+
     /// Runs a call that must outlive the request, as the root context.
     fn as_root(&self, call: impl FnOnce() -> Answer<u32>) -> Answer<u32> {
-        if self.root == self.context {
+        let context = self.acts_on.get();
+        if self.root == context {
             return call();
         }
         abi::set_effective_context(self.root)?;
         let answer = call();
-        abi::set_effective_context(self.context)?;
+        // The request may be gone; the call is under way all the same.
+        let _ = abi::set_effective_context(context);
         answer
     }
 }
@@ -179,7 +210,9 @@ impl Host for Envoy {
     }
 
     fn act_on(&self, context: u32) -> Answer<()> {
-        abi::set_effective_context(context)
+        abi::set_effective_context(context)?;
+        self.acts_on.set(context);
+        Ok(())
     }
 
     fn set_tick(&self, period: Span) -> Answer<()> {
@@ -210,7 +243,8 @@ impl Host for Envoy {
         message: &[u8],
         timeout: Span,
     ) -> Answer<u32> {
-        self.as_root(|| abi::grpc_call(cluster, service, method, message, millis(timeout)))
+        let upstream = grpc_service(cluster);
+        self.as_root(|| abi::grpc_call(&upstream, service, method, message, millis(timeout)))
     }
 
     fn metric_define(&self, kind: MetricKind, name: &str) -> Answer<MetricId> {
