@@ -11,18 +11,19 @@ use std::rc::Rc;
 
 /// A filter under a root context.
 pub struct Root<P> {
-    host: Envoy,
+    id: u32,
     plugin: Rc<RefCell<P>>,
 }
 
 impl<P: Plugin> Root<P> {
+    fn host(&self) -> Envoy {
+        Envoy::of(self.id, self.id)
+    }
+
     /// The root context of this id, not configured yet.
     pub fn new(id: u32) -> Self {
         Root {
-            host: Envoy {
-                root: id,
-                context: id,
-            },
+            id,
             plugin: Rc::default(),
         }
     }
@@ -35,7 +36,7 @@ impl<P: Plugin> RootContext for Root<P> {
         let configuration = match abi::buffer(PLUGIN_CONFIGURATION, 0, size) {
             Ok(bytes) => bytes,
             Err(failure) => {
-                self.host.log(
+                self.host().log(
                     Level::Error,
                     &format!("cannot read the configuration: {failure:?}"),
                 );
@@ -45,11 +46,11 @@ impl<P: Plugin> RootContext for Root<P> {
         let Ok(mut plugin) = self.plugin.try_borrow_mut() else {
             return false;
         };
-        match plugin.configure(&self.host, &configuration) {
+        match plugin.configure(&self.host(), &configuration) {
             Ok(()) => true,
             Err(errors) => {
                 for error in errors {
-                    self.host
+                    self.host()
                         .log(Level::Error, &format!("configuration refused: {error}"));
                 }
                 false
@@ -59,13 +60,13 @@ impl<P: Plugin> RootContext for Root<P> {
 
     fn on_tick(&mut self) {
         if let Ok(mut plugin) = self.plugin.try_borrow_mut() {
-            plugin.tick(&self.host);
+            plugin.tick(&self.host());
         }
     }
 
     fn on_queue_ready(&mut self, queue: u32) {
         if let Ok(mut plugin) = self.plugin.try_borrow_mut() {
-            plugin.queue_ready(&self.host, queue);
+            plugin.queue_ready(&self.host(), queue);
         }
     }
 
@@ -76,10 +77,8 @@ impl<P: Plugin> RootContext for Root<P> {
             .ok()
             .map(|plugin| plugin.stream(context));
         Some(Box::new(Http {
-            host: Envoy {
-                root: self.host.root,
-                context,
-            },
+            root: self.id,
+            context,
             stream,
         }))
     }
@@ -91,16 +90,15 @@ impl<P: Plugin> RootContext for Root<P> {
 
 /// A request under its context. Without a stream it passes.
 pub struct Http<S> {
-    host: Envoy,
+    root: u32,
+    context: u32,
     stream: Option<S>,
 }
 
 impl<S: Stream> Http<S> {
     fn run(&mut self, callback: impl FnOnce(&mut S, &Envoy) -> Flow) -> Action {
-        let flow = self
-            .stream
-            .as_mut()
-            .map(|stream| callback(stream, &self.host));
+        let host = Envoy::of(self.root, self.context);
+        let flow = self.stream.as_mut().map(|stream| callback(stream, &host));
         match flow {
             Some(Flow::Pause) => Action::Pause,
             Some(Flow::Continue) | None => Action::Continue,
@@ -133,7 +131,7 @@ impl<S: Stream> HttpContext for Http<S> {
 
     fn on_log(&mut self) {
         if let Some(stream) = self.stream.as_mut() {
-            stream.log(&self.host);
+            stream.log(&Envoy::of(self.root, self.context));
         }
     }
 }
@@ -180,13 +178,7 @@ impl<P: Plugin> Roots<P> {
         });
         if let Some(plugin) = found {
             if let Ok(mut plugin) = plugin.try_borrow_mut() {
-                act(
-                    &mut plugin,
-                    &Envoy {
-                        root: context,
-                        context,
-                    },
-                );
+                act(&mut plugin, &Envoy::of(context, context));
             }
         }
     }

@@ -1,0 +1,3 @@
+//! The module that Envoy loads as `seawall.wasm`.
+
+seawall_host::plugin!(seawall_seawall::Seawall);
