@@ -1,4 +1,5 @@
 //! A real Redis and the service, each a process that ends with its test.
+#![allow(dead_code, reason = "not every test needs all of it")]
 
 use seawall_tests::prelude::*;
 use std::io::{BufRead, BufReader};
