@@ -3,6 +3,7 @@
 mod check;
 mod limits;
 mod parts;
+mod plan;
 pub mod raw;
 mod settings;
 mod values;

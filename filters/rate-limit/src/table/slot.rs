@@ -118,7 +118,13 @@ impl Slot {
         }
         let nearest = (0..len)
             .filter(|index| !keep.contains(&self.tag(*index)))
-            .min_by_key(|index| self.expires(*index));
+            // All entries of a window end together; then the one that is used least goes.
+            .min_by_key(|index| {
+                (
+                    self.expires(*index),
+                    self.word(Self::at(*index).saturating_add(16)),
+                )
+            });
         if let Some(index) = nearest {
             self.write(index, tag, state);
         }
@@ -206,6 +212,17 @@ mod tests {
         assert!(slot.put(98, until(9_000), NOW, &[nearest - 1]));
         assert_eq!(slot.get(nearest - 1), Some(until(5_000 - nearest + 1)));
         assert_eq!(slot.get(nearest - 2), None);
+    }
+
+    #[test]
+    fn of_entries_that_end_together_the_least_used_goes() {
+        let mut slot = Slot::read(None);
+        let counted = |a| State { a, ..until(5_000) };
+        slot.put(1, counted(100), NOW, &[]);
+        for tag in 2..200 {
+            slot.put(tag, counted(1), NOW, &[]);
+        }
+        assert_eq!(slot.get(1), Some(counted(100)));
     }
 
     #[test]
