@@ -128,22 +128,7 @@ impl<S: Settings> Layers<S> {
         let Some(level) = namespace(bytes, S::NAMESPACE)? else {
             return Ok(None);
         };
-        let mut refused = ConfigErrors::default();
-        for field in S::PLUGIN_ONLY {
-            if level.get(field).is_some() {
-                refused.add(*field, "can be set in the plugin configuration only");
-            }
-        }
-        let merged = merge(below, &level);
-        match load::<S>(&merged) {
-            Ok(settings) => refused.or(Some((merged, settings))),
-            Err(errors) => {
-                for error in errors {
-                    refused.add(error.path, error.problem);
-                }
-                Err(refused)
-            }
-        }
+        lay::<S>(below, &level).map(Some)
     }
 
     fn report(&self, host: &dyn Host, level: &str, errors: &ConfigErrors) {
@@ -174,6 +159,30 @@ impl<S: Settings> Layers<S> {
             host.log(Level::Error, &text());
         } else {
             self.throttle.log(host, Level::Error, text);
+        }
+    }
+}
+
+/// Lays the settings of one level, a virtual host's or a route's, over what is below it: the two merged, and the settings
+/// that they make.
+///
+/// # Errors
+/// Everything that is wrong with the level, fields that only the plugin configuration may set included.
+pub fn lay<S: Settings>(below: &Value, level: &Value) -> Result<(Value, S), ConfigErrors> {
+    let mut refused = ConfigErrors::default();
+    for field in S::PLUGIN_ONLY {
+        if level.get(field).is_some() {
+            refused.add(*field, "can be set in the plugin configuration only");
+        }
+    }
+    let merged = merge(below, level);
+    match load::<S>(&merged) {
+        Ok(settings) => refused.or((merged, settings)),
+        Err(errors) => {
+            for error in errors {
+                refused.add(error.path, error.problem);
+            }
+            Err(refused)
         }
     }
 }

@@ -146,6 +146,11 @@ impl FakeHost {
         self.with(|stream| stream.properties.insert(path.join("."), value.to_vec()));
     }
 
+    /// Gives the stream that is active these request headers.
+    pub fn put_request(&self, headers: Vec<(String, Vec<u8>)>) {
+        self.with(|stream| stream.maps.insert(Map::Request, headers));
+    }
+
     /// Puts a part of a response body into the buffer of the stream that is active.
     pub fn put_body(&self, bytes: &[u8]) {
         self.with(|stream| stream.buffers.insert(Buffer::ResponseBody, bytes.to_vec()));
