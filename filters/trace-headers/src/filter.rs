@@ -1,5 +1,6 @@
 //! The filter in one VM.
 
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::latency::Histograms;
@@ -16,7 +17,7 @@ use seawall_core::time::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// How often counts go to the host.
+/// How often counts go to the host at least.
 const FLUSH: Span = Span::from_secs(1);
 
 /// The filter.
@@ -34,6 +35,8 @@ pub struct Shared {
     pub(crate) routes: Option<Histograms>,
     pub(crate) upstreams: Option<Histograms>,
     pub(crate) spans: Option<Exporter>,
+    clock: Clock,
+    idle: Span,
     ids: RefCell<Ids>,
 }
 
@@ -48,7 +51,7 @@ impl Shared {
             .ids
             .try_borrow_mut()
             .map_err(|_| Failure::BadArgument)?;
-        ids.identify(host, settings, judged)
+        ids.identify(host, settings, judged, &|| self.clock.now(host))
     }
 }
 
@@ -64,10 +67,10 @@ impl Plugin for TraceHeaders {
                 .as_ref()
                 .map(|names| Histograms::define(host, kind, names))
         };
-        let interval = settings
+        let idle = settings
             .spans
             .as_ref()
-            .map_or(FLUSH, |spans| spans.interval);
+            .map_or(FLUSH, |spans| spans.interval.min(FLUSH));
         self.shared = Some(Rc::new(Shared {
             layers,
             counters: Counters::define(host),
@@ -75,10 +78,12 @@ impl Plugin for TraceHeaders {
             routes: histograms("route", &settings.latency_routes),
             upstreams: histograms("upstream", &settings.latency_upstreams),
             spans: settings.spans.clone().map(Exporter::new),
+            clock: Clock::default(),
+            idle,
             ids: RefCell::default(),
         }));
         // Without a timer the counts stay here; requests are served as ever.
-        let _ = host.set_tick(interval.min(FLUSH));
+        let _ = host.set_tick(idle);
         Ok(())
     }
 
@@ -88,8 +93,9 @@ impl Plugin for TraceHeaders {
 
     fn tick(&mut self, host: &dyn Host) {
         if let Some(shared) = &self.shared {
+            let now = shared.clock.tick(host, shared.idle);
             if let Some(spans) = &shared.spans {
-                spans.flush(host, &shared.counters);
+                spans.flush(host, &shared.counters, now.unwrap_or_default());
             }
             shared.counters.flush(host);
         }

@@ -9,10 +9,15 @@
     reason = "test code"
 )]
 
+use seawall_core::host::Answer;
 use seawall_core::testing::{FakeHost, World};
 use seawall_core::time::{Span, Timestamp};
 use seawall_trace_headers::ids::random::Pool;
 use seawall_trace_headers::ids::request_id::{bytes_of, hyphenated, is_safe, Generator, Kind};
+
+fn version_7(generator: &mut Generator, host: &FakeHost, pool: &mut Pool) -> Answer<[u8; 16]> {
+    generator.version_7(host, pool, Some(host.world().now()))
+}
 
 #[test]
 fn version_7_increases_within_a_millisecond_and_when_the_clock_steps_back() {
@@ -29,7 +34,7 @@ fn version_7_increases_within_a_millisecond_and_when_the_clock_steps_back() {
             90_000.. => world.advance(Span::from_millis(3)),
             _ => {}
         }
-        let id = generator.version_7(&host, &mut pool).unwrap();
+        let id = version_7(&mut generator, &host, &mut pool).unwrap();
         assert!(id > last, "step {step}: {id:?} after {last:?}");
         assert_eq!(id[6] >> 4, 7);
         assert_eq!(id[8] >> 6, 0b10);
@@ -44,7 +49,7 @@ fn version_7_carries_the_time() {
     let (mut generator, mut pool) = (Generator::default(), Pool::default());
     for _ in 0..10 {
         world.advance(Span::from_millis(7));
-        let id = generator.version_7(&host, &mut pool).unwrap();
+        let id = version_7(&mut generator, &host, &mut pool).unwrap();
         let millis = id[..6]
             .iter()
             .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
@@ -62,10 +67,10 @@ fn the_right_most_seven_bytes_of_version_7_do_not_depend_on_counter_or_clock() {
         world.set_clock(Timestamp::from_millis(clock));
         for _ in 0..before {
             world.seed(1);
-            generator.version_7(&host, &mut Pool::default()).unwrap();
+            version_7(&mut generator, &host, &mut Pool::default()).unwrap();
         }
         world.seed(42);
-        generator.version_7(&host, &mut Pool::default()).unwrap()[9..].to_vec()
+        version_7(&mut generator, &host, &mut Pool::default()).unwrap()[9..].to_vec()
     };
     assert_eq!(tail(1_700_000_000_000, 0), tail(1_800_000_000_000, 5000));
 }
@@ -77,7 +82,7 @@ fn every_random_bit_of_an_id_varies() {
     let (mut generator, mut pool) = (Generator::default(), Pool::default());
     let (mut ones, mut zeros) = (0u128, 0u128);
     for _ in 0..200 {
-        let id = u128::from_be_bytes(generator.version_7(&host, &mut pool).unwrap());
+        let id = u128::from_be_bytes(version_7(&mut generator, &host, &mut pool).unwrap());
         ones |= id;
         zeros |= !id;
     }
@@ -90,8 +95,14 @@ fn forms() {
     let world = World::new();
     let host = FakeHost::new(&world, 1);
     let (mut generator, mut pool) = (Generator::default(), Pool::default());
-    let mut text =
-        |kind| String::from_utf8(generator.text(&host, &mut pool, kind).unwrap()).unwrap();
+    let mut text = |kind| {
+        String::from_utf8(
+            generator
+                .text(&host, &mut pool, kind, Some(world.now()))
+                .unwrap(),
+        )
+        .unwrap()
+    };
     for (kind, version) in [(Kind::Uuidv7, '7'), (Kind::Uuidv4, '4')] {
         let id = text(kind);
         assert_eq!(id.chars().nth(14), Some(version), "{id}");

@@ -107,7 +107,7 @@ fn there_is_one_line() {
 #[test]
 fn unknown_versions_and_flags_are_not_sent() {
     let found = parse(format!("cc-{TRACE}-{SPAN}-ff-more").as_bytes()).unwrap();
-    assert_eq!(found.value(), format!("00-{TRACE}-{SPAN}-03").into_bytes());
+    assert_eq!(found.value(), format!("00-{TRACE}-{SPAN}-03").as_bytes());
 }
 
 proptest! {

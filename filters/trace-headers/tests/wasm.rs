@@ -41,7 +41,9 @@ fn request_ids_increase_and_are_safe() {
     let (mut generator, mut pool) = (Generator::default(), Pool::default());
     let mut last = [0; 16];
     for _ in 0..10_000 {
-        let id = generator.version_7(&host, &mut pool).unwrap();
+        let id = generator
+            .version_7(&host, &mut pool, Some(world.now()))
+            .unwrap();
         assert!(id > last);
         last = id;
     }

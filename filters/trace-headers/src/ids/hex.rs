@@ -9,8 +9,17 @@ fn digit(value: u8) -> u8 {
 /// Writes bytes as lower-case hexadecimal at the end of `out`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
-        out.push(digit(byte >> 4));
-        out.push(digit(*byte));
+        out.extend_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+}
+
+/// Writes bytes as lower-case hexadecimal into `out`, from `at` on. What does not fit is left out.
+pub fn write(bytes: &[u8], out: &mut [u8], at: usize) {
+    let places = out.get_mut(at..).unwrap_or_default().chunks_exact_mut(2);
+    for (place, byte) in places.zip(bytes) {
+        if let [high, low] = place {
+            (*high, *low) = (digit(byte >> 4), digit(*byte));
+        }
     }
 }
 
@@ -79,5 +88,9 @@ mod tests {
         encode(&[0, 0x9f, 0xff], &mut out);
         assert_eq!(out, b"009fff");
         assert_eq!(decode::<3>(&out), Some([0, 0x9f, 0xff]));
+        let mut place = *b"......";
+        write(&[0x9f, 0xff, 0], &mut place, 1);
+        assert_eq!(&place, b".9fff.", "what does not fit is left out");
+        write(&[1], &mut place, 7);
     }
 }

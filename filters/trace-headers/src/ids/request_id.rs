@@ -3,6 +3,7 @@
 use super::hex;
 use super::random::Pool;
 use seawall_core::host::{Answer, Host};
+use seawall_core::time::Timestamp;
 
 /// The longest inbound id that is taken over.
 pub const LONGEST: usize = 128;
@@ -29,14 +30,21 @@ pub fn is_safe(id: &[u8]) -> bool {
 }
 
 /// 16 bytes in the form 8-4-4-4-12.
-pub fn hyphenated(bytes: &[u8; 16]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(36);
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push(b'-');
-        }
-        hex::encode(std::slice::from_ref(byte), &mut text);
-    }
+pub fn hyphenated(bytes: &[u8; 16]) -> [u8; 36] {
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let [a, b, c, d, e, f, g, h, i, j, node @ ..] = bytes;
+    hex::write(&[*a, *b, *c, *d], &mut text, 0);
+    hex::write(&[*e, *f], &mut text, 9);
+    hex::write(&[*g, *h], &mut text, 14);
+    hex::write(&[*i, *j], &mut text, 19);
+    hex::write(node, &mut text, 24);
+    text
+}
+
+/// 16 bytes as 32 digits.
+pub fn plain(bytes: &[u8; 16]) -> [u8; 32] {
+    let mut text = [0; 32];
+    hex::write(bytes, &mut text, 0);
     text
 }
 
@@ -69,19 +77,21 @@ pub struct Generator {
 const COUNTER_MAX: u16 = 0x0fff;
 
 impl Generator {
-    /// A new id as text.
+    /// A new id as text; `now` is the wall clock, where the host tells it.
     ///
     /// # Errors
     /// When the host has no randomness.
-    pub fn text(&mut self, host: &dyn Host, pool: &mut Pool, kind: Kind) -> Answer<Vec<u8>> {
+    pub fn text(
+        &mut self,
+        host: &dyn Host,
+        pool: &mut Pool,
+        kind: Kind,
+        now: Option<Timestamp>,
+    ) -> Answer<Vec<u8>> {
         Ok(match kind {
-            Kind::Uuidv7 => hyphenated(&self.version_7(host, pool)?),
-            Kind::Uuidv4 => hyphenated(&version_4(pool.take(host)?)),
-            Kind::Hex32 => {
-                let mut text = Vec::with_capacity(32);
-                hex::encode(&pool.take::<16>(host)?, &mut text);
-                text
-            }
+            Kind::Uuidv7 => hyphenated(&self.version_7(host, pool, now)?).to_vec(),
+            Kind::Uuidv4 => hyphenated(&version_4(pool.take(host)?)).to_vec(),
+            Kind::Hex32 => plain(&pool.take(host)?).to_vec(),
         })
     }
 
@@ -92,9 +102,14 @@ impl Generator {
     ///
     /// # Errors
     /// When the host has no randomness.
-    pub fn version_7(&mut self, host: &dyn Host, pool: &mut Pool) -> Answer<[u8; 16]> {
+    pub fn version_7(
+        &mut self,
+        host: &dyn Host,
+        pool: &mut Pool,
+        now: Option<Timestamp>,
+    ) -> Answer<[u8; 16]> {
         // Without a clock the last time goes on: still unique and increasing.
-        let now_ms = host.now().map_or(self.last_ms, |now| now.as_millis());
+        let now_ms = now.map_or(self.last_ms, |now| now.as_millis());
         let [a, b, random @ ..] = pool.take::<10>(host)?;
         let start = u16::from_be_bytes([a, b]) & (COUNTER_MAX >> 1);
         if now_ms > self.last_ms {

@@ -66,7 +66,7 @@ fn upper<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     (text.len() == N.checked_mul(2)?).then(|| hex::decode_padded(text))?
 }
 
-pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields) {
+pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields<'_>) {
     let mut trace = Vec::with_capacity(32);
     out.trace_id.write(&mut trace);
     let (time, unique) = trace.split_at_checked(8).unwrap_or_default();
@@ -83,7 +83,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         b";Sampled=0"
     });
     let line = inbound.and_then(|inbound| inbound.aws.first());
-    for (name, text) in line.into_iter().flat_map(|line| parts(line)) {
+    for (name, text) in line.into_iter().flat_map(parts) {
         let length = value
             .len()
             .saturating_add(name.len())
@@ -96,5 +96,5 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
             value.extend_from_slice(text);
         }
     }
-    fields.push(("x-amzn-trace-id", value));
+    fields.push(("x-amzn-trace-id", value.into()));
 }

@@ -2,6 +2,7 @@
 
 use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
+use std::borrow::Cow;
 
 /// 16 or 32 digits.
 fn trace_id(text: &[u8]) -> Option<TraceId> {
@@ -93,7 +94,7 @@ pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
     }
 }
 
-pub(super) fn write_single(out: &Outbound, fields: &mut Fields) {
+pub(super) fn write_single(out: &Outbound, fields: &mut Fields<'_>) {
     let mut value = Vec::with_capacity(70);
     out.trace_id.write(&mut value);
     value.push(b'-');
@@ -108,25 +109,25 @@ pub(super) fn write_single(out: &Outbound, fields: &mut Fields) {
         value.push(b'-');
         parent.write(&mut value);
     }
-    fields.push(("b3", value));
+    fields.push(("b3", value.into()));
 }
 
-pub(super) fn write_multi(out: &Outbound, fields: &mut Fields) {
+pub(super) fn write_multi(out: &Outbound, fields: &mut Fields<'_>) {
     let mut trace = Vec::with_capacity(32);
     out.trace_id.write(&mut trace);
     let mut span = Vec::with_capacity(16);
     out.span_id.write(&mut span);
-    fields.push(("x-b3-traceid", trace));
-    fields.push(("x-b3-spanid", span));
+    fields.push(("x-b3-traceid", trace.into()));
+    fields.push(("x-b3-spanid", span.into()));
     if let Some(parent) = out.parent {
         let mut text = Vec::with_capacity(16);
         parent.write(&mut text);
-        fields.push(("x-b3-parentspanid", text));
+        fields.push(("x-b3-parentspanid", text.into()));
     }
     if out.debug {
-        fields.push(("x-b3-flags", b"1".to_vec()));
+        fields.push(("x-b3-flags", Cow::Borrowed(b"1")));
     } else {
-        let sampled: &[u8] = if out.sampled { b"1" } else { b"0" };
-        fields.push(("x-b3-sampled", sampled.to_vec()));
+        let sampled: &'static [u8] = if out.sampled { b"1" } else { b"0" };
+        fields.push(("x-b3-sampled", Cow::Borrowed(sampled)));
     }
 }

@@ -75,24 +75,24 @@ pub(super) fn read(inbound: &Inbound<'_>) -> Found {
     })
 }
 
-pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields) {
+pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields<'_>) {
     fields.push((
         "x-datadog-trace-id",
-        out.trace_id.low().to_string().into_bytes(),
+        out.trace_id.low().to_string().into_bytes().into(),
     ));
     fields.push((
         "x-datadog-parent-id",
-        out.span_id.number().to_string().into_bytes(),
+        out.span_id.number().to_string().into_bytes().into(),
     ));
     // A user's own decision (2 or -1) stays one as long as it is followed.
     let kept = inbound
         .and_then(|inbound| inbound.datadog_priority.first())
-        .map(|text| trim(text))
+        .map(trim)
         .filter(|text| priority(text).and_then(Decision::sampled) == Some(out.sampled));
     let plain: &[u8] = if out.sampled { b"1" } else { b"0" };
     fields.push((
         "x-datadog-sampling-priority",
-        kept.unwrap_or(plain).to_vec(),
+        kept.unwrap_or(plain).to_vec().into(),
     ));
     let mut carried = Vec::new();
     if out.trace_id.high() != 0 {
@@ -101,7 +101,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         hex::encode(&out.trace_id.high().to_be_bytes(), &mut carried);
     }
     let line = inbound.and_then(|inbound| inbound.datadog_tags.first());
-    for (name, text) in line.into_iter().flat_map(|line| tags(line)) {
+    for (name, text) in line.into_iter().flat_map(tags) {
         let length = carried
             .len()
             .saturating_add(name.len())
@@ -120,6 +120,6 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         }
     }
     if !carried.is_empty() {
-        fields.push(("x-datadog-tags", carried));
+        fields.push(("x-datadog-tags", carried.into()));
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn same(one: &Remote, other: &Remote) -> bool {
 }
 
 pub(super) fn w3c(inbound: &Inbound<'_>) -> Found {
-    match receive(inbound.traceparent.iter().copied()) {
+    match receive(inbound.traceparent.iter()) {
         Received::Absent => Found::Absent,
         Received::Invalid => Found::Invalid,
         Received::Valid(parent) => Found::Remote(Remote {

@@ -2,8 +2,42 @@
 
 use seawall_core::headers::Headers;
 
-/// Field lines of one name.
-pub type Lines<'a> = Vec<&'a [u8]>;
+/// Field lines of one name, in order. One line, or none, is what there nearly always is, and costs no memory.
+#[derive(Debug, Clone, Default)]
+pub struct Lines<'a> {
+    first: Option<&'a [u8]>,
+    more: Vec<&'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    fn push(&mut self, line: &'a [u8]) {
+        if self.first.is_none() {
+            self.first = Some(line);
+        } else {
+            self.more.push(line);
+        }
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The first line.
+    pub fn first(&self) -> Option<&'a [u8]> {
+        self.first
+    }
+
+    /// The line, where there is exactly one.
+    pub fn only(&self) -> Option<&'a [u8]> {
+        self.first.filter(|_| self.more.is_empty())
+    }
+
+    /// All lines.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+}
 
 /// The fields of a request that carry an identity.
 #[derive(Debug, Default)]

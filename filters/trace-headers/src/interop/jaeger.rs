@@ -14,15 +14,34 @@ pub(super) fn read(inbound: &Inbound<'_>) -> Found {
     }
 }
 
+/// The parts between colons that are percent-encoded, as some clients do.
+struct Encoded<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Encoded<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0.take()?;
+        let colon = rest
+            .windows(3)
+            .position(|three| matches!(three, b"%3A" | b"%3a"));
+        let Some(at) = colon else {
+            return Some(rest);
+        };
+        let (part, after) = rest.split_at_checked(at)?;
+        self.0 = after.get(3..);
+        Some(part)
+    }
+}
+
 fn parse(value: &[u8]) -> Option<Remote> {
-    // Some clients percent-encode the colons. No value that is readable is longer than this.
-    let value = std::str::from_utf8(value).ok().filter(|v| v.len() <= 128)?;
-    let value = value.replace("%3A", ":").replace("%3a", ":");
-    let mut parts = value.split(':');
-    let trace_id = TraceId::new(hex::decode_padded(parts.next()?.as_bytes())?)?;
-    let span_id = SpanId::new(hex::decode_padded(parts.next()?.as_bytes())?);
+    let mut parts = value
+        .split(|byte| *byte == b':')
+        .flat_map(|part| Encoded(Some(part)));
+    let trace_id = TraceId::new(hex::decode_padded(parts.next()?)?)?;
+    let span_id = SpanId::new(hex::decode_padded(parts.next()?)?);
     let _deprecated_parent = parts.next()?;
-    let [flags] = hex::decode_padded::<1>(parts.next()?.as_bytes())?;
+    let [flags] = hex::decode_padded::<1>(parts.next()?)?;
     if parts.next().is_some() {
         return None;
     }
@@ -39,7 +58,7 @@ fn parse(value: &[u8]) -> Option<Remote> {
     })
 }
 
-pub(super) fn write(out: &Outbound, fields: &mut Fields) {
+pub(super) fn write(out: &Outbound, fields: &mut Fields<'_>) {
     let mut value = Vec::with_capacity(70);
     out.trace_id.write(&mut value);
     value.push(b':');
@@ -55,5 +74,5 @@ pub(super) fn write(out: &Outbound, fields: &mut Fields) {
         (false, true) => b'1',
         (false, false) => b'0',
     });
-    fields.push(("uber-trace-id", value));
+    fields.push(("uber-trace-id", value.into()));
 }

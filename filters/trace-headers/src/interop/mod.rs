@@ -8,10 +8,11 @@ mod inbound;
 mod jaeger;
 
 pub use extract::{extract, Extracted};
-pub use inbound::Inbound;
+pub use inbound::{Inbound, Lines};
 
 use crate::ids::{SpanId, TraceId};
 use crate::w3c::traceparent::Traceparent;
+use std::borrow::Cow;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -143,7 +144,7 @@ pub struct Outbound {
 }
 
 /// Header fields to be set.
-pub type Fields = Vec<(&'static str, Vec<u8>)>;
+pub type Fields<'a> = Vec<(&'a str, Cow<'a, [u8]>)>;
 
 /// Reads one format.
 pub fn read(format: Format, inbound: &Inbound<'_>) -> Found {
@@ -158,7 +159,12 @@ pub fn read(format: Format, inbound: &Inbound<'_>) -> Found {
 }
 
 /// Writes one format. `inbound` gives what travels along beside the ids, where its trace goes on.
-pub fn write(format: Format, out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields) {
+pub fn write(
+    format: Format,
+    out: &Outbound,
+    inbound: Option<&Inbound<'_>>,
+    fields: &mut Fields<'_>,
+) {
     match format {
         Format::W3c => {
             let value = Traceparent {
@@ -168,7 +174,7 @@ pub fn write(format: Format, out: &Outbound, inbound: Option<&Inbound<'_>>, fiel
                 random: out.random,
             }
             .value();
-            fields.push(("traceparent", value));
+            fields.push(("traceparent", Cow::Owned(value.to_vec())));
         }
         Format::B3 => b3::write_single(out, fields),
         Format::B3multi => b3::write_multi(out, fields),
@@ -179,10 +185,10 @@ pub fn write(format: Format, out: &Outbound, inbound: Option<&Inbound<'_>>, fiel
 }
 
 /// The value of a field of which there must be one line; `Err` when there are more, whose meaning nobody defines.
-pub(crate) fn single<'a>(lines: &[&'a [u8]]) -> Result<Option<&'a [u8]>, Found> {
-    match lines {
-        [] => Ok(None),
-        [line] => Ok(Some(crate::w3c::trim(line))),
+pub(crate) fn single<'a>(lines: &Lines<'a>) -> Result<Option<&'a [u8]>, Found> {
+    match (lines.first(), lines.only()) {
+        (None, _) => Ok(None),
+        (_, Some(line)) => Ok(Some(crate::w3c::trim(line))),
         _ => Err(Found::Invalid),
     }
 }

@@ -1,67 +1,46 @@
-//! Changes to a header map, made in as few host calls as there can be.
+//! Changes to a header map.
+//!
+//! Each is a host call of its own. Replacing the whole map is one call whatever their number, but takes every other field
+//! out and in again, which costs a request more than ten single changes do.
 
+use crate::interop::Fields;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Host, Map};
-
-/// The host takes at most 1,024 fields and 1 MiB in one call, and reads more as nothing at all.
-const MOST_FIELDS: usize = 1000;
-const MOST_BYTES: usize = 512 * 1024;
+use std::borrow::Cow;
 
 /// Changes to a header map.
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
-    set: Vec<(&'a str, Vec<u8>)>,
+    /// Fields of which all lines become this one.
+    pub set: Fields<'a>,
     remove: Vec<&'a str>,
 }
 
 impl<'a> Changes<'a> {
     /// All lines of this field become one.
-    pub fn set(&mut self, name: &'a str, value: Vec<u8>) {
-        self.set.push((name, value));
+    pub fn set(&mut self, name: &'a str, value: impl Into<Cow<'a, [u8]>>) {
+        self.set.push((name, value.into()));
     }
 
-    /// The field goes, where it is there.
+    /// The field goes, where it is there and not set as well.
     pub fn remove(&mut self, headers: &Headers, name: &'a str) {
-        let known = self.touches(name.as_bytes());
+        let set = self.set.iter().map(|(name, _)| *name);
+        let known = set.chain(self.remove.iter().copied()).any(|k| k == name);
         if !known && headers.get(name).is_some() {
             self.remove.push(name);
         }
     }
 
-    fn touches(&self, name: &[u8]) -> bool {
-        let set = self.set.iter().map(|(name, _)| *name);
-        set.chain(self.remove.iter().copied())
-            .any(|known| known.as_bytes() == name)
-    }
-
-    /// Makes the changes to a map that holds `headers`.
+    /// Makes the changes.
     ///
     /// # Errors
     /// When the host refuses one of them; the others are made.
-    pub fn apply(&self, host: &dyn Host, map: Map, headers: &Headers) -> Answer<()> {
-        let count = self.set.len().saturating_add(self.remove.len());
-        let small = headers.len() <= MOST_FIELDS && headers.as_abi().len() <= MOST_BYTES;
-        if count > 1 && small {
-            let mut pairs: Vec<(&[u8], &[u8])> = headers
-                .iter()
-                .filter(|(name, _)| !self.touches(name))
-                .collect();
-            pairs.extend(
-                self.set
-                    .iter()
-                    .map(|(name, value)| (name.as_bytes(), value.as_slice())),
-            );
-            if host.set_headers(map, &Headers::from_pairs(&pairs)).is_ok() {
-                return Ok(());
-            }
-        }
-        let mut done = Ok(());
-        for (name, value) in &self.set {
-            done = done.and(host.set_header(map, name, value));
-        }
-        for name in &self.remove {
-            done = done.and(host.remove_header(map, name));
-        }
-        done
+    pub fn apply(&self, host: &dyn Host, map: Map) -> Answer<()> {
+        let set = self.set.iter();
+        let set = set.map(|(name, value)| host.set_header(map, name, value));
+        let removed = self.remove.iter();
+        let removed = removed.map(|name| host.remove_header(map, name));
+        // Every one is made, whatever became of those before.
+        set.chain(removed).fold(Ok(()), Result::and)
     }
 }

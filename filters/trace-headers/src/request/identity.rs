@@ -3,11 +3,12 @@
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
 use crate::ids::random::Pool;
-use crate::ids::request_id::{bytes_of, hyphenated, is_safe, Generator, Kind};
-use crate::ids::{hex, SpanId, TraceId};
+use crate::ids::request_id::{bytes_of, hyphenated, is_safe, plain, Generator, Kind};
+use crate::ids::{SpanId, TraceId};
 use crate::interop::{extract, Decision, Extracted, Format, Inbound, Outbound};
 use crate::sampling::decide;
 use seawall_core::host::{Answer, Host};
+use seawall_core::time::Timestamp;
 
 /// Where ids come from.
 #[derive(Debug, Default)]
@@ -43,10 +44,10 @@ pub fn judge<'a>(
     trusted: bool,
     counters: &Counters,
 ) -> Judged<'a> {
-    let request_id = match inbound.request_id.as_slice() {
-        [id] if trusted && is_safe(id) => Some(*id),
-        _ => None,
-    };
+    let request_id = inbound
+        .request_id
+        .only()
+        .filter(|id| trusted && is_safe(id));
     counters.increment(match (request_id, inbound.request_id.is_empty()) {
         (Some(_), _) => Count::RequestIdsKept,
         (None, true) => Count::RequestIdsCreated,
@@ -78,7 +79,7 @@ pub fn judge<'a>(
 }
 
 impl Ids {
-    /// Completes what was kept with what must be made.
+    /// Completes what was kept with what must be made. `now` is asked only for an id that carries the time.
     ///
     /// # Errors
     /// When the host has no randomness.
@@ -87,6 +88,7 @@ impl Ids {
         host: &dyn Host,
         settings: &Settings,
         judged: &Judged<'_>,
+        now: &dyn Fn() -> Option<Timestamp>,
     ) -> Answer<Identity> {
         let remote = judged.trace.remote.map(|(_, remote)| remote);
         let (request_id, trace_id, random) = match (judged.request_id, remote) {
@@ -102,16 +104,20 @@ impl Ids {
                 remote.random,
             ),
             (None, Some(remote)) => (
-                self.request_id(host, settings)?,
+                self.request_id(host, settings, now)?,
                 remote.trace_id,
                 remote.random,
             ),
             (None, None) if settings.one_id => {
                 let trace_id =
-                    TraceId::from_random(self.generator.version_7(host, &mut self.pool)?);
+                    TraceId::from_random(self.generator.version_7(host, &mut self.pool, now())?);
                 (text(settings.request_id_format, &trace_id), trace_id, true)
             }
-            (None, None) => (self.request_id(host, settings)?, self.trace_id(host)?, true),
+            (None, None) => (
+                self.request_id(host, settings, now)?,
+                self.trace_id(host)?,
+                true,
+            ),
         };
         let decision = remote.map_or(judged.trace.decision, |remote| remote.decision);
         let sampled = decide(settings.sampling, settings.ratio, decision, &trace_id);
@@ -128,9 +134,15 @@ impl Ids {
         })
     }
 
-    fn request_id(&mut self, host: &dyn Host, settings: &Settings) -> Answer<Vec<u8>> {
-        self.generator
-            .text(host, &mut self.pool, settings.request_id_format)
+    fn request_id(
+        &mut self,
+        host: &dyn Host,
+        settings: &Settings,
+        now: &dyn Fn() -> Option<Timestamp>,
+    ) -> Answer<Vec<u8>> {
+        let kind = settings.request_id_format;
+        let now = if kind == Kind::Uuidv7 { now() } else { None };
+        self.generator.text(host, &mut self.pool, kind, now)
     }
 
     fn trace_id(&mut self, host: &dyn Host) -> Answer<TraceId> {
@@ -141,12 +153,8 @@ impl Ids {
 /// A trace id as request id.
 fn text(kind: Kind, trace_id: &TraceId) -> Vec<u8> {
     match kind {
-        Kind::Uuidv7 | Kind::Uuidv4 => hyphenated(trace_id.bytes()),
-        Kind::Hex32 => {
-            let mut text = Vec::with_capacity(32);
-            hex::encode(trace_id.bytes(), &mut text);
-            text
-        }
+        Kind::Uuidv7 | Kind::Uuidv4 => hyphenated(trace_id.bytes()).to_vec(),
+        Kind::Hex32 => plain(trace_id.bytes()).to_vec(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::identity::Identity;
 use crate::config::{Settings, Source};
 use crate::ids::request_id::LONGEST;
-use crate::interop::Inbound;
+use crate::interop::{Inbound, Lines};
 use crate::w3c::trim;
 use seawall_core::headers::Headers;
 use seawall_core::host::Host;
@@ -22,7 +22,7 @@ pub fn printable(value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of a cookie.
-fn cookie<'a>(lines: &[&'a [u8]], name: &str) -> Option<&'a [u8]> {
+fn cookie<'a>(lines: &Lines<'a>, name: &str) -> Option<&'a [u8]> {
     lines
         .iter()
         .flat_map(|line| line.split(|byte| *byte == b';'))

@@ -57,18 +57,13 @@ impl Request {
             judged: &judged,
             counters: &shared.counters,
         };
-        let written =
-            propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request, &headers);
+        let written = propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request);
         log::from_request(host, settings, &headers, &inbound);
         if judged.request_id.is_none() || !judged.trusted {
             log::refused(
                 host,
-                inbound.request_id.first().copied(),
-                inbound
-                    .traceparent
-                    .first()
-                    .copied()
-                    .filter(|_| !judged.trusted),
+                inbound.request_id.first(),
+                inbound.traceparent.first().filter(|_| !judged.trusted),
             );
         }
         let identity = identity?;

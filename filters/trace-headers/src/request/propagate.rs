@@ -24,23 +24,19 @@ pub struct Scene<'a> {
 
 /// The changes to the request's headers. Without an identity (the host has no randomness) nothing is written, but what
 /// must not go on still does not.
-pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&Identity>) -> Changes<'a> {
+pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes<'a> {
     let mut changes = Changes::default();
     let settings = scene.settings;
     if scene.judged.request_id.is_none() {
         match identity {
-            Some(identity) => changes.set(&settings.request_id_header, identity.request_id.clone()),
+            Some(identity) => changes.set(&settings.request_id_header, &identity.request_id),
             None => changes.remove(scene.headers, &settings.request_id_header),
         }
     }
     if let Some(identity) = identity {
         let along = scene.judged.trace.remote.map(|_| scene.inbound);
-        let mut fields = Vec::with_capacity(4);
         for format in &settings.write {
-            interop::write(*format, &identity.position, along, &mut fields);
-        }
-        for (name, value) in fields {
-            changes.set(name, value);
+            interop::write(*format, &identity.position, along, &mut changes.set);
         }
     }
     match identity {
@@ -112,10 +108,8 @@ fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         changes.remove(scene.headers, "tracestate");
         return;
     }
-    let state = tracestate::receive(
-        &scene.inbound.tracestate,
-        scene.settings.tracestate_max_length,
-    );
+    let lines: Vec<&[u8]> = scene.inbound.tracestate.iter().collect();
+    let state = tracestate::receive(&lines, scene.settings.tracestate_max_length);
     match state {
         tracestate::Tracestate::Absent | tracestate::Tracestate::Unchanged => {}
         tracestate::Tracestate::Rewritten { value, truncated } => {
@@ -142,11 +136,8 @@ fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         changes.remove(scene.headers, "baggage");
         return;
     }
-    let carried = baggage::receive(
-        &scene.inbound.baggage,
-        settings.baggage_members,
-        settings.baggage_bytes,
-    );
+    let lines: Vec<&[u8]> = scene.inbound.baggage.iter().collect();
+    let carried = baggage::receive(&lines, settings.baggage_members, settings.baggage_bytes);
     if let baggage::Baggage::Rewritten { value, dropped } = carried {
         scene.counters.add(Count::BaggageDropped, dropped as u64);
         if value.is_empty() {

@@ -22,6 +22,8 @@ pub struct Exporter {
 struct Queue {
     waiting: Vec<Vec<u8>>,
     sent: Option<Sent>,
+    /// When something was sent last.
+    last: Option<Timestamp>,
 }
 
 /// A call that is not answered yet.
@@ -56,12 +58,11 @@ impl Exporter {
         }
     }
 
-    /// Sends the queue, unless the collector still owes an answer.
-    pub fn flush(&self, host: &dyn Host, counters: &Counters) {
+    /// Sends the queue, unless the last time was less than an interval ago or the collector still owes an answer.
+    pub fn flush(&self, host: &dyn Host, counters: &Counters, now: Timestamp) {
         let Ok(mut queue) = self.queue.try_borrow_mut() else {
             return;
         };
-        let now = host.now().unwrap_or_default();
         if let Some(sent) = &queue.sent {
             // The host answers after its timeout at the latest. If it does not, the spans are lost, not the exporter.
             let patience = self.settings.timeout.saturating_mul(2);
@@ -71,9 +72,13 @@ impl Exporter {
             counters.add(Count::SpansDropped, sent.spans);
             queue.sent = None;
         }
-        if queue.waiting.is_empty() {
+        let early = queue
+            .last
+            .is_some_and(|last| now >= last && now.since(last) < self.settings.interval);
+        if queue.waiting.is_empty() || early {
             return;
         }
+        queue.last = Some(now);
         let spans = std::mem::take(&mut queue.waiting);
         let body = export(&self.settings.service, &spans);
         let headers: [(&str, &[u8]); 6] = [

@@ -70,16 +70,13 @@ pub fn parse(value: &[u8]) -> Option<Traceparent> {
 
 impl Traceparent {
     /// The value in version 00. Flags that are not known are sent as zero.
-    pub fn value(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(LENGTH);
-        out.extend_from_slice(b"00-");
-        self.trace_id.write(&mut out);
-        out.push(b'-');
-        self.parent_id.write(&mut out);
-        out.push(b'-');
+    pub fn value(&self) -> [u8; LENGTH] {
+        let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        hex::write(self.trace_id.bytes(), &mut out, 3);
+        hex::write(self.parent_id.bytes(), &mut out, 36);
         let sampled = if self.sampled { SAMPLED } else { 0 };
         let random = if self.random { RANDOM } else { 0 };
-        hex::encode(&[sampled | random], &mut out);
+        hex::write(&[sampled | random], &mut out, 53);
         out
     }
 }

@@ -6,6 +6,20 @@ use seawall_trace_headers::w3c::traceparent::{parse, Traceparent};
 use seawall_trace_headers::TraceHeaders;
 use serde_json::Value;
 
+pub const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub const REQUEST: [(&str, &str); 4] = [
+    (":method", "GET"),
+    (":path", "/orders/1"),
+    (":authority", "shop"),
+    ("accept", "*/*"),
+];
+
+/// That request with more fields.
+pub fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    REQUEST.iter().chain(more).copied().collect()
+}
+
 pub type Pairs = Vec<(String, Vec<u8>)>;
 
 pub fn start(configuration: Value) -> Vm<TraceHeaders> {

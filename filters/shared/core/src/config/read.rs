@@ -164,7 +164,11 @@ fn culprit(json: &Value, message: &str, attempt: Attempt<'_>) -> Vec<Step> {
 /// A document with nothing in it but a value at the end of `steps`.
 fn alone(steps: &[Step], value: Value) -> Value {
     steps.iter().rev().fold(value, |value, step| match step {
-        Step::Field(name) => Value::Object(Map::from_iter([(name.clone(), value)])),
+        Step::Field(name) => {
+            let mut fields = Map::new();
+            fields.insert(name.clone(), value);
+            Value::Object(fields)
+        }
         Step::Item(_) => Value::Array(vec![value]),
     })
 }
