@@ -79,12 +79,15 @@ pub(crate) fn decide(
         }
         // What a service keeps, nobody knows until it has answered.
         if enforced && (claimed.fleet.is_none() || !verdict.admitted) {
+            // What would have been charged is still there when another limit refuses.
+            let kept = verdict.admitted && !decision.admitted;
+            let back = if kept { claimed.claim.ask.cost } else { 0 };
             exchange.told.push(Told {
                 limit: claimed.index,
                 tier: claimed.tier,
                 most: claimed.claim.quota.most(),
-                remaining: verdict.remaining,
-                more: verdict.more,
+                remaining: verdict.remaining.saturating_add(back),
+                more: verdict.more.filter(|_| !kept),
             });
         }
     }
@@ -101,18 +104,32 @@ pub(crate) fn decide(
             .collect();
         return refuse(host, filter, settings, exchange, &facts, &blamed);
     }
+    let asks = claimed.iter().any(|claimed| claimed.fleet.is_some());
     let mut admitted = Vec::new();
     let mut tickets = Vec::new();
+    let mut paid = Vec::new();
     for (claimed, verdict) in claimed.into_iter().zip(&decision.verdicts) {
         if !verdict.admitted {
             continue;
         }
-        match claimed.fleet {
-            Some(ticket) => tickets.push(ticket),
-            None => {
-                admitted.push(claimed.index);
-                keep_open(exchange, &claimed);
-            }
+        if let Some(ticket) = claimed.fleet {
+            tickets.push(ticket);
+            continue;
+        }
+        admitted.push(claimed.index);
+        let open = Open {
+            limit: claimed.index,
+            quota: *claimed.claim.quota,
+            place: (claimed.claim.slot, claimed.claim.tag),
+            charged: claimed.claim.ask.cost,
+            cost: claimed.cost,
+        };
+        let concurrent = matches!(open.quota, Quota::Concurrency(_)) && open.charged > 0;
+        if concurrent || claimed.limit.charge.is_some() {
+            exchange.open.push(open);
+        }
+        if asks && open.charged > 0 {
+            paid.push(open);
         }
     }
     if tickets.is_empty() {
@@ -125,17 +142,6 @@ pub(crate) fn decide(
         exchange.note(host, settings, word, None);
         return Ok(Decided::Passes);
     }
-    let paid = claims.iter().zip(&decision.verdicts);
-    let paid = paid.filter(|(claim, verdict)| verdict.admitted && claim.ask.cost > 0);
-    let paid = paid
-        .map(|(claim, _)| Open {
-            limit: 0,
-            quota: *claim.quota,
-            place: (claim.slot, claim.tag),
-            charged: claim.ask.cost,
-            cost: claim.ask.cost,
-        })
-        .collect();
     let asked = fleet::Asked {
         waits: None,
         settings: Rc::clone(settings),
@@ -145,20 +151,6 @@ pub(crate) fn decide(
         shadowed,
     };
     fleet::ask(host, filter, context, exchange, &facts, asked)
-}
-
-fn keep_open(exchange: &mut Exchange, claimed: &Claimed<'_>) {
-    let claim = &claimed.claim;
-    let concurrent = matches!(claim.quota, Quota::Concurrency(_)) && claim.ask.cost > 0;
-    if concurrent || claimed.limit.charge.is_some() {
-        exchange.open.push(Open {
-            limit: claimed.index,
-            quota: *claim.quota,
-            place: (claim.slot, claim.tag),
-            charged: claim.ask.cost,
-            cost: claimed.cost,
-        });
-    }
 }
 
 /// Counts what a decision took: lost races at its first limit, evictions at the limits that they were for.

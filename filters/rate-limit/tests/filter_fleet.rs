@@ -116,10 +116,10 @@ fn who_is_refused_is_told_the_reset_and_costs_nothing_here() {
         assert!(!rig.resumed(&exchange));
         assert_eq!(reply.status, 429);
         assert_eq!(reply.header("retry-after"), Some("7"));
-        assert!(reply
-            .header("ratelimit")
-            .unwrap()
-            .contains("\"tenant\";r=0;t=7"));
+        assert_eq!(
+            reply.header("ratelimit"),
+            Some("\"all\";r=5, \"tenant\";r=0;t=7")
+        );
         assert_eq!(reply.details, "rate_limited:tenant");
         rig.finish(exchange);
         wait(&rig, 7);

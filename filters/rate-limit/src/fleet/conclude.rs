@@ -194,6 +194,11 @@ fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &
     exchange.open.clear();
     for paid in &asked.paid {
         settle(host, filter, exchange.at, paid, 0);
+        let told = exchange.told.iter_mut();
+        for told in told.filter(|told| told.limit == paid.limit) {
+            told.remaining = told.remaining.saturating_add(paid.charged);
+            told.more = None;
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+//! rate-limit in a real Envoy: a limit of 600 a second lets 600 a second pass, for a minute. Alone in its file, so that no other
+//! test disturbs the beat.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use seawall_tests::prelude::*;
+use tokio::time::Instant;
+
+const RATE: u32 = 600;
+const SECONDS: u32 = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_hundred_a_second_pass_for_a_minute() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"limits": [{"name": "all", "requests": RATE, "per": "1s"}]}),
+        )
+        .route(Route::prefix("/").direct(200, "ok"))
+        .start()
+        .await;
+    let beat = Duration::from_secs(1) / RATE;
+    let mut next = Instant::now();
+    let mut flying = FuturesUnordered::new();
+    for _ in 0..RATE * SECONDS {
+        tokio::time::sleep_until(next).await;
+        let client = envoy.client();
+        flying.push(tokio::spawn(async move { client.get("/").await.status }));
+        // A machine that stood still for a moment does not catch up by a burst beyond what the limit allows.
+        next = (next + beat).max(
+            Instant::now()
+                .checked_sub(Duration::from_millis(500))
+                .unwrap(),
+        );
+    }
+    let mut passed = 0;
+    while let Some(status) = flying.next().await {
+        assert_eq!(status.unwrap(), 200, "after {passed}");
+        passed += 1;
+    }
+    assert_eq!(passed, RATE * SECONDS);
+    // The limit is there: what comes at once beyond the burst is refused.
+    let at_once = envoy.burst("/", 4_000, 32).await;
+    assert!(at_once.iter().any(|answer| answer.status == 429));
+}
