@@ -12,6 +12,7 @@
 mod common;
 
 use common::{all, forward, hex, one, position, start, with, PARENT, REQUEST, TRACE};
+use seawall_core::plugin::Stream;
 use seawall_core::testing::{Ended, Vm, World};
 use seawall_trace_headers::TraceHeaders;
 use serde_json::json;
@@ -124,6 +125,18 @@ fn a_request_that_was_refused_before_has_an_identity_too() {
     assert_eq!(property("request_id"), id);
     assert_eq!(property("trace_id").len(), 32);
     assert_eq!(property("span_id").len(), 16);
+    vm.finish(exchange);
+}
+
+#[test]
+fn a_request_that_only_the_log_sees_has_an_identity_there() {
+    let mut vm = start(json!({}));
+    let mut exchange = vm.open(&[]);
+    exchange.stream.log(&vm.host);
+    for (name, length) in [("request_id", 36), ("trace_id", 32), ("span_id", 16)] {
+        let value = vm.property(&exchange, name);
+        assert_eq!(value.map(|value| value.len()), Some(length), "{name}");
+    }
     vm.finish(exchange);
 }
 

@@ -84,7 +84,7 @@ impl Request {
         written
     }
 
-    /// The request never came by here: it was refused before. It gets an identity of its own.
+    /// The request never came by here: it was answered before. It gets an identity of its own.
     fn unseen(&mut self, host: &dyn Host, shared: &Shared, settings: &Settings) {
         let nothing = Judged {
             request_id: None,
@@ -207,18 +207,27 @@ impl Stream for Request {
     }
 
     fn log(&mut self, host: &dyn Host) {
-        let (Some(shared), Some(settings)) = (&self.shared, &self.settings) else {
+        let Some(shared) = self.shared.clone() else {
             return;
+        };
+        let (seen, settings) = match &self.settings {
+            Some(settings) => (true, Rc::clone(settings)),
+            None => (false, shared.layers.of_request(host)),
         };
         if !settings.enabled {
             return;
+        }
+        if !seen {
+            // A filter before this one has answered, and the response did not come by either. Properties that are set here
+            // still reach the access log.
+            self.unseen(host, &shared, &settings);
         }
         shared.record_latency(host);
         if let (Some(spans), Some(span), Some(identity)) =
             (&shared.spans, self.span.take(), &self.identity)
         {
             let duration = duration(host);
-            if let Some(done) = span.end(host, settings, identity, duration) {
+            if let Some(done) = span.end(host, &settings, identity, duration) {
                 if identity.position.sampled || (spans.wants_errors() && done.failed) {
                     spans.push(&shared.counters, done);
                 }
