@@ -1,1 +1,17 @@
-//! x
+//! The `seawall` command: checks, explains and converts configurations, with the code of the filters themselves.
+//!
+//! - [`document`]: YAML and JSON with positions, read as Envoy reads it;
+//! - [`envoy`]: the Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes they are for;
+//! - [`layers`]: plugin, virtual host and route laid over each other;
+//! - [`check`]: what is wrong;
+
+pub mod args;
+pub mod check;
+pub mod document;
+pub mod envoy;
+pub mod filters;
+pub mod layers;
+pub mod output;
+mod run;
+
+pub use run::run;

@@ -1,1 +1,7 @@
-fn main(){}
+//! `seawall`: see [`seawall_cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    seawall_cli::run()
+}

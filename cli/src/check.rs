@@ -1,0 +1,281 @@
+//! `seawall check`: everything that is wrong with the Seawall blocks of a file.
+
+use crate::document::{read, Node, Position};
+use crate::envoy::{find, Block, Chain, Found};
+use crate::filters::Filter;
+use crate::layers::{layer, settings, Level};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// How much a problem matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The filter or Envoy refuses it.
+    Error,
+    /// It has no effect.
+    Warning,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file, as it was given.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Whose settings, such as `seawall.rate_limit`; empty for the file as a whole.
+    pub filter: String,
+    /// Where they stand: `plugin configuration`, `virtual host "all"`, `route "orders"`.
+    pub place: String,
+    /// The field, such as `limits[0].requests`; empty for all of them.
+    pub path: String,
+    /// What was found and what is allowed.
+    pub problem: String,
+}
+
+/// What a check found.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Settings in plugin configurations.
+    pub plugins: usize,
+    /// Settings in metadata.
+    pub metadata: usize,
+    /// Everything that is wrong, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// How many problems are so severe.
+    pub fn count(&self, severity: Severity) -> usize {
+        let problems = self.problems.iter();
+        problems
+            .filter(|problem| problem.severity == severity)
+            .count()
+    }
+}
+
+/// Checks the text of a file.
+pub fn check(file: &str, text: &str) -> Report {
+    let documents = match read(text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            let mut checked = Checked::new(file);
+            checked.add(Severity::Error, error.at, "", "", "", &error.problem);
+            return checked.report();
+        }
+    };
+    let found = find(&documents);
+    let mut checked = Checked::new(file);
+    checked.found(&found);
+    checked.report()
+}
+
+struct Checked<'f> {
+    file: &'f str,
+    /// Places of blocks: one that is used twice, through an alias, is one block.
+    plugins: BTreeSet<Position>,
+    metadata: BTreeSet<Position>,
+    problems: BTreeSet<(Position, Problem)>,
+}
+
+impl<'f> Checked<'f> {
+    fn new(file: &'f str) -> Self {
+        Checked {
+            file,
+            plugins: BTreeSet::new(),
+            metadata: BTreeSet::new(),
+            problems: BTreeSet::new(),
+        }
+    }
+
+    fn report(self) -> Report {
+        Report {
+            plugins: self.plugins.len(),
+            metadata: self.metadata.len(),
+            problems: self
+                .problems
+                .into_iter()
+                .map(|(_, problem)| problem)
+                .collect(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        at: Position,
+        filter: &str,
+        place: &str,
+        path: &str,
+        problem: &str,
+    ) {
+        let problem = Problem {
+            file: self.file.to_owned(),
+            line: at.line,
+            column: at.column,
+            severity,
+            filter: filter.to_owned(),
+            place: place.to_owned(),
+            path: path.to_owned(),
+            problem: problem.to_owned(),
+        };
+        self.problems.insert((at, problem));
+    }
+
+    fn found(&mut self, found: &Found) {
+        for problem in &found.problems {
+            let severity = if problem.error {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            self.add(severity, problem.at, "", "", "", &problem.problem);
+        }
+        for chain in &found.chains {
+            self.chain(chain);
+        }
+        if self.plugins.is_empty() && self.metadata.is_empty() && self.problems.is_empty() {
+            let at = Position { line: 1, column: 1 };
+            let problem = "there are no settings of a Seawall filter in this file";
+            self.add(Severity::Warning, at, "", "", "", problem);
+        }
+    }
+
+    fn chain(&mut self, chain: &Chain) {
+        for plugin in &chain.plugins {
+            self.plugins.insert(plugin.at);
+            self.block(plugin, "plugin configuration");
+            let layered = layer(plugin.filter, Some(plugin), None, None);
+            for (_, errors) in &layered.refused {
+                for error in errors.iter() {
+                    self.field(plugin, "plugin configuration", &error.path, &error.problem);
+                }
+            }
+        }
+        for host in &chain.hosts {
+            let title = format!("virtual host {:?}", host.name);
+            for block in &host.blocks {
+                self.level(chain, block, &title);
+            }
+            for route in &host.routes {
+                for block in &route.blocks {
+                    self.level(chain, block, &route.title());
+                }
+            }
+            for filter in Filter::ALL {
+                let of_filter = chain
+                    .plugins
+                    .iter()
+                    .filter(|plugin| plugin.filter == filter);
+                let mut plugins: Vec<Option<&Block>> = of_filter.map(Some).collect();
+                if plugins.is_empty() {
+                    plugins.push(None);
+                }
+                for plugin in plugins {
+                    for route in std::iter::once(None).chain(host.routes.iter().map(Some)) {
+                        let layered = layer(filter, plugin, Some(host), route);
+                        for (level, errors) in &layered.refused {
+                            let (blocks, title) = match (level, route) {
+                                (Level::VirtualHost, _) => (&host.blocks, title.clone()),
+                                (Level::Route, Some(route)) => (&route.blocks, route.title()),
+                                _ => continue,
+                            };
+                            let block = blocks.iter().rfind(|block| block.filter == filter);
+                            for error in errors.iter() {
+                                if let Some(block) = block {
+                                    self.field(block, &title, &error.path, &error.problem);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Settings in metadata: whether anybody reads them.
+    fn level(&mut self, chain: &Chain, block: &Block, title: &str) {
+        self.metadata.insert(block.at);
+        self.block(block, title);
+        let name = block.filter.namespace();
+        let mut plugins = chain
+            .plugins
+            .iter()
+            .filter(|plugin| plugin.filter == block.filter)
+            .peekable();
+        let problem = if plugins.peek().is_none() {
+            if chain.plugins.is_empty() && chain.partial {
+                return;
+            }
+            format!("has no effect: {name} is not among the filters of this listener")
+        } else if plugins.all(|plugin| {
+            let off = settings(plugin)
+                .ok()
+                .and_then(|json| json.get("per_route").cloned());
+            off == Some(false.into())
+        }) {
+            "has no effect: per_route is false in the plugin configuration".to_owned()
+        } else {
+            return;
+        };
+        self.add(Severity::Warning, block.at, name, title, "", &problem);
+    }
+
+    /// Fields that are given twice.
+    fn block(&mut self, block: &Block, title: &str) {
+        if let Some(node) = &block.settings {
+            let mut twice = Vec::new();
+            duplicates(node, "", &mut twice);
+            for (at, path) in twice {
+                let problem = "is given twice; Envoy takes the last one";
+                self.add(
+                    Severity::Warning,
+                    at,
+                    block.filter.namespace(),
+                    title,
+                    &path,
+                    problem,
+                );
+            }
+        }
+    }
+
+    fn field(&mut self, block: &Block, title: &str, path: &str, problem: &str) {
+        let at = match &block.settings {
+            Some(node) => match node.place(path) {
+                // Nothing of it is here: where the settings begin says more than where their first field does.
+                (place, false) if place == node.at => block.at,
+                (place, _) => place,
+            },
+            None => block.at,
+        };
+        self.add(
+            Severity::Error,
+            at,
+            block.filter.namespace(),
+            title,
+            path,
+            problem,
+        );
+    }
+}
+
+fn duplicates(node: &Node, path: &str, twice: &mut Vec<(Position, String)>) {
+    for (index, item) in node.items().iter().enumerate() {
+        duplicates(item, &format!("{path}[{index}]"), twice);
+    }
+    for (index, field) in node.fields().iter().enumerate() {
+        let dot = if path.is_empty() { "" } else { "." };
+        let path = format!("{path}{dot}{}", field.name);
+        let mut earlier = node.fields().iter().take(index);
+        if earlier.any(|other| other.name == field.name) {
+            twice.push((field.at, path.clone()));
+        }
+        duplicates(&field.value, &path, twice);
+    }
+}

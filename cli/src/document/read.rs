@@ -1,0 +1,199 @@
+//! From text to nodes.
+
+use super::{scalar, Content, Field, Node, Position};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// A text that is not YAML, and so not JSON either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYaml {
+    /// Where it ceases to be.
+    pub at: Position,
+    /// Why.
+    pub problem: String,
+}
+
+impl fmt::Display for NotYaml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for NotYaml {}
+
+/// A list or a map that is not complete.
+struct Open {
+    at: Position,
+    anchor: usize,
+    holds: Holds,
+}
+
+enum Holds {
+    List(Vec<Rc<Node>>),
+    Map(Vec<Field>, Option<(String, Position)>),
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Rc<Node>>,
+    documents: Vec<Rc<Node>>,
+}
+
+/// The documents of a text.
+///
+/// # Errors
+/// What is not YAML, and an alias of something that is not complete.
+pub fn read(text: &str) -> Result<Vec<Rc<Node>>, NotYaml> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| NotYaml {
+            at: position(error.marker().line(), error.marker().col()),
+            problem: format!("not YAML: {}", error.info()),
+        })?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.documents)
+}
+
+fn position(line: usize, column: usize) -> Position {
+    Position {
+        line,
+        column: column + 1,
+    }
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), NotYaml> {
+        let at = position(span.start.line(), span.start.col());
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                // A name is always a text; a value only where it is quoted or tagged.
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let content = if plain && !self.is_name() {
+                    scalar::plain(&text)
+                } else {
+                    Content::Text {
+                        text: text.into_owned(),
+                        literal: style == ScalarStyle::Literal,
+                    }
+                };
+                self.add(Rc::new(Node { at, content }), anchor);
+            }
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return Err(NotYaml {
+                        at,
+                        problem: "an alias of something that contains it".to_owned(),
+                    });
+                };
+                self.add(node, 0);
+            }
+            Event::SequenceStart(anchor, _) => self.open.push(Open {
+                at,
+                anchor,
+                holds: Holds::List(Vec::new()),
+            }),
+            Event::MappingStart(anchor, _) => self.open.push(Open {
+                at,
+                anchor,
+                holds: Holds::Map(Vec::new(), None),
+            }),
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.open.pop() {
+                    let content = match open.holds {
+                        Holds::List(items) => Content::List(items),
+                        Holds::Map(fields, _) => Content::Map(fields),
+                    };
+                    let node = Node {
+                        at: open.at,
+                        content,
+                    };
+                    self.add(Rc::new(node), open.anchor);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// True where the next thing is the name of a field.
+    fn is_name(&self) -> bool {
+        matches!(
+            self.open.last().map(|open| &open.holds),
+            Some(Holds::Map(_, None))
+        )
+    }
+
+    fn add(&mut self, node: Rc<Node>, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        match self.open.last_mut().map(|open| &mut open.holds) {
+            None => self.documents.push(node),
+            Some(Holds::List(items)) => items.push(node),
+            Some(Holds::Map(fields, name)) => match name.take() {
+                None => *name = Some((key(&node), node.at)),
+                Some((name, at)) => fields.push(Field {
+                    name,
+                    at,
+                    value: node,
+                }),
+            },
+        }
+    }
+}
+
+/// A field's name; a list or a map as one is written as JSON.
+fn key(node: &Node) -> String {
+    match &node.content {
+        Content::Text { text, .. } => text.clone(),
+        _ => node.json().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_has_its_place() {
+        let documents = read("a: 1\nb:\n  - x: w\n  - 'z'\n---\n{\"c\": [true, \"d\"]}\n").unwrap();
+        assert_eq!(
+            documents[0].json(),
+            serde_json::json!({"a": 1, "b": [{"x": "w"}, "z"]})
+        );
+        let b = documents[0].field("b").unwrap();
+        assert_eq!((b.at.line, b.at.column), (2, 1));
+        let x = b.value.items()[0].field("x").unwrap();
+        assert_eq!((x.at.line, x.at.column), (3, 5));
+        assert_eq!(documents[1].json(), serde_json::json!({"c": [true, "d"]}));
+    }
+
+    #[test]
+    fn names_are_texts() {
+        let documents = read("yes: yes\n010: 010\n").unwrap();
+        assert_eq!(
+            documents[0].json(),
+            serde_json::json!({"yes": true, "010": 8})
+        );
+    }
+
+    #[test]
+    fn aliases_are_what_they_stand_for() {
+        let documents = read("a: &a {x: 1}\nb: [*a, *a]\n").unwrap();
+        assert_eq!(
+            documents[0].json(),
+            serde_json::json!({"a": {"x": 1}, "b": [{"x": 1}, {"x": 1}]})
+        );
+        assert!(read("a: &a [*a]\n").is_err());
+    }
+
+    #[test]
+    fn what_is_not_yaml_has_a_place_as_well() {
+        let refused = read("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
+        assert!(refused.at.line >= 2, "{refused:?}");
+    }
+}

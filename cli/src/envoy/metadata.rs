@@ -1,0 +1,94 @@
+//! Settings in the metadata of routes and virtual hosts.
+
+use super::{Block, Found, Host, Misplaced, Route};
+use crate::document::Node;
+use crate::filters::Filter;
+use std::rc::Rc;
+
+/// The virtual hosts of a route configuration.
+pub(super) fn hosts(configuration: &Node, found: &mut Found) -> Vec<Host> {
+    let hosts = configuration.get("virtual_hosts");
+    let hosts = hosts.map(|node| node.items()).unwrap_or_default();
+    hosts.iter().map(|node| host(node, found)).collect()
+}
+
+pub(super) fn host(node: &Node, found: &mut Found) -> Host {
+    let routes = node.get("routes").map(|node| node.items());
+    Host {
+        name: node.text_of("name").to_owned(),
+        domains: texts(node, "domains"),
+        blocks: blocks(node, found),
+        disabled: disabled(node, found),
+        routes: (1..)
+            .zip(routes.unwrap_or_default())
+            .map(|(number, node)| Route {
+                name: node.text_of("name").to_owned(),
+                number,
+                node: Rc::clone(node),
+                blocks: blocks(node, found),
+                disabled: disabled(node, found),
+            })
+            .collect(),
+    }
+}
+
+fn texts(node: &Node, name: &str) -> Vec<String> {
+    let items = node.get(name).map(|list| list.items()).unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| item.text().map(str::to_owned))
+        .collect()
+}
+
+fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
+    let Some(metadata) = node.find(&["metadata", "filter_metadata"]) else {
+        return Vec::new();
+    };
+    let mut blocks = Vec::new();
+    for field in metadata.fields() {
+        match Filter::of_namespace(&field.name) {
+            Some(filter) => blocks.push(Block {
+                filter,
+                at: field.at,
+                settings: Some(Rc::clone(&field.value)),
+            }),
+            None if field.name.starts_with("seawall") => found.problems.push(Misplaced {
+                at: field.at,
+                problem: format!(
+                    "no filter is called {:?}; there are {}",
+                    field.name,
+                    Filter::ALL.map(Filter::namespace).join(", ")
+                ),
+                error: true,
+            }),
+            None => {}
+        }
+    }
+    blocks
+}
+
+/// The filters that `typed_per_filter_config` switches off here.
+fn disabled(node: &Node, found: &mut Found) -> Vec<String> {
+    let Some(filters) = node.get("typed_per_filter_config") else {
+        return Vec::new();
+    };
+    let mut disabled = Vec::new();
+    for field in filters.fields() {
+        let kind = field.value.text_of("@type");
+        if kind.ends_with("config.route.v3.FilterConfig") {
+            if field.value.get("disabled").map(|node| node.json()) == Some(true.into()) {
+                disabled.push(field.name.clone());
+            }
+        } else if field.name.starts_with("seawall.") {
+            found.problems.push(Misplaced {
+                at: field.at,
+                problem: format!(
+                    "Envoy refuses settings of a wasm filter here; write them as metadata.filter_metadata.{}",
+                    field.name
+                ),
+                error: true,
+            });
+        }
+    }
+    disabled
+}

@@ -1,0 +1,97 @@
+//! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
+
+mod manifest;
+mod metadata;
+mod plugin;
+mod walk;
+
+pub use walk::find;
+
+use crate::document::{Node, Position};
+use crate::filters::Filter;
+use std::rc::Rc;
+
+/// What was found in a file.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The chains of filters with the routes behind them.
+    pub chains: Vec<Chain>,
+    /// What is wrong with the way things are configured, whatever the settings say.
+    pub problems: Vec<Misplaced>,
+}
+
+/// A chain of filters, and the virtual hosts that requests meet behind it.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// What the listener or its statistics are called; empty where it has no name.
+    pub name: String,
+    /// The plugins in order.
+    pub plugins: Vec<Block>,
+    /// The virtual hosts in order.
+    pub hosts: Vec<Host>,
+    /// The routes come from elsewhere, or the chain does.
+    pub partial: bool,
+}
+
+/// Settings of a filter, in one place.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Whose.
+    pub filter: Filter,
+    /// Where the settings, or what should hold them, begin.
+    pub at: Position,
+    /// The settings; none where there are none.
+    pub settings: Option<Rc<Node>>,
+}
+
+/// A virtual host.
+#[derive(Debug)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Its domains.
+    pub domains: Vec<String>,
+    /// Settings in its metadata.
+    pub blocks: Vec<Block>,
+    /// Filters that are switched off for it.
+    pub disabled: Vec<String>,
+    /// Its routes in order.
+    pub routes: Vec<Route>,
+}
+
+/// A route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name; empty when it has none.
+    pub name: String,
+    /// Which one of its virtual host, from 1.
+    pub number: usize,
+    /// The route as it is written.
+    pub node: Rc<Node>,
+    /// Settings in its metadata.
+    pub blocks: Vec<Block>,
+    /// Filters that are switched off for it.
+    pub disabled: Vec<String>,
+}
+
+/// A Seawall block where it has no effect or cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misplaced {
+    /// Where.
+    pub at: Position,
+    /// What is wrong.
+    pub problem: String,
+    /// Envoy, or the filter, refuses it; otherwise it merely has no effect.
+    pub error: bool,
+}
+
+impl Route {
+    /// How to speak of it.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() {
+            format!("route number {}", self.number)
+        } else {
+            format!("route {:?}", self.name)
+        }
+    }
+}

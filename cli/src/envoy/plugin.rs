@@ -1,0 +1,129 @@
+//! The plugin configuration of a wasm filter.
+
+use super::{Block, Found, Misplaced};
+use crate::document::{read, Content, Field, Node, Position};
+use crate::filters::Filter;
+use std::rc::Rc;
+
+const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+const STRUCT: &str = "google.protobuf.Struct";
+const TEXT: &str = "google.protobuf.StringValue";
+
+/// The name of the message that a type URL stands for.
+fn message(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+/// The wasm message in an `Any`, also in one that is wrapped in a `TypedStruct`.
+fn unwrap(typed: &Node) -> Option<&Node> {
+    match message(typed.text_of("@type")) {
+        WASM => Some(typed),
+        "xds.type.v3.TypedStruct" | "udpa.type.v1.TypedStruct" => {
+            (message(typed.text_of("type_url")) == WASM)
+                .then(|| typed.get("value").map(Rc::as_ref))?
+        }
+        _ => None,
+    }
+}
+
+/// The plugin of an entry of `http_filters` (or of an extension configuration that is delivered by itself); none where it is
+/// another filter.
+pub(super) fn plugin(entry: &Node, found: &mut Found) -> Option<Block> {
+    let typed = entry.get("typed_config")?;
+    let config = unwrap(typed)?.field("config")?;
+    let names = [
+        config.value.text_of("name"),
+        config.value.text_of("root_id"),
+        entry.text_of("name"),
+    ];
+    let vm = |steps: &[&str]| {
+        config
+            .value
+            .find(steps)
+            .and_then(Node::text)
+            .unwrap_or_default()
+    };
+    let code = ["local", "filename"];
+    let file = vm(&[&["vm_config", "code"][..], &code[..]].concat());
+    let address = vm(&["vm_config", "code", "remote", "http_uri", "uri"]);
+    let filter = Filter::of_plugin(&names, if file.is_empty() { address } else { file })?;
+    Some(configuration(filter, config, found))
+}
+
+fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {
+    let mut block = Block {
+        filter,
+        at: config.at,
+        settings: None,
+    };
+    let Some(field) = config.value.field("configuration") else {
+        return block;
+    };
+    block.at = field.at;
+    let value = field.value.field("value");
+    match message(field.value.text_of("@type")) {
+        STRUCT => block.settings = value.map(|value| Rc::clone(&value.value)),
+        TEXT => {
+            if let Some(value) = value {
+                text(&mut block, value, found);
+            }
+        }
+        other => found.problems.push(Misplaced {
+            at: field.at,
+            problem: format!("the configuration must be a {STRUCT} or a {TEXT}, found {other:?}"),
+            error: true,
+        }),
+    }
+    block
+}
+
+/// JSON in a text.
+fn text(block: &mut Block, value: &Field, found: &mut Found) {
+    let Content::Text { text, literal } = &value.value.content else {
+        found.problems.push(Misplaced {
+            at: value.value.at,
+            problem: format!("the value of a {TEXT} must be a text"),
+            error: true,
+        });
+        return;
+    };
+    block.at = value.value.at;
+    // Nothing but white space is no configuration.
+    if text.trim().is_empty() {
+        return;
+    }
+    // The filter reads JSON; all JSON is YAML, which knows the places.
+    let wrong = serde_json::from_str::<serde_json::Value>(text).err();
+    let place = |line: usize, column: usize| {
+        if *literal {
+            Position {
+                line: value.value.at.line + line - 1,
+                column: value.value.at.column + column - 1,
+            }
+        } else {
+            value.value.at
+        }
+    };
+    if let Some(error) = wrong {
+        found.problems.push(Misplaced {
+            at: place(error.line(), error.column().max(1)),
+            problem: format!(
+                "{}: the configuration is not JSON: {error}",
+                block.filter.namespace()
+            ),
+            error: true,
+        });
+        return;
+    }
+    let document = read(text)
+        .ok()
+        .and_then(|documents| documents.into_iter().next());
+    block.settings = document.map(|document| {
+        // In one line, all of it is where it begins.
+        Rc::new(if *literal {
+            document.moved_into(value.value.at)
+        } else {
+            document.moved_to(value.value.at)
+        })
+    });
+}

@@ -1,0 +1,133 @@
+//! Finds connection managers, route configurations and plugins wherever they are.
+
+use super::{manifest, metadata, plugin, Chain, Found, Misplaced};
+use crate::document::{read, Content, Field, Node, Position};
+use std::rc::Rc;
+
+/// Everything of Seawall in the documents of a file.
+pub fn find(documents: &[Rc<Node>]) -> Found {
+    let mut found = Found::default();
+    for document in documents {
+        match manifest::chain(document) {
+            Some(chain) => found.chains.push(chain),
+            None => walk(document, "", &mut found),
+        }
+    }
+    found
+}
+
+fn walk(node: &Rc<Node>, name: &str, found: &mut Found) {
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| walk(item, name, found)),
+        Content::Text {
+            text,
+            literal: true,
+        } => inside(text, node.at, found),
+        Content::Map(fields) => {
+            let named = node.text_of("stat_prefix");
+            let named = if named.is_empty() { name } else { named };
+            let of_its_own = node.text_of("name");
+            let named = if node.get("filter_chains").is_some() && !of_its_own.is_empty() {
+                of_its_own
+            } else {
+                named
+            };
+            let taken = take(node, named, found);
+            for field in fields {
+                if !taken.contains(&field.name.as_str()) {
+                    walk_field(field, named, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn walk_field(field: &Field, name: &str, found: &mut Found) {
+    if field.name == "filter_metadata" {
+        // Of a route it would have been taken: Envoy shows a filter no other metadata.
+        for field in field.value.fields() {
+            if field.name.starts_with("seawall.") {
+                found.problems.push(Misplaced {
+                    at: field.at,
+                    problem: format!(
+                        "{} has no effect here: settings are read from the metadata of routes and of virtual hosts",
+                        field.name
+                    ),
+                    error: false,
+                });
+            }
+        }
+    }
+    walk(&field.value, name, found);
+}
+
+/// Takes what is known of a map, and answers which of its fields that was.
+fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
+    if let Some(filters) = node.get("http_filters") {
+        let entries = filters.items().iter();
+        let plugins = entries
+            .filter_map(|entry| plugin::plugin(entry, found))
+            .collect();
+        let routes = node.get("route_config");
+        let hosts = routes.map(|routes| metadata::hosts(routes, found));
+        found.chains.push(Chain {
+            name: name.to_owned(),
+            plugins,
+            partial: hosts.is_none(),
+            hosts: hosts.unwrap_or_default(),
+        });
+        return &["http_filters", "route_config"];
+    }
+    if node.get("virtual_hosts").is_some() {
+        let hosts = metadata::hosts(node, found);
+        found.chains.push(Chain {
+            name: node.text_of("name").to_owned(),
+            hosts,
+            partial: true,
+            ..Chain::default()
+        });
+        return &["virtual_hosts"];
+    }
+    if node
+        .text_of("@type")
+        .ends_with("config.route.v3.VirtualHost")
+    {
+        let host = metadata::host(node, found);
+        found.chains.push(Chain {
+            hosts: vec![host],
+            partial: true,
+            ..Chain::default()
+        });
+        return &["routes", "metadata", "typed_per_filter_config"];
+    }
+    if node.get("typed_config").is_some() {
+        if let Some(block) = plugin::plugin(node, found) {
+            found.chains.push(Chain {
+                name: node.text_of("name").to_owned(),
+                plugins: vec![block],
+                partial: true,
+                ..Chain::default()
+            });
+            return &["typed_config"];
+        }
+    }
+    &[]
+}
+
+/// An Envoy configuration as a text in another file, such as a ConfigMap.
+fn inside(text: &str, at: Position, found: &mut Found) {
+    if !text.contains("http_filters") && !text.contains("virtual_hosts") {
+        return;
+    }
+    let Ok(documents) = read(text) else {
+        return;
+    };
+    let documents: Vec<_> = documents
+        .iter()
+        .map(|document| Rc::new(document.moved_into(at)))
+        .collect();
+    for document in &documents {
+        walk(document, "", found);
+    }
+}

@@ -1,0 +1,92 @@
+//! From the command line to an exit code.
+
+use crate::args::{Args, Command, Format};
+use crate::check::{check, Report, Severity};
+use crate::output;
+use clap::Parser;
+use serde_json::json;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The command could not do what it was asked for.
+type Trouble = String;
+
+/// Does what the command line says.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    let done = match &args.command {
+        Command::Check { files, strict } => check_files(files, *strict, args.format),
+        _ => Ok(true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(trouble) => {
+            let _ = writeln!(anstream::stderr(), "seawall: {trouble}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The text of a file, or of standard input.
+fn text(path: &Path) -> Result<(String, String), Trouble> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        let read = io::stdin().read_to_string(&mut text);
+        return read
+            .map(|_| ("standard input".to_owned(), text))
+            .map_err(|error| format!("standard input cannot be read: {error}"));
+    }
+    let name = path.display().to_string();
+    let read = std::fs::read_to_string(path);
+    read.map(|text| (name.clone(), text))
+        .map_err(|error| format!("{name} cannot be read: {error}"))
+}
+
+/// Writes everything at once; a reader that left is no trouble.
+fn print(text: &[u8]) -> Result<(), Trouble> {
+    let mut out = anstream::stdout();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, Trouble> {
+    let mut all = Report::default();
+    for file in files {
+        let (name, text) = text(file)?;
+        let report = check(&name, &text);
+        all.plugins += report.plugins;
+        all.metadata += report.metadata;
+        all.problems.extend(report.problems);
+    }
+    let good = all.count(Severity::Error) == 0 && !(strict && !all.problems.is_empty());
+    let mut out = Vec::new();
+    match format {
+        Format::Text => {
+            let written = all
+                .problems
+                .iter()
+                .try_for_each(|problem| output::problem(&mut out, problem))
+                .and_then(|()| output::summary(&mut out, &all, files.len()));
+            written.map_err(|error| error.to_string())?;
+        }
+        Format::Json => {
+            let report = json!({
+                "files": files.len(),
+                "plugins": all.plugins,
+                "metadata": all.metadata,
+                "errors": all.count(Severity::Error),
+                "warnings": all.count(Severity::Warning),
+                "problems": all.problems,
+            });
+            out = format!("{report:#}\n").into_bytes();
+        }
+    }
+    print(&out)?;
+    Ok(good)
+}

@@ -1,0 +1,143 @@
+//! `seawall check`.
+
+mod common;
+
+use common::{piped, repository, seawall};
+use serde_json::Value;
+
+const WRONG: &str = "cli/tests/data/wrong.yaml";
+
+#[test]
+fn every_error_has_file_line_and_field() {
+    let ran = seawall(&["check", WRONG]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    let expected = [
+        ":23:33: error: seawall.rate_limit, plugin configuration: limits[0].requests: invalid type: string \"many\", expected u64",
+        ":24:33: error: seawall.rate_limit, plugin configuration: limits[0].per: invalid value: string \"soon\"",
+        ":25:29: error: seawall.rate_limit, plugin configuration: colour: unknown field `colour`",
+        ":37:31: error: seawall.circuit_breaker, plugin configuration: open_for: invalid value: string \"soon\"",
+        ":45:54: error: seawall.circuit_breaker, virtual host \"all\": max_keys: can be set in the plugin configuration only",
+        ":46:27: error: no filter is called \"seawall.colour\"",
+        ":55:33: warning: seawall.circuit_breaker, route \"orders\": failure_threshold: is given twice",
+        ":56:33: error: seawall.circuit_breaker, route \"orders\": mode: unknown variant `loud`",
+        ":57:31: warning: seawall.response_cache, route \"orders\": has no effect: seawall.response_cache is not among the filters",
+        ":61:29: error: Envoy refuses settings of a wasm filter here",
+    ];
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), expected.len() + 1, "{}", ran.out);
+    for (line, expected) in lines.iter().zip(expected) {
+        let start = format!("{WRONG}{expected}");
+        assert!(line.starts_with(&start), "{line}\nis not\n{start}");
+    }
+    assert_eq!(
+        lines.last().unwrap(),
+        &"1 file checked: 2 plugin configurations and 3 virtual hosts or routes with settings; 8 errors, 2 warnings"
+    );
+}
+
+#[test]
+fn machines_get_json() {
+    let ran = seawall(&["check", WRONG, "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["errors"], 8);
+    assert_eq!(report["warnings"], 2);
+    let first = &report["problems"][0];
+    assert_eq!(first["line"], 23);
+    assert_eq!(first["column"], 33);
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["filter"], "seawall.rate_limit");
+    assert_eq!(first["path"], "limits[0].requests");
+    assert_eq!(first["file"], WRONG);
+}
+
+#[test]
+fn what_is_shipped_is_good() {
+    for file in std::fs::read_dir(repository().join("envoy")).unwrap() {
+        let path = file.unwrap().path();
+        let path = path.to_str().unwrap();
+        let ran = seawall(&["check", "--strict", path]);
+        assert_eq!(ran.code, 0, "{path}: {}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn an_unreadable_file_and_a_wrong_argument_are_told_from_a_wrong_configuration() {
+    let ran = seawall(&["check", "nothing.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("nothing.yaml cannot be read"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(seawall(&["check"]).code, 2);
+    assert_eq!(seawall(&["chekc"]).code, 2);
+    let ran = piped(&["check", "-"], "a: [1\nb: 2\n");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("standard input:2:"), "{}", ran.out);
+    assert!(ran.out.contains("not YAML"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_without_settings_is_worth_a_warning() {
+    let ran = piped(&["check", "-"], "a: 1\n");
+    assert_eq!(ran.code, 0);
+    assert!(ran.out.contains("there are no settings"), "{}", ran.out);
+    assert_eq!(piped(&["check", "-", "--strict"], "a: 1\n").code, 1);
+}
+
+#[test]
+fn there_are_no_colours_in_a_pipe() {
+    let ran = seawall(&["check", WRONG]);
+    assert!(!ran.out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_route_configuration_by_itself_and_manifests_are_read() {
+    let routes = "virtual_hosts:\n- name: all\n  routes:\n  - match: {prefix: /}\n    metadata:\n      filter_metadata:\n        seawall.rate_limit: {limits: [{name: 7}]}\n";
+    let ran = piped(&["check", "-"], routes);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(
+        ran.out
+            .contains(":7:40: error: seawall.rate_limit, route number 1: limits[0].name"),
+        "{}",
+        ran.out
+    );
+
+    let istio = "kind: WasmPlugin\nmetadata: {name: limits}\nspec:\n  url: oci://example.com/seawall/rate-limit:0.1.0\n  pluginConfig:\n    limits: 1\n";
+    let ran = piped(&["check", "-"], istio);
+    assert!(
+        ran.out
+            .contains(":6:5: error: seawall.rate_limit, plugin configuration: limits"),
+        "{}",
+        ran.out
+    );
+
+    let gateway = "kind: EnvoyExtensionPolicy\nspec:\n  wasm:\n  - name: seawall.circuit_breaker\n    code: {type: Image, image: {url: example.com/x}}\n    config:\n      open_for: 5\n";
+    let ran = piped(&["check", "-"], gateway);
+    assert!(
+        ran.out
+            .contains(":7:7: error: seawall.circuit_breaker, plugin configuration: open_for"),
+        "{}",
+        ran.out
+    );
+
+    let map = "kind: ConfigMap\ndata:\n  routes.yaml: |\n    virtual_hosts:\n    - routes:\n      - metadata:\n          filter_metadata:\n            seawall.trace_headers: {enabled: 7}\n";
+    let ran = piped(&["check", "-"], map);
+    assert!(ran.out.contains(":8:37:"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("seawall.trace_headers, route number 1: enabled"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let ran = seawall(&["--help"]);
+    assert_eq!(ran.code, 0);
+    for word in ["check", "explain", "schema", "convert", "Exit codes"] {
+        assert!(ran.out.contains(word), "{word}: {}", ran.out);
+    }
+}
