@@ -1,0 +1,252 @@
+//! response-cache under load: a hot key that expires again and again, many writers, a flood of distinct URLs.
+//!
+//! Short by default. `SEAWALL_LONG=1` makes it a minute of steady load for each way of refreshing, and a million URLs; with
+//! `-- --nocapture` the figures are printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::client::burst;
+use seawall_tests::prelude::*;
+
+mod wire;
+
+use wire::{flood, steady, Origin, Shot};
+
+const METRIC: &str = "wasmcustom.seawall.response_cache.";
+
+/// True for the runs that take minutes.
+fn long() -> bool {
+    std::env::var_os("SEAWALL_LONG").is_some()
+}
+
+/// A way to treat a hot key, and what came of it.
+struct Run {
+    name: &'static str,
+    /// Requests to the origin.
+    asked: usize,
+    /// Answers that came after the first.
+    answers: usize,
+    /// Of those, by way of the origin: the clients waited for it.
+    waited: usize,
+}
+
+fn percentile(sorted: &[Shot], share: f64) -> Duration {
+    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len() - 1);
+    sorted[at].took
+}
+
+/// A key that lives two seconds and takes its origin 50 ms, asked for at a steady rate.
+async fn hot_key(name: &'static str, fields: &str, configuration: Value) -> Run {
+    let (rate, length) = if long() { (1_000, 60) } else { (300, 9) };
+    let origin = Origin::serving(fields, "hot", Duration::from_millis(50)).await;
+    let envoy = Envoy::to_address(origin.address)
+        .filter("response-cache", configuration)
+        .start()
+        .await;
+    // Cold is another test's subject.
+    assert_eq!(
+        envoy.get_with("/hot", &[("host", "load")]).await.status,
+        200
+    );
+    let mut shots = steady(envoy.address, rate, 32, Duration::from_secs(length)).await;
+    shots.sort_by_key(|shot| shot.took);
+    let waited = shots
+        .iter()
+        .filter(|shot| !shot.status.contains("; hit;"))
+        .count();
+    println!(
+        "{name:>34}: {} answers, {} requests to the origin in {length} s, {waited} waited for it; p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?}",
+        shots.len(),
+        origin.hits(),
+        percentile(&shots, 0.5),
+        percentile(&shots, 0.99),
+        percentile(&shots, 0.999),
+        percentile(&shots, 1.0),
+    );
+    Run {
+        name,
+        asked: origin.hits(),
+        answers: shots.len(),
+        waited,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_key_costs_the_origin_about_one_request_per_lifetime_and_nobody_waits() {
+    let lives = "cache-control: max-age=2";
+    let background = json!({"background": {"enabled": true}});
+    let window = json!({"algorithm": "window", "window": "500ms", "probability": 0.1});
+    let off = json!({"algorithm": "off"});
+    let bare = hot_key(
+        "refresh and single flight off",
+        lives,
+        json!({"refresh": off, "coalesce": {"enabled": false}}),
+    )
+    .await;
+    let lifetimes = if long() { 30 } else { 5 };
+    for (name, fields, refresh) in [
+        ("xfetch in the background", lives, background.clone()),
+        (
+            "the same and stale-while-revalidate",
+            "cache-control: max-age=2, stale-while-revalidate=60",
+            background,
+        ),
+        ("xfetch by a client's request", lives, json!({})),
+        ("window", lives, window),
+        ("refresh off, single flight on", lives, off),
+    ] {
+        let run = hot_key(name, fields, json!({"refresh": refresh})).await;
+        // About one for each lifetime; an early refresh shortens it a little, by a quarter at most for the window.
+        assert!(
+            run.asked <= 2 * lifetimes,
+            "{name}: {} requests to the origin",
+            run.asked
+        );
+        assert!(
+            run.answers > 10 * run.asked,
+            "{name}: {} answers",
+            run.answers
+        );
+        assert!(
+            bare.asked > 2 * run.asked,
+            "{}: {} against {}",
+            bare.name,
+            bare.asked,
+            run.asked
+        );
+        if fields.contains("stale-while-revalidate") {
+            assert_eq!(run.waited, 0, "{name}: once the key is warm nobody waits");
+        } else if name == "xfetch in the background" {
+            // A machine that stands still for longer than the key lives lets it expire.
+            assert!(
+                run.waited * 10 <= bare.waited,
+                "{name}: {} waited, {} without",
+                run.waited,
+                bare.waited
+            );
+        }
+    }
+}
+
+/// A body that proves itself: the same number over and over.
+fn uniform(number: usize, length: usize) -> String {
+    let word = format!("{number:08}");
+    word.repeat(length / 8)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_ever_torn_or_mixed_while_many_write() {
+    let upstream = Upstream::serving(|seen| {
+        let length = 8 * (1 + seen.number % 40_000);
+        Reply::ok(uniform(seen.number, length))
+            .header("cache-control", "max-age=1, stale-while-revalidate=1")
+            .header("etag", &format!("\"{}\"", seen.number))
+            .header("x-number", &seen.number.to_string())
+            .header("vary", "x-variant")
+    })
+    .await;
+    // Without single flight, so that many write the same slots at once; too little room for all, so that slots change hands.
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({
+            "max_bytes": "2MiB", "max_entries": 16, "max_entry_bytes": "512KiB", "admission": false,
+            "coalesce": {"enabled": false}, "refresh": {"algorithm": "window", "window": "1h", "probability": 0.05},
+            "worker_memory": "256KiB",
+        }))
+        .start()
+        .await;
+    let answers = burst(envoy.address, 6_000, 48, |number| {
+        let headers = vec![("x-variant".to_owned(), (number % 3).to_string())];
+        (format!("/{}", number % 11), headers)
+    })
+    .await;
+    let mut hits = 0;
+    for answer in &answers {
+        assert!(answer.status == 200 && answer.whole);
+        let number: usize = answer.header("x-number").unwrap().parse().unwrap();
+        assert_eq!(
+            answer.header("etag"),
+            Some(format!("\"{number}\"").as_str())
+        );
+        let text = answer.text();
+        assert!(
+            text == uniform(number, text.len()) && text.len() == 8 * (1 + number % 40_000),
+            "a torn answer"
+        );
+        hits += usize::from(answer.header("cache-status").unwrap().contains("hit"));
+    }
+    assert!(hits > 100, "only {hits} hits: the test shows nothing");
+    assert!(
+        envoy.stat(&format!("{METRIC}evicted")).await > 0,
+        "nothing was evicted: the test shows nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_distinct_urls_stays_within_its_bytes_and_leaves_the_hot_set() {
+    const ROUNDS: usize = 4;
+    const HOT: usize = 50;
+    let urls = if long() { 1_000_000 } else { 60_000 };
+    let origin = Origin::serving(
+        "cache-control: max-age=3600",
+        &"x".repeat(1000),
+        Duration::ZERO,
+    )
+    .await;
+    let most: u64 = 16 << 20;
+    let worker = 2 << 20;
+    let envoy = Envoy::to_address(origin.address)
+        .filter(
+            "response-cache",
+            json!({"max_bytes": most, "worker_memory": worker, "refresh": {"algorithm": "off"}}),
+        )
+        .start()
+        .await;
+    for _ in 0..20 {
+        flood(envoy.address, "/hot", HOT, 10).await;
+    }
+    let before = envoy.memory();
+    let mut memory = Vec::new();
+    for round in 0..ROUNDS {
+        flood(envoy.address, &format!("/flood/{round}"), urls / ROUNDS, 32).await;
+        memory.push(envoy.memory());
+    }
+    // The gauge is brought up to date once a second.
+    eventually("the cache is full", || async {
+        (envoy.stat(&format!("{METRIC}bytes")).await > most / 2).then_some(())
+    })
+    .await;
+    let bytes = envoy.stat(&format!("{METRIC}bytes")).await;
+    let mib = |bytes: u64| bytes >> 20;
+    println!(
+        "{urls} URLs: resident {} MiB before, then {:?} MiB; {bytes} of {most} bytes in use, {} evicted, {} not admitted",
+        mib(before),
+        memory.iter().map(|bytes| mib(*bytes)).collect::<Vec<_>>(),
+        envoy.stat(&format!("{METRIC}evicted")).await,
+        envoy.stat(&format!("{METRIC}rejected.admission")).await,
+    );
+    assert!(bytes <= most);
+    let growth = memory[ROUNDS - 1].saturating_sub(memory[ROUNDS / 2 - 1]);
+    assert!(
+        mib(growth) < 16,
+        "grew by {growth} bytes in the second half: {memory:?}"
+    );
+    // The entries, each worker's copies, and as much again for what Envoy and its allocator need.
+    let all = 2 * (most + 4 * worker) + (64 << 20);
+    assert!(
+        memory[ROUNDS - 1] < before + all,
+        "{before} before, {memory:?} after"
+    );
+    let asked = origin.hits();
+    flood(envoy.address, "/hot", HOT, 10).await;
+    let lost = origin.hits() - asked;
+    assert!(
+        lost <= HOT / 5,
+        "the flood has pushed out {lost} of {HOT} hot entries"
+    );
+}

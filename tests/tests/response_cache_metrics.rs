@@ -1,0 +1,156 @@
+//! The metrics of response-cache in a real Envoy, each moved by what it counts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::prelude::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_is_counted_and_is_in_the_access_log() {
+    let upstream = Upstream::serving(|seen| {
+        let ok = |line: &str| Reply::ok("body").header("cache-control", line);
+        match seen.path.as_str() {
+            "/fresh" => ok("max-age=600").header("etag", "\"a\""),
+            "/stale" if seen.header("if-none-match").is_some() => {
+                Reply::status(304).header("cache-control", "max-age=600")
+            }
+            "/stale" => ok("max-age=1").header("etag", "\"a\""),
+            "/swr" => ok("max-age=1, stale-while-revalidate=600"),
+            "/error" if seen.number > 3 => Reply::status(500),
+            "/error" => ok("max-age=1, stale-if-error=600"),
+            "/no-store" => ok("no-store"),
+            "/private" => ok("private"),
+            "/authorization" => ok("max-age=600"),
+            "/set-cookie" => ok("max-age=600").header("set-cookie", "a=b"),
+            "/vary" => ok("max-age=600").header("vary", "*"),
+            "/large" => Reply::ok("x".repeat(70_000)).header("cache-control", "max-age=600"),
+            "/malformed" => ok("max-age=600, a=\""),
+            _ => Reply::ok("none"),
+        }
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({
+            "max_entry_bytes": "64KiB", "access_log": true, "refresh": {"algorithm": "off"},
+            "purge": {"cidrs": ["127.0.0.0/8"]}, "bypass": [{"path": "/bypass"}], "no_store": [{"path": "/rule"}],
+        }))
+        .access_log(json!({"cache": "%FILTER_STATE(wasm.seawall.response_cache:PLAIN)%", "path": "%REQ(:PATH)%"}))
+        .start()
+        .await;
+    for path in ["/fresh", "/fresh", "/swr", "/error", "/stale"] {
+        assert_eq!(envoy.get(path).await.status, 200);
+    }
+    eventually("all three are stale", || async {
+        let only = [("cache-control", "only-if-cached")];
+        let gone = [
+            envoy.get_with("/stale", &only).await.status,
+            envoy.get_with("/error", &only).await.status,
+        ];
+        (gone == [504, 504]).then_some(())
+    })
+    .await;
+    let patient = envoy
+        .get_with("/stale", &[("cache-control", "max-stale=600")])
+        .await;
+    assert!(patient
+        .header("cache-status")
+        .unwrap()
+        .ends_with("detail=max-stale"));
+    for path in ["/swr", "/error", "/stale"] {
+        assert_eq!(envoy.get(path).await.status, 200, "{path}");
+    }
+    eventually("one is served stale while another refreshes", || async {
+        let answers = envoy.burst("/swr", 8, 8).await;
+        answers
+            .iter()
+            .any(|answer| {
+                answer
+                    .header("cache-status")
+                    .unwrap()
+                    .contains("stale-while")
+            })
+            .then_some(())
+    })
+    .await;
+    for path in [
+        "/no-store",
+        "/private",
+        "/set-cookie",
+        "/vary",
+        "/large",
+        "/malformed",
+        "/none",
+        "/rule",
+        "/bypass",
+    ] {
+        assert_eq!(envoy.get(path).await.status, 200);
+    }
+    envoy
+        .get_with("/authorization", &[("authorization", "x")])
+        .await;
+    envoy
+        .get_with("/request-no-store", &[("cache-control", "no-store")])
+        .await;
+    envoy.send("POST", "/fresh", &[], b"").await;
+    envoy.send("PURGE", "/swr", &[], b"").await;
+    for (name, least) in [
+        ("hits", 1),
+        ("misses", 10),
+        ("bypasses", 1),
+        ("stored", 5),
+        ("revalidated", 1),
+        ("refreshes", 2),
+        ("stale.while_revalidate", 1),
+        ("stale.if_error", 1),
+        ("stale.max_stale", 1),
+        ("invalidated", 1),
+        ("purges", 1),
+        ("bytes", 1),
+        ("rejected.no_store", 1),
+        ("rejected.private", 1),
+        ("rejected.set_cookie", 1),
+        ("rejected.vary_star", 1),
+        ("rejected.too_large", 1),
+        ("rejected.malformed", 1),
+        ("rejected.no_freshness", 1),
+        ("rejected.rule", 1),
+        ("rejected.authorization", 1),
+        ("rejected.request_no_store", 1),
+    ] {
+        envoy
+            .wait_for_stat(&format!("wasmcustom.seawall.response_cache.{name}"), least)
+            .await;
+    }
+    let prometheus = envoy.prometheus().await;
+    assert!(
+        prometheus.contains("seawall_response_cache_hits"),
+        "{prometheus}"
+    );
+    let log = envoy.access_log(20).await;
+    for expected in [
+        ("/fresh", "seawall; hit; ttl="),
+        ("/stale", "seawall; fwd=stale; fwd-status=304; stored"),
+        (
+            "/error",
+            "seawall; fwd=stale; fwd-status=500; detail=stale-if-error",
+        ),
+        (
+            "/private",
+            "seawall; fwd=uri-miss; fwd-status=200; detail=private",
+        ),
+        ("/bypass", "seawall; fwd=bypass"),
+    ] {
+        let found = log.iter().any(|line| {
+            line["path"] == expected.0
+                && line["cache"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with(expected.1))
+        });
+        assert!(found, "{expected:?} in {log:?}");
+    }
+}
