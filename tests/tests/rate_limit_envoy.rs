@@ -466,6 +466,55 @@ async fn shadow_limits_count_and_refuse_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_limit_counts_what_it_does() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({
+                "exempt": {"path": "/healthz"},
+                "limits": [
+                    {"name": "hard", "requests": 2, "per": "1d", "exempt": {"header": {"x-internal": true}}},
+                    {"name": "soft", "requests": 1, "per": "1d", "shadow": true},
+                ],
+            }),
+        )
+        .start()
+        .await;
+    assert_eq!(statuses(&envoy, "/healthz", &[], 3).await, [200; 3]);
+    assert_eq!(
+        statuses(&envoy, "/", &[("x-internal", "1")], 4).await,
+        [200; 4]
+    );
+    assert_eq!(
+        statuses(&envoy, "/", &[], 5).await,
+        [200, 200, 429, 429, 429]
+    );
+    let stats = envoy.stats().await;
+    for (limit, what, wanted) in [
+        ("hard", "allowed", 2),
+        ("hard", "refused", 3),
+        ("hard", "shadow_refused", 0),
+        ("hard", "exempt", 4),
+        ("hard", "live_evictions", 0),
+        ("hard", "errors", 0),
+        ("soft", "allowed", 1),
+        ("soft", "refused", 0),
+        ("soft", "shadow_refused", 8),
+        ("soft", "exempt", 0),
+    ] {
+        assert_eq!(
+            stats.get(&metric(limit, what)),
+            Some(&wanted),
+            "{limit}.{what}"
+        );
+    }
+    assert!(stats.contains_key(&metric("hard", "swap_retries")));
+    assert_eq!(stats["wasmcustom.seawall.rate_limit.exempt"], 3);
+    assert_eq!(stats["wasmcustom.seawall.rate_limit.errors"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_configuration_is_refused_at_load_with_every_field() {
     let upstream = Upstream::start().await;
     let refused = Envoy::to(&upstream)

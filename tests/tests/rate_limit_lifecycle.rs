@@ -67,3 +67,44 @@ async fn counters_survive_listener_updates_under_load_and_end_with_a_changed_lim
     .await;
     assert_eq!(fifty, 50);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_limit_that_changed_begins_anew() {
+    let upstream = Upstream::start().await;
+    let of = |name: &str, requests: u64| {
+        json!({"name": name, "key": [{"header": "x-tenant-id"}], "requests": requests, "per": "1d",
+            "match": {"path": format!("/{name}")}})
+    };
+    let builder = |limits: Value, answer: &str| {
+        Envoy::to(&upstream).dynamic().filter(
+            "rate-limit",
+            json!({"limits": limits, "answer": {"body": answer}}),
+        )
+    };
+    let envoy = builder(json!([of("one", 5), of("two", 5)]), "before")
+        .start()
+        .await;
+    let passing = |path: &'static str, count: usize| {
+        let fresh = Client::fresh(envoy.address);
+        async move {
+            let mut passed = 0;
+            let mut last = String::new();
+            for _ in 0..count {
+                let answer = fresh.get_with(path, &[("x-tenant-id", "acme")]).await;
+                passed += usize::from(answer.status == 200);
+                last = answer.text();
+            }
+            (passed, last)
+        }
+    };
+    assert_eq!(passing("/one", 3).await.0, 3);
+    assert_eq!(passing("/two", 3).await.0, 3);
+    // The other way round, with more exemptions, and one of them with another number.
+    envoy
+        .swap_listener(&builder(json!([of("two", 5), of("one", 6)]), "after"))
+        .await;
+    // Workers change over one by one: until the first refusal has the new words, old ones may still count by old numbers.
+    let (two, last) = passing("/two", 9).await;
+    assert_eq!((two, last.as_str()), (2, "after"), "the same limit goes on");
+    assert_eq!(passing("/one", 9).await.0, 6, "another limit begins anew");
+}
