@@ -11,6 +11,8 @@ use seawall_core::time::Timestamp;
 
 const KIND_SERVER: u64 = 2;
 const STATUS_ERROR: u64 = 2;
+/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
+const PARENT_IS_REMOTE: u32 = 0x300;
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +70,12 @@ pub fn encode(span: &Span) -> Vec<u8> {
     }
     let sampled = u32::from(span.position.sampled);
     let random = u32::from(span.position.random) << 1;
-    message.fixed32(16, sampled | random);
+    let remote = if span.position.parent.is_some() {
+        PARENT_IS_REMOTE
+    } else {
+        0
+    };
+    message.fixed32(16, sampled | random | remote);
     message.finish()
 }
 

@@ -37,19 +37,37 @@ fn number(bytes: &[u8]) -> Option<u64> {
     u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
+/// Host and port of an authority; no port where it has none that is a number.
+fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
+    let colon = value.iter().rposition(|byte| *byte == b':');
+    let parts = colon.and_then(|at| {
+        let (host, port) = value.split_at_checked(at)?;
+        let port: u16 = std::str::from_utf8(port.get(1..)?).ok()?.parse().ok()?;
+        Some((host, Some(u64::from(port))))
+    });
+    parts.unwrap_or((value, None))
+}
+
 impl Server {
     /// Begins it with the request's headers.
     pub fn begin(host: &dyn Host, headers: &Headers) -> Self {
         let method = headers.get(":method").unwrap_or_default();
         let known = METHODS.into_iter().find(|name| name.as_bytes() == method);
-        let mut attributes = Vec::with_capacity(12);
+        let mut attributes = Vec::with_capacity(16);
         attributes.push((
             "http.request.method",
             Value::Text(known.unwrap_or("_OTHER").to_owned()),
         ));
+        if known.is_none() {
+            attributes.push(("http.request.method_original", text(method)));
+        }
+        let (address, port) = authority(headers.get(":authority").unwrap_or_default());
+        attributes.push(("server.address", text(address)));
+        if let Some(port) = port {
+            attributes.push(("server.port", Value::Number(port)));
+        }
         for (key, header) in [
             ("url.scheme", ":scheme"),
-            ("server.address", ":authority"),
             ("user_agent.original", "user-agent"),
         ] {
             if let Some(value) = headers.get(header) {
@@ -71,6 +89,49 @@ impl Server {
     pub fn response(&mut self, host: &dyn Host) {
         if let Ok(Some(value)) = host.header(Map::Response, "cache-status") {
             self.attributes.push(("seawall.cache_status", text(&value)));
+        }
+    }
+
+    /// Who is at the other end, and what it speaks.
+    fn connection(&mut self, host: &dyn Host) {
+        if let Some(peer) = read(host, &["source", "address"]) {
+            self.attributes
+                .push(("client.address", text(authority(&peer).0)));
+        }
+        let protocol = read(host, &["request", "protocol"]);
+        let version = protocol
+            .as_deref()
+            .and_then(|name| name.strip_prefix(b"HTTP/"));
+        if let Some(version) = version {
+            self.attributes
+                .push(("network.protocol.version", text(version)));
+        }
+    }
+
+    /// What the other filters have decided: what they leave for the access log where they are told to, else what the
+    /// details of their answer say.
+    fn decisions(&mut self, host: &dyn Host) {
+        let details = read(host, &["response", "code_details"]).unwrap_or_default();
+        let limited = details.strip_prefix(b"rate_limited:");
+        let breaker = details.strip_prefix(b"seawall.circuit_breaker.");
+        for (key, found) in [
+            (
+                "seawall.rate_limit.decision",
+                limited.map(|_| &b"refused"[..]),
+            ),
+            ("seawall.rate_limit.limit", limited),
+            ("seawall.circuit_breaker.verdict", None),
+            ("seawall.circuit_breaker.state", breaker),
+        ] {
+            let left = read(host, &[key]);
+            if let Some(value) = left.as_deref().or(found) {
+                self.attributes.push((key, text(value)));
+            }
+        }
+        // Says which filter answered, and why: "via_upstream", "rate_limited:tenant", "seawall.circuit_breaker.open".
+        if !details.is_empty() {
+            self.attributes
+                .push(("seawall.response_details", text(&details)));
         }
     }
 
@@ -98,11 +159,8 @@ impl Server {
             let kind = kind.map_or("aborted".to_owned(), |status| status.to_string());
             self.attributes.push(("error.type", Value::Text(kind)));
         }
-        // Says which filter answered, and why: "via_upstream", "rate_limited", "circuit_open".
-        if let Some(details) = read(host, &["response", "code_details"]) {
-            self.attributes
-                .push(("seawall.response_details", text(&details)));
-        }
+        self.connection(host);
+        self.decisions(host);
         let route = match &settings.endpoint {
             Some(endpoint) => Some(endpoint.clone().into_bytes()),
             None => read(host, &["xds", "route_name"]),
@@ -126,5 +184,25 @@ impl Server {
             attributes: self.attributes,
             failed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn authorities() {
+        for (value, address, port) in [
+            ("shop", "shop", None),
+            ("shop:8080", "shop", Some(8080)),
+            ("[::1]:8080", "[::1]", Some(8080)),
+            ("[::1]", "[::1]", None),
+            ("shop:", "shop:", None),
+            ("shop:99999", "shop:99999", None),
+            ("", "", None),
+        ] {
+            assert_eq!(authority(value.as_bytes()), (address.as_bytes(), port));
+        }
     }
 }
