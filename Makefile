@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := build
 SHELL := bash
 
-FILTERS := rate-limit response-cache circuit-breaker trace-headers
+FILTERS := rate-limit response-cache circuit-breaker trace-headers seawall
 # Narrows `make test` to one filter: make test FILTER=rate-limit
 FILTER ?=
 

@@ -6,7 +6,7 @@ export PATH="$PATH:$PWD/.tools/bin"
 export ENVOY_BIN=${ENVOY_BIN:-$PWD/.tools/bin/envoy}
 
 filter=${1:-}
-filters=(rate-limit response-cache circuit-breaker trace-headers)
+filters=(rate-limit response-cache circuit-breaker trace-headers seawall)
 pure=(-p seawall-core)
 for name in "${filters[@]}"; do
   if [ -z "$filter" ] || [ "$filter" = "$name" ]; then pure+=(-p "seawall-$name"); fi

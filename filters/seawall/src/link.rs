@@ -53,12 +53,6 @@ impl<'a> Link<'a> {
     fn memo(&self) -> Option<&Memo> {
         self.memo.filter(|_| self.own == self.acts_on.get())
     }
-
-    fn wrote(&self, map: Map, name: &str) {
-        if let Some(memo) = self.memo() {
-            memo.wrote(map, name);
-        }
-    }
 }
 
 impl Host for Link<'_> {
@@ -92,18 +86,27 @@ impl Host for Link<'_> {
     }
 
     fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
-        self.wrote(map, name);
-        self.host.set_header(map, name, value)
+        self.host.set_header(map, name, value)?;
+        if let Some(memo) = self.memo() {
+            memo.set(map, name, value);
+        }
+        Ok(())
     }
 
     fn add_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
-        self.wrote(map, name);
-        self.host.add_header(map, name, value)
+        self.host.add_header(map, name, value)?;
+        if let Some(memo) = self.memo() {
+            memo.add(map, name, value);
+        }
+        Ok(())
     }
 
     fn remove_header(&self, map: Map, name: &str) -> Answer<()> {
-        self.wrote(map, name);
-        self.host.remove_header(map, name)
+        self.host.remove_header(map, name)?;
+        if let Some(memo) = self.memo() {
+            memo.removed(map, name);
+        }
+        Ok(())
     }
 
     fn set_headers(&self, map: Map, headers: &Headers) -> Answer<()> {
@@ -154,7 +157,11 @@ impl Host for Link<'_> {
     }
 
     fn reply(&self, reply: &Reply<'_>) -> Answer<()> {
-        self.host.reply(reply)
+        self.host.reply(reply)?;
+        if let Some(memo) = self.memo() {
+            memo.replied.set(true);
+        }
+        Ok(())
     }
 
     fn resume_request(&self) -> Answer<()> {

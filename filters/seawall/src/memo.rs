@@ -16,17 +16,55 @@ const PROPERTIES: [&[&str]; 5] = [
 
 type Property = Option<Option<Vec<u8>>>;
 
-/// A header map as it was read, and the fields that were written since.
+/// One field, changed since the map was read.
+#[derive(Debug)]
+enum Write {
+    Set(String, Vec<u8>),
+    Add(String, Vec<u8>),
+    Remove(String),
+}
+
+/// A header map as it was read, and what was written since.
 #[derive(Debug, Default)]
 struct Known {
     headers: Option<Headers>,
-    written: Vec<String>,
+    writes: Vec<Write>,
+}
+
+impl Known {
+    /// The map as it is now, read where nobody has read it.
+    fn whole(&mut self, host: &dyn Host, map: Map) -> Answer<&Headers> {
+        let headers = match self.headers.take() {
+            None => host.headers(map)?,
+            Some(headers) if self.writes.is_empty() => headers,
+            Some(headers) => written(&headers, &self.writes),
+        };
+        self.writes.clear();
+        Ok(self.headers.insert(headers))
+    }
+}
+
+fn written(headers: &Headers, writes: &[Write]) -> Headers {
+    let mut pairs: Vec<(&[u8], &[u8])> = headers.iter().collect();
+    for write in writes {
+        match write {
+            Write::Set(name, value) => {
+                pairs.retain(|(field, _)| *field != name.as_bytes());
+                pairs.push((name.as_bytes(), value));
+            }
+            Write::Add(name, value) => pairs.push((name.as_bytes(), value)),
+            Write::Remove(name) => pairs.retain(|(field, _)| *field != name.as_bytes()),
+        }
+    }
+    Headers::from_pairs(&pairs)
 }
 
 /// The memory of one callback.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     now: Cell<Option<Timestamp>>,
+    /// Whether a stage has answered in this callback.
+    pub(crate) replied: Cell<bool>,
     request: RefCell<Known>,
     response: RefCell<Known>,
     properties: RefCell<[Property; PROPERTIES.len()]>,
@@ -52,46 +90,40 @@ impl Memo {
     }
 
     pub(crate) fn headers(&self, host: &dyn Host, map: Map) -> Answer<Headers> {
-        let Some(mut known) = self
-            .known(map)
-            .and_then(|known| known.try_borrow_mut().ok())
-        else {
-            return host.headers(map);
-        };
-        match &known.headers {
-            Some(headers) if known.written.is_empty() => Ok(headers.clone()),
-            _ => {
-                let headers = host.headers(map)?;
-                known.written.clear();
-                known.headers = Some(headers.clone());
-                Ok(headers)
-            }
+        match self.known(map).map(RefCell::try_borrow_mut) {
+            Some(Ok(mut known)) => known.whole(host, map).cloned(),
+            _ => host.headers(map),
         }
     }
 
+    /// One field. A map costs little more than one field of it, and somebody will want another.
     pub(crate) fn header(&self, host: &dyn Host, map: Map, name: &str) -> Answer<Option<Vec<u8>>> {
-        let Some(mut known) = self
-            .known(map)
-            .and_then(|known| known.try_borrow_mut().ok())
-        else {
-            return host.header(map, name);
-        };
-        if known.written.iter().any(|written| written == name) {
-            return host.header(map, name);
+        match self.known(map).map(RefCell::try_borrow_mut) {
+            Some(Ok(mut known)) => Ok(known.whole(host, map)?.get(name).map(<[u8]>::to_vec)),
+            _ => host.header(map, name),
         }
-        if known.headers.is_none() {
-            // A map costs little more than one field of it, and somebody will want another.
-            known.headers = Some(host.headers(map)?);
-        }
-        let headers = known.headers.as_ref();
-        Ok(headers.and_then(|headers| headers.get(name).map(<[u8]>::to_vec)))
     }
 
-    /// A field is no longer what it was.
-    pub(crate) fn wrote(&self, map: Map, name: &str) {
+    /// All values of a field are this one now.
+    pub(crate) fn set(&self, map: Map, name: &str, value: &[u8]) {
+        self.wrote(map, || Write::Set(name.to_owned(), value.to_vec()));
+    }
+
+    /// A field has one more value.
+    pub(crate) fn add(&self, map: Map, name: &str, value: &[u8]) {
+        self.wrote(map, || Write::Add(name.to_owned(), value.to_vec()));
+    }
+
+    /// A field is gone.
+    pub(crate) fn removed(&self, map: Map, name: &str) {
+        self.wrote(map, || Write::Remove(name.to_owned()));
+    }
+
+    fn wrote(&self, map: Map, write: impl FnOnce() -> Write) {
         if let Some(Ok(mut known)) = self.known(map).map(RefCell::try_borrow_mut) {
+            // What nobody has read will be read with the change in it.
             if known.headers.is_some() {
-                known.written.push(name.to_owned());
+                known.writes.push(write());
             }
         }
     }
@@ -99,7 +131,7 @@ impl Memo {
     /// A map is now this one, or nobody knows.
     pub(crate) fn replaced(&self, map: Map, headers: Option<&Headers>) {
         if let Some(Ok(mut known)) = self.known(map).map(RefCell::try_borrow_mut) {
-            known.written.clear();
+            known.writes.clear();
             known.headers = headers.cloned();
         }
     }
