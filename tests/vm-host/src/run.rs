@@ -166,6 +166,10 @@ impl Run {
             }
             self.step(&Step::Wait(1_000))?;
         }
+        if self.fates.values().any(Fate::held) {
+            // Calls have timeouts: by now the host has ended them.
+            self.step(&Step::CallsFailed)?;
+        }
         Ok(())
     }
 

@@ -46,6 +46,15 @@ pub const ALL: &[Configured] = &[
             {"name": "shadow", "key": ["path"], "requests": 1, "per": "1h", "shadow": true},
             {"name": "half", "key": ["host"], "requests": 1, "per": "1h", "enforce_percent": 50, "missing": "deny"}]}"#,
     ),
+    of(
+        "rate-limit",
+        "limits that a service keeps",
+        r#"{"fleet": {"cluster": "ratelimit", "max_waiting": 2}, "access_log": true, "limits": [
+            {"name": "tenant", "key": [{"header": "x-tenant-id"}], "scope": "fleet", "requests": 2, "per": "1h",
+             "penalty": {"refusals": 2, "within": "1m", "block_for": "5m"}},
+            {"name": "quiet", "key": ["client_address"], "scope": "fleet", "requests": 2, "per": "1h", "shadow": true},
+            {"name": "places", "key": ["path"], "concurrent": 2}]}"#,
+    ),
     of("response-cache", "the defaults", "{}"),
     of(
         "response-cache",
