@@ -4,6 +4,7 @@ use super::config::{cluster, own_filter, socket, Route};
 use super::process::{validate, Envoy, Files};
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 
 /// An Envoy that is being described.
@@ -21,6 +22,7 @@ pub struct EnvoyBuilder {
     bootstrap: Map<String, Value>,
     access_log: Option<Value>,
     dynamic: bool,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Envoy {
@@ -44,6 +46,7 @@ impl Envoy {
             bootstrap: Map::new(),
             access_log: None,
             dynamic: false,
+            environment: Vec::new(),
         }
     }
 }
@@ -142,6 +145,12 @@ impl EnvoyBuilder {
         self
     }
 
+    /// A variable in the environment of the process.
+    pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub async fn start(self) -> Envoy {
         let files = Files::new();
@@ -159,6 +168,7 @@ impl EnvoyBuilder {
             self.workers,
             Some(listener),
             listeners,
+            self.environment,
         )
         .await
     }

@@ -6,6 +6,7 @@ use crate::client::{burst, Answer, Client};
 use crate::wait::eventually;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,6 +53,52 @@ pub struct Envoy {
     child: Child,
     files: Files,
     client: Client,
+    start: Start,
+}
+
+/// What is needed to start the process, and to start it again.
+#[derive(Debug, Clone)]
+struct Start {
+    config: PathBuf,
+    workers: u32,
+    epoch: u32,
+    environment: Vec<(String, OsString)>,
+}
+
+impl Start {
+    /// Starts the process of this epoch; the ones after the first take over from the one before.
+    fn spawn(&self, files: &Files) -> Child {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(files.path("envoy.log"))
+            .expect("a log file");
+        let mut command = Command::new(envoy_binary());
+        command
+            .arg("-c")
+            .arg(&self.config)
+            .args(["--concurrency", &self.workers.to_string(), "-l", "info"])
+            .args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"])
+            // Tests wait for lines of the access log, which are written every 10 seconds otherwise.
+            .args(["--file-flush-interval-msec", "20"])
+            .arg("--admin-address-path")
+            .arg(files.path("admin"));
+        if self.epoch == 0 {
+            command.arg("--use-dynamic-base-id");
+            command.arg("--base-id-path").arg(files.path("base-id"));
+        } else {
+            let epoch = self.epoch.to_string();
+            command.args(["--base-id", files.read("base-id").trim()]);
+            command.args(["--restart-epoch", &epoch]);
+        }
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(super::find::repository())
+            .stdout(Stdio::from(log.try_clone().expect("a log file")))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("Envoy can be started")
+    }
 }
 
 /// What `envoy --mode validate` says of a file.
@@ -81,30 +128,18 @@ impl Envoy {
         workers: u32,
         listener: Option<SocketAddr>,
         listeners: Option<Value>,
+        environment: Vec<(String, OsString)>,
     ) -> Envoy {
         if let Some(listener) = &listeners {
             files.write("listeners.json", &discovery(listener));
         }
-        let path = files.write(&format!("envoy.{kind}"), config);
-        let log = std::fs::File::create(files.path("envoy.log")).expect("a log file");
-        let child = Command::new(envoy_binary())
-            .arg("-c")
-            .arg(&path)
-            .args([
-                "--concurrency",
-                &workers.to_string(),
-                "-l",
-                "info",
-                "--use-dynamic-base-id",
-            ])
-            .args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"])
-            .arg("--admin-address-path")
-            .arg(files.path("admin"))
-            .current_dir(super::find::repository())
-            .stdout(Stdio::from(log.try_clone().expect("a log file")))
-            .stderr(Stdio::from(log))
-            .spawn()
-            .expect("Envoy can be started");
+        let start = Start {
+            config: files.write(&format!("envoy.{kind}"), config),
+            workers,
+            epoch: 0,
+            environment,
+        };
+        let child = start.spawn(&files);
         let unset: SocketAddr = "127.0.0.1:1".parse().expect("an address");
         let address = listener.unwrap_or(unset);
         let mut envoy = Envoy {
@@ -113,6 +148,7 @@ impl Envoy {
             child,
             files,
             client: Client::new(address),
+            start,
         };
         envoy.become_ready().await;
         envoy
@@ -137,6 +173,20 @@ impl Envoy {
         let address = self.address;
         eventually("the listener is up", || async move {
             tokio::net::TcpStream::connect(address).await.ok().map(drop)
+        })
+        .await;
+    }
+
+    /// Starts a second process that takes over the listeners, and waits until the first one has ended.
+    pub async fn hot_restart(&mut self) {
+        self.start.epoch += 1;
+        std::fs::remove_file(self.files.path("admin")).expect("the address was written");
+        let old = std::mem::replace(&mut self.child, self.start.spawn(&self.files));
+        self.become_ready().await;
+        let mut old = old;
+        eventually("the old process ends", || {
+            let ended = matches!(old.try_wait(), Ok(Some(_)));
+            async move { ended.then_some(()) }
         })
         .await;
     }

@@ -86,6 +86,7 @@ impl Shipped {
             workers,
             Some(self.listener),
             None,
+            Vec::new(),
         )
         .await
     }
