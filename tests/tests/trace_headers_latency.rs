@@ -1,0 +1,163 @@
+//! Latency of trace-headers: what a real Envoy tells of known delays, in `/stats` and to Prometheus.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::client::burst;
+use seawall_tests::envoy::Shipped;
+use seawall_tests::prelude::*;
+
+/// Delays of the upstream in milliseconds, and how many of a hundred requests have them.
+const DELAYS: [(u64, usize); 3] = [(20, 93), (300, 5), (1200, 2)];
+
+/// What the upstream does with `/orders/<n>`: waits as long as the n-th of a hundred shall.
+fn delayed(seen: &Seen) -> Reply {
+    let number: usize = seen.path.rsplit('/').next().unwrap().parse().unwrap();
+    let mut at = number % 100;
+    for (delay, count) in DELAYS {
+        if at < count {
+            return Reply::ok("x").after(Duration::from_millis(delay));
+        }
+        at -= count;
+    }
+    unreachable!("there are a hundred")
+}
+
+/// The quantiles since the start of a histogram in `/stats`: `name: P50(nan,12.3) …`.
+fn quantiles(stats: &str, name: &str) -> Option<Vec<(String, f64)>> {
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}: ")))?;
+    let found = line.split_whitespace().filter_map(|part| {
+        let (name, values) = part.split_once('(')?;
+        let total = values.trim_end_matches(')').split(',').nth(1)?;
+        Some((name.to_owned(), total.parse().ok()?))
+    });
+    let found: Vec<(String, f64)> = found.collect();
+    (!found.is_empty() && found.iter().all(|(_, value)| !value.is_nan())).then_some(found)
+}
+
+async fn settled(envoy: &Envoy, name: &str) -> Vec<(String, f64)> {
+    eventually(&format!("{name} has quantiles"), || async {
+        quantiles(&envoy.admin("/stats").await, name)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quantiles_are_those_of_the_requests() {
+    let upstream = Upstream::serving(delayed).await;
+    let envoy = Envoy::to(&upstream)
+        .bootstrap("stats_flush_interval", json!("0.500s"))
+        .filter(
+            "trace-headers",
+            json!({"latency": {"routes": ["orders"], "upstreams": ["upstream"]}}),
+        )
+        .access_log(json!({"path": "%REQ(:PATH)%", "ms": "%DURATION%"}))
+        .route(Route::prefix("/orders/").named("orders"))
+        .route(Route::prefix("/other/").named("other-route"))
+        .start()
+        .await;
+    let path = |n: usize| (format!("/orders/{n}"), Vec::new());
+    let answers = burst(envoy.address, 100, 10, path).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    envoy.get("/other/0").await;
+    envoy.get("/nowhere").await;
+
+    // What Envoy itself has measured is what must be found, whatever this machine added to the delays.
+    let mut measured: Vec<f64> = envoy
+        .access_log(102)
+        .await
+        .iter()
+        .filter(|line| line["path"].as_str().unwrap().starts_with("/orders/"))
+        .map(|line| line["ms"].as_f64().unwrap())
+        .collect();
+    measured.sort_by(f64::total_cmp);
+    assert_eq!(measured.len(), 100);
+    let route = "wasmcustom.seawall.trace_headers.route.orders.duration_ms";
+    eventually("all hundred are in the histogram", || async {
+        let text = envoy.prometheus().await;
+        text.lines()
+            .any(|line| {
+                line.contains("route_orders")
+                    && line.contains("duration_ms_count")
+                    && line.ends_with(" 100")
+            })
+            .then_some(())
+    })
+    .await;
+    let found = settled(&envoy, route).await;
+    for (name, at) in [("P50", 50), ("P95", 95), ("P99", 99)] {
+        let value = found.iter().find(|(known, _)| known == name).unwrap().1;
+        // Between the neighbours, give or take the 5 % that the log-linear buckets leave open, and the rounding.
+        let (low, high) = (measured[at - 2] * 0.95 - 1.0, measured[at] * 1.05 + 1.0);
+        assert!(
+            (low..=high).contains(&value),
+            "{name}: {value}, not {low} to {high}"
+        );
+    }
+    let p50 = found.iter().find(|(known, _)| known == "P50").unwrap().1;
+    let p95 = found.iter().find(|(known, _)| known == "P95").unwrap().1;
+    let p99 = found.iter().find(|(known, _)| known == "P99").unwrap().1;
+    assert!(p50 >= 19.0 && p95 >= 295.0 && p99 >= 1180.0, "{found:?}");
+
+    // The upstream's has one more; what the configuration does not name is `other`, and nothing is named by a request.
+    let text = envoy.prometheus().await;
+    let count = |part: &str| {
+        text.lines()
+            .find(|line| line.contains(part) && line.contains("duration_ms_count"))
+            .unwrap_or_else(|| panic!("{part} in {text}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(count("upstream_upstream"), "101");
+    assert_eq!(count("route_other"), "2");
+    assert_eq!(count("upstream_other"), "1");
+    for name in ["other-route", "other_route", "nowhere"] {
+        let ours = text.lines().filter(|line| line.contains("trace_headers"));
+        assert!(ours.into_iter().all(|line| !line.contains(name)), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_buckets_and_labels_reach_prometheus() {
+    let upstream = Upstream::serving(delayed).await;
+    let envoy = Shipped::new("envoy/envoy.yaml")
+        .port(8081, upstream.address)
+        .port(8082, upstream.address)
+        .port(10001, seawall_tests::envoy::free_address())
+        .start(2)
+        .await;
+    let path = |n: usize| {
+        let tenant = ("x-tenant-id".to_owned(), format!("tenant-{n}"));
+        (format!("/orders/{n}"), vec![tenant])
+    };
+    let answers = burst(envoy.address, 100, 10, path).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let text = eventually("the histograms are told", || async {
+        let text = envoy.prometheus().await;
+        let told = |line: &str| line.contains("duration_ms_count{seawall_route=\"orders\"} 100");
+        text.lines().any(told).then_some(text)
+    })
+    .await;
+    let bucket = |label: &str, le: &str| -> u64 {
+        let name = format!("seawall_trace_headers_duration_ms_bucket{{{label},le=\"{le}\"}} ");
+        let line = text.lines().find(|line| line.contains(&name));
+        let line = line.unwrap_or_else(|| panic!("{name} in {text}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    for label in ["seawall_route=\"orders\"", "seawall_upstream=\"orders\""] {
+        // Below the shortest delay there is nothing; at the longest buckets everything.
+        assert_eq!(bucket(label, "10"), 0);
+        assert!(bucket(label, "200") <= 93);
+        assert!(bucket(label, "1000") <= 98);
+        assert_eq!(bucket(label, "60000"), 100);
+    }
+}
