@@ -4,8 +4,7 @@ use seawall_tests::prelude::*;
 use std::time::Instant;
 
 fn policy(more: Value) -> Value {
-    let mut policy =
-        json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "successes": 1, "ramp": "0s"});
+    let mut policy = json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "successes": 1, "ramp": "0s"});
     for (field, value) in more.as_object().into_iter().flatten() {
         policy[field] = value.clone();
     }
@@ -175,7 +174,10 @@ async fn calls_that_still_hang_open_it_long_before_their_timeout() {
         })
         .collect();
     envoy
-        .wait_for_stat("wasmcustom.seawall.circuit_breaker.opened.consecutive_failures", 1)
+        .wait_for_stat(
+            "wasmcustom.seawall.circuit_breaker.opened.consecutive_failures",
+            1,
+        )
         .await;
     assert!(
         hanging.iter().all(|call| !call.is_finished()),

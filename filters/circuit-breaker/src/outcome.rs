@@ -170,6 +170,9 @@ const NOT_ITS_FAULT: u64 = CLIENT_LEFT
 /// The details of an answer that came from the upstream.
 pub const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
+/// What the details of an answer begin with that broke off after its headers.
+const BROKE_OFF: &[u8] = b"upstream_reset_after_response_started";
+
 fn is(outcome: Outcome, why: &'static str) -> Verdict {
     Verdict { outcome, why }
 }
@@ -210,7 +213,11 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     if signals.flags & NOT_ITS_FAULT != 0 {
         return is(Ignored, "not_its_fault");
     }
-    let answered = signals.status != 0 && (via_upstream || signals.details.is_none());
+    let broke_off = |details: &[u8]| details.starts_with(BROKE_OFF);
+    let answered = signals.status != 0
+        && signals
+            .details
+            .is_none_or(|details| details == VIA_UPSTREAM || broke_off(details));
     if let Some(kind) = kind(signals.flags, answered) {
         let outcome = if rules.kinds.contains(&kind) {
             Failure

@@ -4,7 +4,7 @@ use super::{Reply, Seen, Shared};
 use bytes::Bytes;
 use futures_util::{stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -169,6 +169,7 @@ fn response(reply: Reply, reset: Arc<AtomicBool>) -> Response<Body> {
     if cut {
         frames.push(Err(io::Error::other("cut on purpose")));
     }
+    let empty = frames.is_empty();
     let parts = stream::iter(frames.into_iter().enumerate()).then(move |(at, frame)| {
         let reset = Arc::clone(&reset);
         async move {
@@ -184,7 +185,13 @@ fn response(reply: Reply, reset: Arc<AtomicBool>) -> Response<Body> {
             frame
         }
     });
-    let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(parts)));
+    let body = if empty {
+        // Nothing follows the headers, and they say so.
+        Empty::new().map_err(|never| match never {}).boxed_unsync()
+    } else {
+        StreamBody::new(parts).boxed_unsync()
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
     *response.headers_mut() = fields(&headers);
     if let (Some(length), false) = (

@@ -43,6 +43,13 @@ fn counts_what_the_upstream_did_and_nothing_else() {
             Failure,
             "no_healthy_upstream",
         ),
+        (
+            200,
+            0x80_0000,
+            "upstream_reset_after_response_started{x}",
+            Failure,
+            "reset_after_headers",
+        ),
         (200, 0x10, "via_upstream", Failure, "reset_after_headers"),
         (200, 0x40, "via_upstream", Failure, "reset_after_headers"),
         (503, 0x80, BEFORE, Ignored, "not_its_fault"),
