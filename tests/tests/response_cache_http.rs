@@ -227,6 +227,13 @@ async fn purges_hold_on_every_worker_at_once() {
         (refused.status, refused.header("content-type")),
         (403, Some("application/json"))
     );
+    // Nobody becomes somebody else by a header.
+    let by_address = cached(&upstream, json!({"purge": {"cidrs": ["10.0.0.0/8"]}})).await;
+    let forged = [("x-forwarded-for", "10.1.1.1")];
+    assert_eq!(
+        by_address.send("PURGE", "/a", &forged, b"").await.status,
+        403
+    );
     for (path, more) in [
         ("/a", vec![]),
         ("/", vec![("seawall-purge", "prefix")]),

@@ -90,6 +90,8 @@ pub struct Recipe {
     pub headers: Vec<String>,
     /// Cookies by name.
     pub cookies: Vec<String>,
+    /// The method: `HEAD` is then not answered from a stored `GET`.
+    pub method: bool,
 }
 
 impl Default for Recipe {
@@ -100,6 +102,7 @@ impl Default for Recipe {
             query: Query::All,
             headers: Vec::new(),
             cookies: Vec::new(),
+            method: false,
         }
     }
 }
@@ -154,6 +157,10 @@ impl Recipe {
         );
         if self.scheme {
             part(&mut key, b's', &request.scheme);
+        }
+        if self.method {
+            let method = request.headers.get(":method").unwrap_or_default();
+            part(&mut key, b'm', method);
         }
         self.query(&mut key, query);
         for field in input {

@@ -152,6 +152,23 @@ fn chosen_headers_and_cookies() {
 }
 
 #[test]
+fn the_method_by_choice() {
+    let recipe = Recipe {
+        method: true,
+        ..Recipe::default()
+    };
+    let of = |recipe: &Recipe, method: &str| {
+        let request = Request::read(Headers::from_pairs(&[(":path", "/"), (":method", method)]));
+        recipe.key(&request)
+    };
+    assert_ne!(of(&recipe, "GET"), of(&recipe, "HEAD"));
+    assert_eq!(
+        of(&Recipe::default(), "GET"),
+        of(&Recipe::default(), "HEAD")
+    );
+}
+
+#[test]
 fn long_keys_are_none() {
     let long = format!("/{}", "a".repeat(MOST_BYTES));
     assert_eq!(Recipe::default().key(&request(&[(":path", &long)])), None);

@@ -164,6 +164,49 @@ fn admission_by_frequency_keeps_the_hot_set_through_a_flood() {
 }
 
 #[test]
+fn a_worker_that_is_flooded_leaves_what_is_hot_at_another_one() {
+    let world = World::new();
+    let hosts = [FakeHost::new(&world, 1), FakeHost::new(&world, 2)];
+    let shape = layout(8, 1 << 20, true);
+    let (calm, flooded) = (table(shape), table(shape));
+    let find = |table: &Table, host: &FakeHost, key: u32| {
+        let bytes = key.to_le_bytes();
+        table.count(table.fingerprint(&bytes));
+        table.find(host, &bytes, world.now()).unwrap().is_some()
+    };
+    for key in 0..10 {
+        find(&calm, &hosts[0], key);
+        put(&calm, &hosts[0], entry(key, u64::from(key) + 1, 10));
+    }
+    let mut lost = 0;
+    for flood in 0..20_000u32 {
+        let key = 1_000 + flood;
+        if !find(&flooded, &hosts[1], key) {
+            put(&flooded, &hosts[1], entry(key, u64::from(key), 10));
+        }
+        if flood % 10 == 0 {
+            lost += u32::from(!find(&calm, &hosts[0], flood / 10 % 10));
+        }
+        world.advance(Span::from_millis(5));
+    }
+    assert_eq!(lost, 0);
+}
+
+#[test]
+fn variants_are_admitted_by_their_own_demand() {
+    let mut cache = Cache::alone(&json!({"max_entries": 8, "refresh": {"algorithm": "off"}}));
+    for n in 0..40 {
+        cache.get(&format!("/once/{n}"), &ok("max-age=600", "x"));
+    }
+    let language = [("accept-language", "de")];
+    let origin = ok("max-age=600", "de").with("vary", "accept-language");
+    for _ in 0..6 {
+        cache.get_with("/", &language, &origin);
+    }
+    assert!(cache.get_with("/", &language, &Origin::default()).is_hit());
+}
+
+#[test]
 fn a_table_of_another_size_frees_the_one_before() {
     let world = World::new();
     let mut old = Cache::new(&world, 1, &json!({"max_entries": 1000}));

@@ -329,6 +329,7 @@ fn purging_is_for_those_who_may() {
         200
     );
     assert_eq!(send(&[], "10.1.1.1:5"), 200);
+    assert_eq!(send(&[], "10.1.1.1:0"), 403, "out of x-forwarded-for");
     assert_eq!(send(&[("seawall-purge", "some")], "10.1.1.1:5"), 400);
     assert_eq!(send(&[("seawall-purge", "tag")], "10.1.1.1:5"), 400);
     assert_eq!(send(&[("seawall-purge-mode", "gently")], "10.1.1.1:5"), 400);

@@ -1,7 +1,7 @@
 //! A client and an origin that cost little: HTTP/1.1 as bytes, so that the load is on Envoy.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,6 +121,39 @@ pub async fn flood(address: SocketAddr, prefix: &str, count: usize, lanes: usize
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("the lane ends");
+    }
+}
+
+/// A client that asks for the same paths over and over on one connection.
+pub struct Asking {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<(usize, usize)>,
+}
+
+/// Starts one.
+pub fn keep_asking(address: SocketAddr, paths: usize) -> Asking {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let task = tokio::spawn(async move {
+        let mut wire = Wire::to(address).await;
+        let (mut asked, mut forwarded) = (0, 0);
+        while !told.load(Ordering::SeqCst) {
+            wire.send(&format!("/hot/{}", asked % paths)).await;
+            let status = wire.answer().await;
+            asked += 1;
+            forwarded += usize::from(!status.contains("; hit;"));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        (asked, forwarded)
+    });
+    Asking { stop, task }
+}
+
+impl Asking {
+    /// How many requests it made, and how many of them went to the origin.
+    pub async fn stop(self) -> (usize, usize) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.task.await.expect("it ends")
     }
 }
 

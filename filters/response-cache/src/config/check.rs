@@ -166,6 +166,7 @@ pub(super) fn recipe(raw: RawKey, errors: &mut ConfigErrors) -> Recipe {
         query,
         headers,
         cookies,
+        method: raw.method.unwrap_or(false),
     }
 }
 

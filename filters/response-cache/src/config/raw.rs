@@ -145,6 +145,7 @@ pub struct RawKey {
     pub exclude: Option<Vec<String>>,
     pub headers: Option<Vec<String>>,
     pub cookies: Option<Vec<String>>,
+    pub method: Option<bool>,
     pub tenant: Option<String>,
 }
 

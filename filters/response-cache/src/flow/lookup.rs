@@ -52,6 +52,8 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
         let fingerprint = cx.worker.table.fingerprint(&key);
         if at == 0 {
             exchange.fingerprint = Some(fingerprint);
+            // A variant is admitted by its own demand.
+            cx.worker.table.count(fingerprint);
         }
         if let Some(found) = find(cx, fingerprint, &key)? {
             exchange.fingerprint = Some(fingerprint);

@@ -1,7 +1,7 @@
 //! A bucket: the few slots that a key may be in, as one small value of shared data that is read for every lookup.
 
 use seawall_core::hash::Fingerprint;
-use seawall_core::time::Timestamp;
+use seawall_core::time::{Span, Timestamp};
 
 /// Slots per bucket.
 pub const WAYS: usize = 8;
@@ -35,7 +35,12 @@ pub struct Slot {
     pub until: Timestamp,
     /// What it holds.
     pub state: State,
+    /// How often it was asked for lately, at most 15, by a worker that it was in demand at; see [`Slot::demand_at`].
+    pub demand: u8,
 }
+
+/// Demand that is not renewed halves in this time.
+const DEMAND_HALVES: Span = Span::from_secs(60);
 
 /// The slots of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,10 +71,11 @@ impl Bucket {
                     out.extend_from_slice(&slot.weight.to_le_bytes());
                     out.extend_from_slice(&slot.touched.0.to_le_bytes());
                     out.extend_from_slice(&slot.until.0.to_le_bytes());
-                    out.push(match slot.state {
+                    let state: u8 = match slot.state {
                         State::Full => 1,
                         State::Tombstone => 3,
-                    });
+                    };
+                    out.push(state | slot.demand.min(15) << 4);
                 }
                 None => out.extend_from_slice(&[0; RECORD]),
             }
@@ -117,6 +123,13 @@ impl Slot {
         (class, self.touched)
     }
 
+    /// The demand by now. Workers count apart; here each learns what the others are asked for.
+    pub fn demand_at(&self, now: Timestamp) -> u8 {
+        let halvings = now.since(self.touched).0 / DEMAND_HALVES.0;
+        let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
+        self.demand.checked_shr(halvings).unwrap_or(0)
+    }
+
     /// True when nobody loses anything with it.
     pub fn is_useless(&self, now: Timestamp) -> bool {
         self.worth(now).0 < 2
@@ -130,7 +143,8 @@ fn decode_slot(record: &[u8]) -> Option<Slot> {
     let (weight, rest) = rest.split_first_chunk::<4>()?;
     let (touched, rest) = rest.split_first_chunk::<8>()?;
     let (until, rest) = rest.split_first_chunk::<8>()?;
-    let state = match rest.first()? {
+    let last = *rest.first()?;
+    let state = match last & 15 {
         1 => State::Full,
         3 => State::Tombstone,
         _ => return None,
@@ -143,6 +157,7 @@ fn decode_slot(record: &[u8]) -> Option<Slot> {
         touched: Timestamp(u64::from_le_bytes(*touched)),
         until: Timestamp(u64::from_le_bytes(*until)),
         state,
+        demand: last >> 4,
     })
 }
 
@@ -160,6 +175,22 @@ mod tests {
             touched: Timestamp::from_secs(touched),
             until: Timestamp::from_secs(until),
             state,
+            demand: 9,
+        }
+    }
+
+    #[test]
+    fn demand_fades_unless_it_is_renewed() {
+        let slot = slot(1, 100, 1_000, State::Full);
+        for (at, demand) in [
+            (0, 9),
+            (159, 9),
+            (160, 4),
+            (220, 2),
+            (340, 0),
+            (u64::MAX / 2_000_000_000, 0),
+        ] {
+            assert_eq!(slot.demand_at(Timestamp::from_secs(at)), demand, "{at}");
         }
     }
 

@@ -1,7 +1,6 @@
 //! How often keys were asked for lately: a count-min sketch that ages (TinyLFU: Einziger, Friedman, Manes, 2017).
 //!
-//! Each worker counts what it sees itself. Requests are spread over workers, so the order of two keys' counts is the same
-//! as over all of them, and no count is shared.
+//! Each worker counts what it sees itself; what it finds to be in demand it writes into the entry's slot, for the others.
 
 use seawall_core::hash::Fingerprint;
 

@@ -178,8 +178,11 @@ impl Table {
         if entry.key != key {
             return Ok(None);
         }
-        if now.since(slot.touched) >= TOUCH {
-            self.touch(host, bucket, fingerprint, slot.generation, now);
+        // A few writes while it becomes hot, so that other workers know, and then one now and again.
+        let demand = self.sketch.borrow().estimate(fingerprint);
+        let rising = demand >= slot.demand.max(1).saturating_mul(2);
+        if rising || now.since(slot.touched) >= TOUCH {
+            self.touch(host, bucket, fingerprint, slot.generation, now, demand);
         }
         Ok(Some(Found {
             entry,
@@ -207,6 +210,7 @@ impl Table {
         fingerprint: Fingerprint,
         generation: u64,
         now: Timestamp,
+        demand: u8,
     ) {
         // Whoever loses the race has nothing to add.
         let _ = update(host, &bucket_key(bucket), 1, |value| {
@@ -217,6 +221,7 @@ impl Table {
                         way,
                         Some(Slot {
                             touched: now,
+                            demand: demand.max(slot.demand_at(now)),
                             ..slot
                         }),
                     );
@@ -251,6 +256,7 @@ impl Table {
             touched: insert.now,
             until: insert.until,
             state: State::Full,
+            demand: self.sketch.borrow().estimate(fingerprint),
         };
         let claimed = self.claim(host, bucket, slot, insert);
         let (way, replaced) = match claimed {
@@ -311,10 +317,16 @@ impl Table {
             let Some((way, replaced)) = place else {
                 return Step::Keep(Err(Refusal::Admission));
             };
-            let previous = replaced
-                .filter(|old| old.fingerprint == slot.fingerprint && old.state == State::Full)
-                .map_or(0, |old| old.generation);
-            slots.set(way, Some(Slot { previous, ..slot }));
+            let same = replaced
+                .filter(|old| old.fingerprint == slot.fingerprint && old.state == State::Full);
+            let next = Slot {
+                previous: same.map_or(0, |old| old.generation),
+                demand: same
+                    .map_or(0, |old| old.demand_at(insert.now))
+                    .max(slot.demand),
+                ..slot
+            };
+            slots.set(way, Some(next));
             Step::Write(slots.encode(), Ok((way, replaced)))
         });
         updated.map_err(|_| Refusal::Internal)?.result
@@ -325,7 +337,8 @@ impl Table {
             return true;
         }
         let sketch = self.sketch.borrow();
-        sketch.estimate(candidate) > sketch.estimate(victim.fingerprint)
+        let known = sketch.estimate(victim.fingerprint);
+        sketch.estimate(candidate) > known.max(victim.demand_at(now))
     }
 
     /// Takes a part of the budget, giving up other entries for it where that is worth it.
@@ -449,6 +462,7 @@ impl Table {
                 touched: now,
                 until: now,
                 state: State::Tombstone,
+                demand: 0,
             };
             slots.set(way, Some(tombstone));
             true
