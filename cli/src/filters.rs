@@ -1,13 +1,9 @@
 //! The filters by name, and their own code behind one face.
 
-use seawall_circuit_breaker::CircuitBreaker;
 use seawall_core::config::{load, ConfigErrors, Settings};
 use seawall_core::plugin::Plugin;
 use seawall_core::route::lay;
 use seawall_core::testing::{FakeHost, World};
-use seawall_rate_limit::RateLimit;
-use seawall_response_cache::ResponseCache;
-use seawall_trace_headers::TraceHeaders;
 use serde_json::Value;
 
 /// A filter.
@@ -27,10 +23,10 @@ pub enum Filter {
 macro_rules! dispatch {
     ($filter:expr, $function:ident($($argument:expr),*)) => {
         match $filter {
-            Filter::RateLimit => $function::<seawall_rate_limit::config::Settings, RateLimit>($($argument),*),
-            Filter::ResponseCache => $function::<seawall_response_cache::config::Settings, ResponseCache>($($argument),*),
-            Filter::CircuitBreaker => $function::<seawall_circuit_breaker::Settings, CircuitBreaker>($($argument),*),
-            Filter::TraceHeaders => $function::<seawall_trace_headers::config::Settings, TraceHeaders>($($argument),*),
+            Filter::RateLimit => $function::<seawall_rate_limit::config::Settings, seawall_rate_limit::RateLimit>($($argument),*),
+            Filter::ResponseCache => $function::<seawall_response_cache::config::Settings, seawall_response_cache::ResponseCache>($($argument),*),
+            Filter::CircuitBreaker => $function::<seawall_circuit_breaker::Settings, seawall_circuit_breaker::CircuitBreaker>($($argument),*),
+            Filter::TraceHeaders => $function::<seawall_trace_headers::config::Settings, seawall_trace_headers::TraceHeaders>($($argument),*),
         }
     };
 }
@@ -113,6 +109,16 @@ impl Filter {
             lay::<S>(below, level).map(|(merged, _)| merged)
         }
         dispatch!(self, over(below, level))
+    }
+
+    /// Its README, which says what its fields mean.
+    pub fn readme(self) -> &'static str {
+        match self {
+            Filter::RateLimit => include_str!("../../filters/rate-limit/README.md"),
+            Filter::ResponseCache => "",
+            Filter::CircuitBreaker => "",
+            Filter::TraceHeaders => "",
+        }
     }
 
     /// Fields that only the plugin configuration may set.

@@ -4,6 +4,7 @@
 //! - [`envoy`]: the Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes they are for;
 //! - [`layers`]: plugin, virtual host and route laid over each other;
 //! - [`check`]: what is wrong;
+//! - [`schema`]: what a filter reads, as JSON Schema.
 
 pub mod args;
 pub mod check;
@@ -13,5 +14,6 @@ pub mod filters;
 pub mod layers;
 pub mod output;
 mod run;
+pub mod schema;
 
 pub use run::run;

@@ -3,6 +3,7 @@
 use crate::args::{Args, Command, Format};
 use crate::check::{check, Report, Severity};
 use crate::output;
+use crate::schema::schema;
 use clap::Parser;
 use serde_json::json;
 use std::io::{self, Read, Write};
@@ -17,6 +18,9 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Command::Check { files, strict } => check_files(files, *strict, args.format),
+        Command::Schema { filter } => {
+            print(format!("{:#}\n", schema(*filter)).as_bytes()).map(|()| true)
+        }
         _ => Ok(true),
     };
     match done {

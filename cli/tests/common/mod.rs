@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a run of the command left.
+#[allow(dead_code, reason = "not every test looks at all of it")]
 pub struct Ran {
     pub code: i32,
     pub out: String,

@@ -1,0 +1,145 @@
+//! `seawall schema`: the JSON Schema (2020-12) of a filter's settings, read off the types that the filter reads them with.
+//!
+//! The deserializer of [`trace`] asks a type what it wants instead of giving it anything, [`explore`] asks on until nothing is
+//! left to ask, and [`forms`] knows the texts that types read by themselves, such as durations. So the schema cannot say
+//! anything else than the filter does. What it cannot say are rules that join fields or bound numbers; those are the work of
+//! `seawall check`. The meaning of a field comes from the table in the filter's README ([`table`]).
+
+mod explore;
+mod forms;
+mod table;
+mod trace;
+
+pub use forms::known as known_form;
+pub use table::{rows, Row};
+
+use crate::filters::{dispatch, Filter};
+use seawall_core::config::Settings;
+use seawall_core::plugin::Plugin;
+use serde_json::{json, Map, Value};
+
+/// The schema of a filter's settings, in the plugin configuration and, but for the fields that are told apart there, in
+/// metadata.
+pub fn schema(filter: Filter) -> Value {
+    let mut schema = shape(filter);
+    let rows = rows(filter.readme());
+    describe(&mut schema, "", &rows);
+    for field in filter.plugin_only() {
+        if let Some(Value::Object(field)) = schema.pointer_mut(&format!("/properties/{field}")) {
+            let text = field.get("description").and_then(Value::as_str);
+            let only = "In the plugin configuration only.";
+            let text = text.map_or(only.to_owned(), |text| {
+                if text.contains("plugin configuration only") {
+                    text.to_owned()
+                } else {
+                    format!("{text} {only}")
+                }
+            });
+            field.insert("description".to_owned(), text.into());
+        }
+    }
+    let mut whole = Map::new();
+    whole.insert(
+        "$schema".to_owned(),
+        "https://json-schema.org/draft/2020-12/schema".into(),
+    );
+    whole.insert(
+        "$id".to_owned(),
+        format!(
+            "urn:seawall:{}:{}",
+            filter.module(),
+            env!("CARGO_PKG_VERSION")
+        )
+        .into(),
+    );
+    whole.insert("title".to_owned(), filter.namespace().into());
+    if let Value::Object(fields) = schema {
+        whole.extend(fields);
+    }
+    Value::Object(whole)
+}
+
+/// What the type of a filter's settings reads, without a word on what it means.
+pub fn shape(filter: Filter) -> Value {
+    fn of<S: Settings, P: Plugin>() -> Value {
+        explore::explore::<S::Raw>()
+    }
+    dispatch!(filter, of())
+}
+
+/// Every field of a schema by its path, such as `limits.key.header`; items of lists have no sign of their own.
+pub fn paths(schema: &Value) -> Vec<String> {
+    fn collect(schema: &Value, path: &str, into: &mut Vec<String>) {
+        for alternative in alternatives(schema) {
+            if let Some(Value::Object(fields)) = alternative.get("properties") {
+                for (name, field) in fields {
+                    let path = join(path, name);
+                    if !into.contains(&path) {
+                        into.push(path.clone());
+                    }
+                    collect(field, &path, into);
+                }
+            }
+            if let Some(items) = alternative.get("items") {
+                collect(items, path, into);
+            }
+            if let Some(values @ Value::Object(_)) = alternative.get("additionalProperties") {
+                collect(values, path, into);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(schema, "", &mut found);
+    found
+}
+
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    match schema.get("anyOf").and_then(Value::as_array) {
+        Some(alternatives) => alternatives.iter().flat_map(alternatives_of).collect(),
+        None => vec![schema],
+    }
+}
+
+fn alternatives_of(schema: &Value) -> Vec<&Value> {
+    alternatives(schema)
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// Writes what the README says into the fields of a schema.
+fn describe(schema: &mut Value, path: &str, rows: &[Row]) {
+    let Value::Object(parts) = schema else { return };
+    if let Some(Value::Array(alternatives)) = parts.get_mut("anyOf") {
+        for alternative in alternatives {
+            describe(alternative, path, rows);
+        }
+    }
+    for inside in ["items", "additionalProperties"] {
+        if let Some(inside) = parts.get_mut(inside) {
+            describe(inside, path, rows);
+        }
+    }
+    if let Some(Value::Object(fields)) = parts.get_mut("properties") {
+        for (name, field) in fields {
+            let path = join(path, name);
+            describe(field, &path, rows);
+            let Some(row) = table::find(rows, &path) else {
+                continue;
+            };
+            if let Value::Object(field) = field {
+                if !row.meaning.is_empty() {
+                    field.insert("description".to_owned(), json!(row.text()));
+                }
+                if let Some(default) = row.default_value() {
+                    field.insert("default".to_owned(), default);
+                }
+            }
+        }
+    }
+}
