@@ -108,35 +108,6 @@ async fn grpc_callers_get_trailers_only_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_true() {
-    let upstream = Upstream::start().await;
-    for algorithm in ["gcra", "sliding_window", "fixed_window"] {
-        let limits = limit(
-            json!({"requests": 2, "per": "2s", "algorithm": algorithm, "key": [{"header": "k"}]}),
-        );
-        let envoy = Envoy::to(&upstream)
-            .filter("rate-limit", limits)
-            .start()
-            .await;
-        for key in ["1", "2", "3"] {
-            let mut refused = envoy.get_with("/", &[("k", key)]).await;
-            while refused.status == 200 {
-                refused = envoy.get_with("/", &[("k", key)]).await;
-            }
-            let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-            assert!((1..=4).contains(&seconds), "{algorithm} {seconds}");
-            // This is what the client is told to do.
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            assert_eq!(
-                envoy.get_with("/", &[("k", key)]).await.status,
-                200,
-                "{algorithm} {seconds}"
-            );
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn each_route_has_its_own_settings() {
     let upstream = Upstream::start().await;
     let own = json!({"limits": [{"name": "own", "requests": 1, "per": "1d"}]});

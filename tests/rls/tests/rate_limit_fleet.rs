@@ -12,6 +12,7 @@ mod common;
 
 use common::{envoy, Redis, Rls};
 use seawall_tests::client::burst;
+use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;
 use std::net::SocketAddr;
 
@@ -271,4 +272,35 @@ async fn clients_that_leave_while_they_wait_are_forgotten() {
     }
     assert_eq!(envoy.stat(ERRORS).await, 0);
     assert_eq!(upstream.hits(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_example_does_what_it_says() {
+    let upstream = Upstream::start().await;
+    let redis = Redis::start().await;
+    let service = Rls::start(&redis);
+    let example = || {
+        Shipped::new("envoy/rate-limit-fleet.yaml")
+            .replace("timeout: 250ms", "timeout: 20s")
+            .port(8080, upstream.address)
+            .port(8081, service.address)
+            .start(2)
+    };
+    let (one, other) = tokio::join!(example(), example());
+    let tenant = [("x-tenant-id", "acme")];
+    for (number, envoy) in [&one, &other, &one, &other].into_iter().enumerate() {
+        let answer = envoy.get_with("/", &tenant).await;
+        assert_eq!(answer.status, 200);
+        let left = format!("\"tenant\";r={};t=", 599 - number);
+        assert!(answer.header("ratelimit").unwrap().contains(&left));
+    }
+    // An address is limited before anybody is asked.
+    let answers = acme(one.address, 400).await;
+    let refused = with_status(&answers, 429);
+    assert!(refused > 0);
+    assert_eq!(
+        one.stat(&metric("address", "refused")).await,
+        refused as u64
+    );
+    assert_eq!(one.stat(CALLS).await as usize, 402 - refused);
 }
