@@ -8,34 +8,13 @@
     reason = "test code"
 )]
 
+#[path = "trace_headers_common/mod.rs"]
+mod common;
+
+use common::{access_log, parts, FIELDS, PARENT, TRACE};
 use seawall_tests::client::raw;
 use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;
-
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-/// The access log that is shipped, as the harness wants it: into a file.
-fn access_log() -> Value {
-    let path = seawall_tests::envoy::repository().join("envoy/trace-headers.yaml");
-    let text = std::fs::read_to_string(path).expect("the example is there");
-    let mut fields = serde_json::Map::new();
-    let format = text
-        .lines()
-        .skip_while(|line| line.trim() != "json_format:");
-    for line in format
-        .skip(1)
-        .map(str::trim)
-        .take_while(|line| *line != "http_filters:")
-    {
-        if line.starts_with('#') {
-            continue;
-        }
-        let (name, value) = line.split_once(": ").expect("a field");
-        fields.insert(name.to_owned(), json!(value.trim_matches('"')));
-    }
-    Value::Object(fields)
-}
 
 fn envoy(upstream: &Upstream) -> seawall_tests::envoy::EnvoyBuilder {
     Envoy::to(upstream)
@@ -45,21 +24,6 @@ fn envoy(upstream: &Upstream) -> seawall_tests::envoy::EnvoyBuilder {
             json!({"log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}}}),
         )
         .access_log(access_log())
-}
-
-fn parts(traceparent: &str) -> (String, String, String) {
-    let parts: Vec<&str> = traceparent.split('-').collect();
-    assert_eq!(parts.len(), 4, "{traceparent}");
-    assert_eq!(
-        (parts[0], parts[1].len(), parts[2].len()),
-        ("00", 32, 16),
-        "{traceparent}"
-    );
-    (
-        parts[1].to_owned(),
-        parts[2].to_owned(),
-        parts[3].to_owned(),
-    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,20 +131,6 @@ async fn two_hops_share_the_trace_and_each_has_a_parent_of_its_own() {
         assert_eq!(id.as_str(), answer.header("x-request-id"));
     }
 }
-
-const FIELDS: [&str; 11] = [
-    "timestamp",
-    "level",
-    "service",
-    "tenant_id",
-    "user_id",
-    "request_id",
-    "trace_id",
-    "span_id",
-    "message",
-    "duration_ms",
-    "endpoint",
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_has_the_id_and_a_whole_log_line() {

@@ -8,6 +8,10 @@
     reason = "test code"
 )]
 
+#[path = "trace_headers_common/mod.rs"]
+mod common;
+
+use common::{hex, PARENT, TRACE};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{any_value, AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -16,14 +20,8 @@ use seawall_tests::envoy::EnvoyBuilder;
 use seawall_tests::prelude::*;
 use std::collections::BTreeMap;
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const SENT: &str = "wasmcustom.seawall.trace_headers.spans_sent";
 const DROPPED: &str = "wasmcustom.seawall.trace_headers.spans_dropped";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|v| v.value.clone()) {

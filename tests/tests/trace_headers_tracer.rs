@@ -8,19 +8,17 @@
     reason = "test code"
 )]
 
+#[path = "trace_headers_common/mod.rs"]
+mod common;
+
+use common::{hex, PARENT, TRACE};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const EXAMPLE: &str = "envoy/trace-headers-tracer.yaml";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// The tracer's own spans.
 async fn spans(collector: &Upstream, count: usize) -> Vec<Span> {

@@ -1,0 +1,214 @@
+//! trace-headers in front of the other filters: which ids are on each answer, and in each line of the access log.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+#[path = "trace_headers_common/mod.rs"]
+mod common;
+
+use common::{access_log, parts, FIELDS, PARENT, TRACE};
+use seawall_tests::prelude::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_its_ids_and_every_line_is_whole() {
+    let upstream = Upstream::serving(|seen| match seen.path.as_str() {
+        "/broken" => Reply::status(500),
+        "/cached" => Reply::ok("x").header("cache-control", "max-age=60"),
+        _ => Reply::ok("x"),
+    })
+    .await;
+    let timed = Upstream::serving(|_| Reply::ok("x").header("server-timing", "db;dur=5")).await;
+    let one = json!({"limits": [{"name": "one", "requests": 1, "per": "1h"}]});
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "trace-headers",
+            json!({
+                "log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}},
+                "response": {"server_timing": "trace", "traceresponse": true},
+            }),
+        )
+        .filter("rate-limit", json!({"limits": []}))
+        .filter("response-cache", json!({}))
+        .filter(
+            "circuit-breaker",
+            json!({"failure_threshold": 1, "open_for": "1m"}),
+        )
+        .cluster("dead", "127.0.0.1:1".parse().unwrap(), json!({}))
+        .cluster("timed", timed.address, json!({}))
+        .access_log(access_log())
+        .route(
+            Route::path("/limited")
+                .named("limited")
+                .metadata("seawall.rate_limit", one),
+        )
+        .route(Route::path("/broken").named("broken"))
+        .route(Route::path("/cached").named("cached"))
+        .route(Route::path("/timed").named("timed").to("timed"))
+        .route(
+            Route::path("/dead")
+                .named("dead")
+                .to("dead")
+                .metadata("seawall.circuit_breaker", json!({"enabled": false})),
+        )
+        .route(Route::path("/direct").named("direct").direct(200, "x"))
+        .start()
+        .await;
+    let headers = [("x-tenant-id", "acme"), ("cookie", "a=b; uid=jane")];
+    let cases = [
+        ("/limited", 200, "info", "via_upstream"),
+        ("/limited", 429, "warn", "rate_limited:one"),
+        ("/cached", 200, "info", "via_upstream"),
+        ("/cached", 200, "info", "seawall_response_cache_hit"),
+        ("/timed", 200, "info", "via_upstream"),
+        (
+            "/dead",
+            503,
+            "error",
+            "upstream_reset_before_response_started",
+        ),
+        ("/nowhere", 404, "warn", "route_not_found"),
+        ("/direct", 200, "info", "direct_response"),
+        // Last, for it opens the circuit for all of them.
+        ("/broken", 500, "error", "via_upstream"),
+        ("/broken", 503, "error", "seawall.circuit_breaker.open"),
+    ];
+    for (at, (path, status, level, details)) in cases.into_iter().enumerate() {
+        let what = format!("{path} {status} {details}");
+        let answer = envoy.get_with(path, &headers).await;
+        let line = envoy.access_log(at + 1).await.pop().unwrap();
+        assert_eq!(answer.status, status, "{what}");
+        let ids = answer.all("x-request-id");
+        assert_eq!(ids.len(), 1, "{what}: {ids:?}");
+        let told = answer
+            .header("traceresponse")
+            .unwrap_or_else(|| panic!("{what}"));
+        let (trace, span, _) = parts(told);
+        let timing = format!("trace;desc={told}");
+        let mut expected = vec![timing.as_str()];
+        if path == "/timed" {
+            expected.insert(0, "db;dur=5");
+        }
+        assert_eq!(answer.all("server-timing"), expected, "{what}");
+        for field in FIELDS {
+            assert!(!line[field].is_null(), "{what}: {field} in {line}");
+        }
+        for (field, value) in [
+            ("request_id", ids[0]),
+            ("trace_id", &trace),
+            ("span_id", &span),
+            ("tenant_id", "acme"),
+            ("user_id", "jane"),
+            ("level", level),
+        ] {
+            assert_eq!(line[field], json!(value), "{what}: {field} in {line}");
+        }
+        let message = line["message"].as_str().unwrap();
+        assert!(
+            message.starts_with(&format!("{status} {details}")),
+            "{what}: {message}"
+        );
+        let endpoint = if status == 404 {
+            "GET -".to_owned()
+        } else {
+            format!("GET {}", &path[1..])
+        };
+        assert_eq!(line["endpoint"], json!(endpoint), "{what}");
+        assert!(line["duration_ms"].is_number(), "{what}");
+    }
+}
+
+/// Whoever comes behind this filter reads the same ids from the request, and may write them into a line of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_behind_see_the_same_ids() {
+    let upstream = Upstream::start().await;
+    let script = "function envoy_on_request(h) local r = h:headers() \
+        h:logWarn('behind: ' .. r:get('x-request-id') .. ' ' .. r:get('traceparent')) end";
+    let lua = json!({
+        "name": "envoy.filters.http.lua",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": script},
+        },
+    });
+    let envoy = Envoy::to(&upstream)
+        .filter("trace-headers", json!({}))
+        .native_filter(lua)
+        .access_log(access_log())
+        .start()
+        .await;
+    let answer = envoy
+        .get_with("/", &[("traceparent", PARENT), ("x-request-id", "<b>")])
+        .await;
+    let line = envoy.access_log(1).await.remove(0);
+    let id = answer.header("x-request-id").unwrap();
+    assert_eq!(line["request_id"], json!(id));
+    let expected = format!(
+        "behind: {id} 00-{TRACE}-{}-01",
+        line["span_id"].as_str().unwrap()
+    );
+    envoy.wait_for_log(&expected).await;
+}
+
+/// `{"iss": "test", "sub": "jane@example.com", "tenant": "acme\"<b>\n", "n": 7}`, signed (HS256) with [`KEY`].
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6InRlc3QifQ.eyJpc3MiOiJ0ZXN0Iiwic3ViIjoiamFuZUBleGFtcGxlLmNvbSIsInRlbmFudCI6ImFjbWVcIjxiPlxuIiwibiI6N30.0LugUTP0sqOf9AXiuKwbjCDn8E4kvVwYnW31W0KGqUY";
+/// A key for tests.
+const KEY: &str = "YSBrZXkgZm9yIHRlc3RzLCBvZiAzMiBieXRlcy4uLi4";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenant_and_user_come_from_a_token_that_envoy_has_verified() {
+    let upstream = Upstream::start().await;
+    let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "kid": "test", "k": KEY}]});
+    let jwt = json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"test": {
+                "issuer": "test",
+                "local_jwks": {"inline_string": keys.to_string()},
+                "payload_in_metadata": "jwt_payload",
+            }},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "test"}}],
+        },
+    });
+    let claim =
+        |name: &str| json!({"claim": ["envoy.filters.http.jwt_authn", "jwt_payload", name]});
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "trace-headers",
+            json!({"log": {"tenant_id": claim("tenant"), "user_id": claim("sub")}}),
+        )
+        .native_filter(jwt)
+        .access_log(access_log())
+        .start()
+        .await;
+    let authorization = format!("Bearer {TOKEN}");
+    let answer = envoy
+        .get_with("/", &[("authorization", &authorization)])
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let line = envoy.access_log(1).await.remove(0);
+    assert_eq!(line["user_id"], json!("jane@example.com"));
+    assert_eq!(
+        line["tenant_id"],
+        json!("acme__b__"),
+        "printable, whatever a token says"
+    );
+    // A token that is not verified says nothing.
+    let (head, _) = authorization.rsplit_once('.').unwrap();
+    let answer = envoy
+        .get_with("/", &[("authorization", &format!("{head}.AAAA"))])
+        .await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.all("x-request-id").len(), 1);
+    let line = envoy.access_log(2).await.pop().unwrap();
+    assert_eq!(
+        (&line["user_id"], &line["tenant_id"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+}
