@@ -1,0 +1,156 @@
+//! Shares of failures and of slow calls over a window, and calls that still hang.
+
+use futures_util::future::join_all;
+use seawall_tests::prelude::*;
+use std::time::Instant;
+
+const OPENED: &str = "wasmcustom.seawall.circuit_breaker.opened";
+
+fn behaviour(seen: &Seen) -> Reply {
+    match seen.path.as_str() {
+        "/fail" => Reply::status(500),
+        "/slow" => Reply::ok("late").after(Duration::from_millis(400)),
+        "/hang" => Reply::Hang,
+        _ => Reply::ok("ok"),
+    }
+}
+
+fn shares(more: Value) -> Value {
+    let mut policy = json!({"failure_threshold": 0, "minimum_calls": 20, "window": "60s", "open_for": "60s", "key": ["host"]});
+    for (field, value) in more.as_object().into_iter().flatten() {
+        policy[field] = value.clone();
+    }
+    policy
+}
+
+/// A hundred calls over fresh connections, so that all workers take part; so many of them go to `bad`, spread evenly.
+async fn hundred(envoy: &Envoy, host: &str, bad: &str, count: usize) {
+    let address = envoy.address;
+    let calls = (0..100).map(|n| async move {
+        let is_bad = (n + 1) * count / 100 > n * count / 100;
+        let path = if is_bad { bad } else { "/ok" };
+        let answer = Client::fresh(address)
+            .get_with(path, &[("host", host)])
+            .await;
+        assert_eq!(answer.header("x-seawall-breaker"), None, "{host}, call {n}");
+    });
+    // All at once: shares are judged when every worker has told what it has counted.
+    join_all(calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_percentage_it_stays_closed_and_above_it_opens() {
+    let upstream = Upstream::serving(behaviour).await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "circuit-breaker",
+            shares(json!({"slow_after": "150ms", "slow_percentage": 60})),
+        )
+        .start()
+        .await;
+    for (host, bad, count, reason) in [
+        ("49", "/fail", 49, None),
+        ("51", "/fail", 51, Some("failure_percentage")),
+        ("slow", "/slow", 65, Some("slow_percentage")),
+    ] {
+        let before = envoy.stats().await;
+        hundred(&envoy, host, bad, count).await;
+        match reason {
+            Some(reason) => {
+                let name = format!("{OPENED}.{reason}");
+                let value = before.get(&name).copied().unwrap_or_default();
+                envoy.wait_for_stat(&name, value + 1).await;
+                let refused = envoy.get_with("/ok", &[("host", host)]).await;
+                assert_eq!(refused.header("x-seawall-breaker"), Some("open"), "{host}");
+            }
+            None => {
+                // Whatever is told late is told within two ticks; each of these calls would find it open.
+                for _ in 0..100 {
+                    let answer = Client::fresh(envoy.address)
+                        .get_with("/ok", &[("host", host)])
+                        .await;
+                    assert_eq!(answer.status, 200, "{host}");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_failures_leave_the_window() {
+    let upstream = Upstream::serving(behaviour).await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "circuit-breaker",
+            shares(json!({"window": "1s", "minimum_calls": 10})),
+        )
+        .start()
+        .await;
+    let headers = [("host", "old")];
+    for _ in 0..9 {
+        assert_eq!(envoy.get_with("/fail", &headers).await.status, 500);
+    }
+    // The time that is being tested.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for _ in 0..9 {
+        let answer = envoy.get_with("/fail", &headers).await;
+        assert_eq!(answer.status, 500, "the first nine are forgotten");
+    }
+    envoy.get_with("/fail", &headers).await;
+    // Unless the machine was so slow that some are forgotten again, ten within a second open it.
+    eventually("ten in the window open it", || async {
+        let answer = envoy.get_with("/fail", &headers).await;
+        answer.header("x-seawall-breaker").map(drop)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_still_hang_open_it_long_before_their_timeout() {
+    let upstream = Upstream::serving(behaviour).await;
+    let envoy = Envoy::to(&upstream)
+        .route(Route::prefix("/").timeout("30s"))
+        .filter(
+            "circuit-breaker",
+            json!({"slow_after": "1s", "open_for": "60s"}),
+        )
+        .start()
+        .await;
+    let address = envoy.address;
+    let start = Instant::now();
+    let hanging: Vec<_> = (0..5)
+        .map(|_| tokio::spawn(async move { Client::fresh(address).get("/hang").await }))
+        .collect();
+    upstream.wait_for_in_flight(5).await;
+    envoy
+        .wait_for_stat(&format!("{OPENED}.consecutive_failures"), 1)
+        .await;
+    let opened = start.elapsed();
+    let asked = Instant::now();
+    let refused = envoy.get("/").await;
+    println!("open after {opened:?}, refused in {:?}", asked.elapsed());
+    assert_eq!(refused.header("x-seawall-breaker"), Some("open"));
+    // What is promised is 1.5 s; a call that is counted at its end would make it 30.
+    assert!(opened < Duration::from_secs(10), "{opened:?}");
+    assert!(
+        hanging.iter().all(|call| !call.is_finished()),
+        "they still hang"
+    );
+    let count = |name: &'static str| {
+        let envoy = &envoy;
+        async move {
+            envoy
+                .stat(&format!("wasmcustom.seawall.circuit_breaker.{name}"))
+                .await
+        }
+    };
+    assert_eq!(count("overdue").await, 5);
+    // Their end counts nothing more.
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("the calls have ended", || async {
+        (envoy.stat("cluster.upstream.upstream_rq_active").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(count("failures").await, 5);
+}
