@@ -19,4 +19,4 @@ pub use load::{module, pairs};
 pub use run::{Fate, Run, Saved};
 pub use state::{CallAnswer, Fault, Made, Metric, Pairs, Reply, State, StreamState};
 pub use step::{Step, ROOT};
-pub use vm::{Snapshot, Trap, Vm};
+pub use vm::{Snapshot, Spent, Trap, Vm};

@@ -20,6 +20,16 @@ pub struct Trap {
 pub struct Vm {
     store: Store<State>,
     instance: Instance,
+    spent: Spent,
+}
+
+/// What a module has cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Exports called by the host.
+    pub callbacks: u64,
+    /// Instructions of the interpreter.
+    pub instructions: u64,
 }
 
 /// A VM between two callbacks: its memory and its host. A module has no other state there, for its stack is empty.
@@ -49,7 +59,11 @@ impl Vm {
                 callback: "instantiation",
                 reason: error.to_string(),
             })?;
-        Ok(Vm { store, instance })
+        Ok(Vm {
+            store,
+            instance,
+            spent: Spent::default(),
+        })
     }
 
     /// Instantiates a module over a host in this state and runs its initialiser.
@@ -115,10 +129,18 @@ impl Vm {
                 callback: name,
                 reason: format!("{error}, last logged {:?}", self.store.data().log.last()),
             })?;
+        let left = self.store.get_fuel().expect("the engine counts fuel");
+        self.spent.callbacks += 1;
+        self.spent.instructions += MOST_FUEL - left;
         Ok(match returned.first() {
             Some(Val::I32(value)) => *value as u32,
             _ => 0,
         })
+    }
+
+    /// What it has cost so far.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Whether the module has this export.

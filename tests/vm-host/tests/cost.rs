@@ -1,0 +1,234 @@
+//! What a request costs in the modules as they ship, by counts that are the same on every machine: a change shows.
+//!
+//! Callbacks are calls of the host into the module, calls those of the module to the host; one that gives bytes away calls
+//! the module's allocator in between, which costs as much as a callback. Instructions are those of the interpreter.
+//! The limits are what was measured, and a tenth of the instructions to spare. Lower them when the cost goes down.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_vm_host::{module, pairs, Pairs, Run, State, Step};
+use serde_json::{json, Value};
+
+/// One request: callbacks, host calls, those among them that give bytes away, instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    callbacks: u64,
+    calls: usize,
+    giving: usize,
+    instructions: u64,
+}
+
+fn headers() -> Pairs {
+    pairs(&[
+        (":authority", "example.com"),
+        (":path", "/orders/17?page=2"),
+        (":method", "GET"),
+        (":scheme", "https"),
+        ("user-agent", "curl/8.5.0"),
+        ("accept", "*/*"),
+        ("x-tenant-id", "acme"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+    ])
+}
+
+fn answer(cache_control: &str) -> Pairs {
+    pairs(&[
+        (":status", "200"),
+        ("content-type", "application/json"),
+        ("content-length", "1024"),
+        ("cache-control", cache_control),
+        ("date", "Sun, 09 Sep 2001 01:46:40 GMT"),
+        ("x-envoy-upstream-service-time", "3"),
+    ])
+}
+
+fn lived(run: &mut Run, context: u32, cache_control: &str) {
+    let steps = [
+        Step::Request(context, headers(), true),
+        Step::Response(context, answer(cache_control), false),
+        Step::ResponseBody(context, vec![b'x'; 1024], true),
+        Step::End(context),
+    ];
+    for step in &steps {
+        run.step(step).expect("no trap");
+    }
+}
+
+/// The cost of one more request after twenty.
+fn cost(filter: &str, configuration: &Value, cache_control: &str) -> Cost {
+    let properties = [
+        ("xds.cluster_name", &b"orders"[..]),
+        ("xds.route_name", b"orders"),
+        ("source.address", b"203.0.113.7:40000"),
+        ("response.code_details", b"via_upstream"),
+        ("response.flags", &[0; 8]),
+        ("request.duration", &[0; 8]),
+    ];
+    let state = State {
+        configuration: configuration.to_string().into_bytes(),
+        now: 1_000_000_000_000_000_000,
+        properties: properties
+            .iter()
+            .map(|(path, value)| ((*path).to_owned(), value.to_vec()))
+            .collect(),
+        ..State::default()
+    };
+    let mut run = Run::new(&module(filter), state).expect("it starts");
+    run.step(&Step::Start).expect("it is configured");
+    assert!(run.configured, "{filter}: {:?}", run.vm.state().log);
+    for context in 2..22 {
+        lived(&mut run, context, cache_control);
+    }
+    let (before, calls) = (run.vm.spent(), run.vm.state().calls.len());
+    lived(&mut run, 22, cache_control);
+    let after = run.vm.spent();
+    let made = &run.vm.state().calls[calls..];
+    Cost {
+        callbacks: after.callbacks - before.callbacks,
+        calls: made.len(),
+        giving: made.iter().filter(|made| made.gives).count(),
+        instructions: after.instructions - before.instructions,
+    }
+}
+
+fn limit() -> Value {
+    json!({"limits": [{"name": "client", "key": ["client_address"], "requests": 1_000_000, "per": "1s"}]})
+}
+
+/// A path, and the most that it may cost: callbacks, calls, giving calls, instructions.
+struct Path {
+    what: &'static str,
+    filter: &'static str,
+    configuration: Value,
+    cache_control: &'static str,
+    most: Cost,
+}
+
+fn path(
+    what: &'static str,
+    filter: &'static str,
+    configuration: Value,
+    cache_control: &'static str,
+    most: (u64, usize, usize, u64),
+) -> Path {
+    let (callbacks, calls, giving, instructions) = most;
+    Path {
+        what,
+        filter,
+        configuration,
+        cache_control,
+        most: Cost {
+            callbacks,
+            calls,
+            giving,
+            instructions,
+        },
+    }
+}
+
+fn paths() -> Vec<Path> {
+    let refused = json!({"limits": [{"name": "client", "key": ["client_address"], "requests": 1, "per": "1d"}]});
+    let all = json!({"trace_headers": {}, "rate_limit": limit(), "response_cache": {}, "circuit_breaker": {}});
+    vec![
+        path(
+            "admitted",
+            "rate-limit",
+            limit(),
+            "no-store",
+            (5, 9, 4, 78_000),
+        ),
+        path(
+            "refused",
+            "rate-limit",
+            refused,
+            "no-store",
+            (5, 9, 6, 106_000),
+        ),
+        path(
+            "hit",
+            "response-cache",
+            json!({}),
+            "max-age=60",
+            (5, 7, 5, 117_000),
+        ),
+        path(
+            "not storable",
+            "response-cache",
+            json!({}),
+            "no-store",
+            (6, 13, 8, 137_000),
+        ),
+        path(
+            "closed",
+            "circuit-breaker",
+            json!({}),
+            "no-store",
+            (5, 7, 6, 48_000),
+        ),
+        path(
+            "new trace",
+            "trace-headers",
+            json!({}),
+            "no-store",
+            (5, 6, 3, 69_000),
+        ),
+        path(
+            "forwarded",
+            "seawall",
+            all.clone(),
+            "no-store",
+            (6, 25, 13, 400_000),
+        ),
+        path("hit", "seawall", all, "max-age=60", (5, 16, 7, 302_000)),
+    ]
+}
+
+#[test]
+fn no_path_costs_more_than_it_did() {
+    let mut dearer = Vec::new();
+    println!("| module | path | callbacks | host calls | giving bytes | instructions |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: |");
+    for path in paths() {
+        let cost = cost(path.filter, &path.configuration, path.cache_control);
+        println!(
+            "| {} | {} | {} | {} | {} | {} |",
+            path.filter, path.what, cost.callbacks, cost.calls, cost.giving, cost.instructions
+        );
+        let most = path.most;
+        if cost.callbacks > most.callbacks
+            || cost.calls > most.calls
+            || cost.giving > most.giving
+            || cost.instructions > most.instructions
+        {
+            dearer.push(format!(
+                "{} {}: {cost:?} > {most:?}",
+                path.filter, path.what
+            ));
+        }
+    }
+    assert!(dearer.is_empty(), "{dearer:#?}");
+}
+
+#[test]
+fn modules_stay_small() {
+    // Bytes; what was built, and a tenth to spare.
+    for (filter, most) in [
+        ("trace-headers", 340_000),
+        ("rate-limit", 530_000),
+        ("response-cache", 630_000),
+        ("circuit-breaker", 450_000),
+        ("seawall", 1_300_000),
+    ] {
+        let path = format!("{}/../../dist/{filter}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let size = std::fs::metadata(&path).expect("it is built").len();
+        println!("{filter}: {size} bytes");
+        assert!(size <= most, "{filter}: {size} > {most} bytes");
+    }
+}
