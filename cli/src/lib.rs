@@ -4,12 +4,14 @@
 //! - [`envoy`]: the Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes they are for;
 //! - [`layers`]: plugin, virtual host and route laid over each other;
 //! - [`check`]: what is wrong;
+//! - [`explain`]: what happens to a request;
 //! - [`schema`]: what a filter reads, as JSON Schema.
 
 pub mod args;
 pub mod check;
 pub mod document;
 pub mod envoy;
+pub mod explain;
 pub mod filters;
 pub mod layers;
 pub mod output;

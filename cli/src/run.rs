@@ -1,7 +1,8 @@
 //! From the command line to an exit code.
 
-use crate::args::{Args, Command, Format};
+use crate::args::{Args, Command, Explain, Format};
 use crate::check::{check, Report, Severity};
+use crate::explain::{self, Request};
 use crate::output;
 use crate::schema::schema;
 use clap::Parser;
@@ -21,6 +22,7 @@ pub fn run() -> ExitCode {
         Command::Schema { filter } => {
             print(format!("{:#}\n", schema(*filter)).as_bytes()).map(|()| true)
         }
+        Command::Explain(arguments) => explain_request(arguments, args.format),
         _ => Ok(true),
     };
     match done {
@@ -93,4 +95,22 @@ fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, 
     }
     print(&out)?;
     Ok(good)
+}
+
+fn explain_request(arguments: &Explain, format: Format) -> Result<bool, Trouble> {
+    let request = Request::new(arguments)?;
+    let (name, text) = text(&arguments.file)?;
+    let explanation = explain::explain(&name, &text, arguments.listener.as_deref(), &request)?;
+    let out = match format {
+        Format::Text => explain::print(&explanation),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&explanation);
+            json.map_err(|error| error.to_string())? + "\n"
+        }
+    };
+    print(out.as_bytes())?;
+    Ok(explanation
+        .filters
+        .iter()
+        .all(|filter| filter.problems.is_empty()))
 }

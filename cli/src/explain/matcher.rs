@@ -1,0 +1,96 @@
+//! Conditions of Envoy's route table. `None` is a condition that is not modelled.
+
+use super::request::Request;
+use crate::document::Node;
+use regex::Regex;
+use serde_json::Value;
+
+/// Whether a text fulfils a `StringMatcher`.
+pub(super) fn text(matcher: &Node, text: &str) -> Option<bool> {
+    let fold = matcher.get("ignore_case").map(|node| node.json()) == Some(Value::Bool(true));
+    let lower = |text: &str| {
+        if fold {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        }
+    };
+    let text = lower(text);
+    let field = matcher
+        .fields()
+        .iter()
+        .find(|field| field.name != "ignore_case")?;
+    let wanted = || field.value.text().map(lower);
+    match field.name.as_str() {
+        "exact" => Some(text == wanted()?),
+        "prefix" => Some(text.starts_with(&wanted()?)),
+        "suffix" => Some(text.ends_with(&wanted()?)),
+        "contains" => Some(text.contains(&wanted()?)),
+        "safe_regex" => whole(field.value.text_of("regex"), &text),
+        _ => None,
+    }
+}
+
+/// Whether all of a text matches; `None` for an expression that cannot be read.
+pub(super) fn whole(expression: &str, text: &str) -> Option<bool> {
+    let expression = Regex::new(&format!("^(?:{expression})$")).ok()?;
+    Some(expression.is_match(text))
+}
+
+/// Whether a request fulfils a `HeaderMatcher`.
+pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
+    let value = request.header(&matcher.text_of("name").to_lowercase());
+    let truth = |name: &str| matcher.get(name).map(|node| node.json()) == Some(Value::Bool(true));
+    let known = ["name", "invert_match", "treat_missing_header_as_empty"];
+    let condition = matcher
+        .fields()
+        .iter()
+        .find(|field| !known.contains(&field.name.as_str()));
+    let Some(condition) = condition else {
+        return Some(value.is_some() != truth("invert_match"));
+    };
+    if condition.name == "present_match" {
+        let wanted = condition.value.json() == Value::Bool(true);
+        return Some((value.is_some() == wanted) != truth("invert_match"));
+    }
+    let Some(value) = value.or_else(|| truth("treat_missing_header_as_empty").then(String::new))
+    else {
+        // A missing field fulfils nothing, inverted or not.
+        return Some(false);
+    };
+    let wanted = condition.value.text().unwrap_or_default();
+    let found = match condition.name.as_str() {
+        "string_match" => text(&condition.value, &value)?,
+        "exact_match" => value == wanted,
+        "prefix_match" => value.starts_with(wanted),
+        "suffix_match" => value.ends_with(wanted),
+        "contains_match" => value.contains(wanted),
+        "safe_regex_match" => whole(condition.value.text_of("regex"), &value)?,
+        "range_match" => {
+            let bound = |name: &str| {
+                condition
+                    .value
+                    .get(name)
+                    .and_then(|node| node.json().as_i64())
+                    .unwrap_or(0)
+            };
+            let number: Option<i64> = value.parse().ok();
+            number.is_some_and(|number| (bound("start")..bound("end")).contains(&number))
+        }
+        _ => return None,
+    };
+    Some(found != truth("invert_match"))
+}
+
+/// Whether a request fulfils a `QueryParameterMatcher`.
+pub(super) fn parameter(matcher: &Node, request: &Request) -> Option<bool> {
+    let name = matcher.text_of("name");
+    let value = request
+        .query()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value);
+    match matcher.get("string_match") {
+        Some(string) => value.map_or(Some(false), |value| text(string, value)),
+        None => Some(value.is_some()),
+    }
+}

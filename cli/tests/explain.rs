@@ -1,0 +1,237 @@
+//! `seawall explain`.
+
+mod common;
+
+use common::{piped, seawall};
+use serde_json::Value;
+
+const FILE: &str = "envoy/envoy.yaml";
+
+fn explain(arguments: &[&str]) -> Value {
+    let whole = [&["explain", FILE, "--format", "json"], arguments].concat();
+    let ran = seawall(&whole);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+fn filter<'v>(explained: &'v Value, name: &str) -> &'v Value {
+    let filters = explained["filters"].as_array().unwrap();
+    filters
+        .iter()
+        .find(|filter| filter["filter"] == name)
+        .unwrap()
+}
+
+fn says(filter: &Value, list: &str, text: &str) -> bool {
+    let lines = filter[list].as_array().unwrap();
+    lines
+        .iter()
+        .any(|line| line.as_str().unwrap().contains(text))
+}
+
+#[test]
+fn the_route_and_the_level_of_every_field_are_named() {
+    let explained = explain(&["--request", "GET /payments/7"]);
+    assert_eq!(explained["virtual_host"], "all");
+    assert_eq!(explained["route"]["title"], "route \"payments\"");
+    assert_eq!(explained["route"]["cluster"], "payments");
+    let breaker = filter(&explained, "seawall.circuit_breaker");
+    let settings = breaker["settings"].as_array().unwrap();
+    let from = |field: &str| {
+        let found = settings.iter().find(|setting| setting["field"] == field);
+        found.unwrap_or_else(|| panic!("{field}: {settings:?}"))["from"]
+            .as_str()
+            .unwrap()
+    };
+    assert_eq!(from("failure_threshold"), "plugin");
+    assert_eq!(from("fallback.status"), "route");
+    let cache = filter(&explained, "seawall.response_cache");
+    assert!(
+        cache["decision"].as_str().unwrap().contains("switched off"),
+        "{cache}"
+    );
+}
+
+#[test]
+fn limits_say_whose_quota_and_how_much() {
+    let explained = explain(&["--request", "GET /orders", "-H", "X-Tenant-Id: acme"]);
+    let limits = filter(&explained, "seawall.rate_limit");
+    assert_eq!(limits["decision"], "lets the request pass");
+    assert!(
+        says(
+            limits,
+            "because",
+            "limit \"per-tenant\" counts it for header x-tenant-id \"acme\""
+        ),
+        "{limits}"
+    );
+    assert!(says(limits, "because", "q=600;w=60"), "{limits}");
+    assert!(
+        says(limits, "counts", "limit.per-tenant.allowed"),
+        "{limits}"
+    );
+    let explained = explain(&["--request", "GET /orders"]);
+    assert!(says(
+        filter(&explained, "seawall.rate_limit"),
+        "because",
+        "header x-tenant-id missing"
+    ));
+}
+
+#[test]
+fn the_cache_says_what_it_stores() {
+    let stored = explain(&[
+        "--request",
+        "GET /orders",
+        "--answer-header",
+        "cache-control: max-age=60",
+    ]);
+    let cache = filter(&stored, "seawall.response_cache");
+    assert!(says(cache, "because", "stored"), "{cache}");
+    assert!(
+        says(cache, "because", "is answered from the cache: 200"),
+        "{cache}"
+    );
+    let private = explain(&[
+        "--request",
+        "GET /orders",
+        "--answer-header",
+        "cache-control: no-store",
+    ]);
+    let cache = filter(&private, "seawall.response_cache");
+    assert!(
+        says(cache, "because", "goes to the upstream as well"),
+        "{cache}"
+    );
+    let post = explain(&[
+        "--request",
+        "POST /orders",
+        "--answer-header",
+        "cache-control: max-age=60",
+    ]);
+    let cache = filter(&post, "seawall.response_cache");
+    assert!(
+        says(cache, "because", "goes to the upstream as well"),
+        "{cache}"
+    );
+}
+
+#[test]
+fn a_trace_is_continued_and_a_failure_is_called_one() {
+    let parent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let explained = explain(&["--request", "GET /orders", "-H", parent, "--status", "503"]);
+    let trace = filter(&explained, "seawall.trace_headers");
+    assert!(says(trace, "because", "its trace is continued"), "{trace}");
+    assert!(
+        says(
+            trace,
+            "changes",
+            "upstream gets traceparent: 00-0af7651916cd43dd8448eb211c80319c-"
+        ),
+        "{trace}"
+    );
+    let breaker = filter(&explained, "seawall.circuit_breaker");
+    assert!(
+        says(
+            breaker,
+            "because",
+            "the breaker is that of cluster \"orders\""
+        ),
+        "{breaker}"
+    );
+    assert!(
+        says(breaker, "because", "an answer of 503 counts as a failure"),
+        "{breaker}"
+    );
+}
+
+const DENY: &str = r#"
+- name: edge
+  filter_chains:
+  - filters:
+    - typed_config:
+        stat_prefix: edge
+        http_filters:
+        - name: seawall.rate_limit
+          typed_config: &wasm
+            "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+            config:
+              configuration:
+                "@type": type.googleapis.com/google.protobuf.Struct
+                value:
+                  limits: [{name: a, key: [{header: x-key}], requests: 5, per: 1s, missing: deny}]
+        - name: seawall.circuit_breaker
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+            config: {name: seawall.circuit_breaker}
+        route_config:
+          virtual_hosts:
+          - name: eu
+            domains: ["*.example.com"]
+            metadata: {filter_metadata: {seawall.circuit_breaker: {mode: loud}}}
+            routes:
+            - match: {prefix: /, runtime_fraction: {}}
+              direct_response: {status: 200}
+          - name: all
+            domains: ["*"]
+            routes:
+            - match: {safe_regex: {regex: "/v[0-9]+/.*"}}
+              route: {cluster: versions}
+              typed_per_filter_config:
+                seawall.rate_limit:
+                  "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig
+                  disabled: true
+"#;
+
+#[test]
+fn an_answer_ends_the_chain_and_bad_settings_are_said() {
+    let ran = piped(
+        &[
+            "explain",
+            "-",
+            "--request",
+            "GET /",
+            "--host",
+            "a.example.com",
+        ],
+        DENY,
+    );
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for text in [
+        "virtual host \"eu\"",
+        "is not modelled",
+        "answers 429 by itself",
+        "refuses it: header x-key missing (missing: deny)",
+        "does not see the request: seawall.rate_limit has answered it",
+        "has errors",
+        "wrong: the settings of the virtual host do not count: mode: unknown variant `loud`",
+    ] {
+        assert!(ran.out.contains(text), "{text}: {}", ran.out);
+    }
+    let ran = piped(&["explain", "-", "--request", "GET /v1/x"], DENY);
+    assert!(
+        ran.out
+            .contains("switched off here by typed_per_filter_config"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("-> cluster versions"), "{}", ran.out);
+    let ran = piped(&["explain", "-", "--request", "GET /x"], DENY);
+    assert!(
+        ran.out.contains("no route: Envoy answers 404"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn what_cannot_be_explained_is_trouble() {
+    assert_eq!(seawall(&["explain", FILE, "--request", "orders"]).code, 2);
+    assert_eq!(
+        seawall(&["explain", FILE, "--request", "GET /", "-H", "x"]).code,
+        2
+    );
+    let ran = seawall(&["explain", FILE, "--request", "GET /", "--listener", "x"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("\"ingress\", \"egress\""), "{}", ran.err);
+}
