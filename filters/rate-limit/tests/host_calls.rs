@@ -12,7 +12,9 @@
 
 mod common;
 
-use common::filter::{ask_with, rig, Rig};
+use common::filter::{ask_with, begin, rig, Rig};
+use seawall_core::plugin::Plugin;
+use seawall_core::testing::Ended;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
@@ -134,6 +136,59 @@ fn what_is_switched_off_costs_nothing_more() {
     configuration["enabled"] = json!(false);
     let mut rig = rig(configuration);
     expect(&mut rig, 1, &[("property", 2)]);
+}
+
+#[test]
+fn a_limit_that_a_service_keeps() {
+    let mut rig = rig(json!({"fleet": {"cluster": "c"}, "limits": [
+        {"name": "a", "key": [{"header": "x-tenant-id"}], "scope": "fleet", "requests": 3, "per": "1d"}
+    ]}));
+    let calls = |rig: &Rig| {
+        let calls = rig.host.calls();
+        rig.host.forget_calls();
+        calls
+    };
+    let (exchange, ended) = begin(&mut rig, &[], HEADERS);
+    assert_eq!(ended, Ended::Paused);
+    let asked = [
+        ("property", 2),
+        ("header", 1),
+        ("now", 1),
+        ("shared_get", 1), // what is remembered of its last answers
+        ("metric_add", 1),
+        ("grpc_call", 1),
+    ];
+    assert_eq!(calls(&rig), asked.into());
+    let token = rig.host.take_callouts()[0].token;
+    rig.host.open(0);
+    // Over the limit, for 30 seconds.
+    let message = b"\x08\x02\x12\x06\x08\x02\x22\x02\x08\x1e";
+    rig.host.put_grpc_response(message);
+    rig.plugin.grpc_done(&rig.host, token, 0, message.len());
+    let answered = [
+        ("body", 1),
+        ("act_on", 1),
+        ("now", 1),
+        ("shared_get", 1),
+        ("shared_set", 1), // is remembered
+        ("header", 2),     // what the client speaks
+        ("metric_add", 1),
+        ("reply", 1),
+    ];
+    assert_eq!(calls(&rig), answered.into());
+    rig.finish(exchange);
+    rig.host.forget_calls();
+    let remembered = [
+        ("property", 2),
+        ("header", 3),
+        ("now", 1),
+        ("shared_get", 1),
+        ("metric_add", 1),
+        ("reply", 1),
+    ];
+    let (_, ended) = begin(&mut rig, &[], HEADERS);
+    assert!(matches!(ended, Ended::Replied(_)));
+    assert_eq!(calls(&rig), remembered.into());
 }
 
 #[test]
