@@ -145,10 +145,20 @@ impl<P: Plugin> Vm<P> {
         headers: &[(&str, &str)],
         end_of_stream: bool,
     ) -> Vec<(String, Vec<u8>)> {
+        self.response_bytes(exchange, own(headers), end_of_stream)
+    }
+
+    /// The same with any bytes as values.
+    pub fn response_bytes(
+        &mut self,
+        exchange: &mut Exchange<P::Stream>,
+        headers: Vec<(String, Vec<u8>)>,
+        end_of_stream: bool,
+    ) -> Vec<(String, Vec<u8>)> {
         self.host.open(exchange.context);
         self.host.with(|state| {
             state.maps.remove(&Map::Request);
-            state.maps.insert(Map::Response, own(headers));
+            state.maps.insert(Map::Response, headers);
         });
         exchange.stream.response_headers(&self.host, end_of_stream);
         self.host.open(exchange.context);

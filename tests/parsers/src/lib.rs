@@ -1,0 +1,40 @@
+//! What must hold of each parser whatever bytes it is given. Each function takes the bytes and panics when something does not
+//! hold; [`ALL`] lists them by the names of their fuzz targets and corpora.
+//!
+//! Where somebody else has written a parser for the same language, both are asked and must agree.
+
+mod configuration;
+mod http;
+mod input;
+mod stored;
+mod trace;
+mod whole;
+
+pub use configuration::{configuration, route_metadata};
+pub use http::{addresses, cache_control, dates, ranges, target_fields};
+pub use stored::{fleet_answer, records};
+pub use trace::{baggage, formats, request_ids, traceparent, tracestate};
+pub use whole::{requests, responses};
+
+/// A property of a parser.
+pub type Property = fn(&[u8]);
+
+/// Every property, by name.
+pub const ALL: [(&str, Property); 16] = [
+    ("configuration", configuration),
+    ("route_metadata", route_metadata),
+    ("cache_control", cache_control),
+    ("target_fields", target_fields),
+    ("dates", dates),
+    ("ranges", ranges),
+    ("addresses", addresses),
+    ("traceparent", traceparent),
+    ("tracestate", tracestate),
+    ("baggage", baggage),
+    ("formats", formats),
+    ("request_ids", request_ids),
+    ("records", records),
+    ("fleet_answer", fleet_answer),
+    ("requests", requests),
+    ("responses", responses),
+];
