@@ -142,14 +142,14 @@ fn paths() -> Vec<Path> {
             "rate-limit",
             limit(),
             "no-store",
-            (5, 9, 4, 78_000),
+            (4, 9, 4, 78_000),
         ),
         path(
             "refused",
             "rate-limit",
             refused,
             "no-store",
-            (5, 9, 6, 106_000),
+            (4, 9, 6, 106_000),
         ),
         path(
             "hit",

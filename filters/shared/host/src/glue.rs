@@ -89,13 +89,19 @@ impl<P: Plugin> RootContext for Root<P> {
 }
 
 /// A request under its context. Without a stream it passes.
-pub struct Http<S> {
+pub struct Http<S: Stream> {
     root: u32,
     context: u32,
     stream: Option<S>,
 }
 
 impl<S: Stream> Http<S> {
+    fn end(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.log(&Envoy::of(self.root, self.context));
+        }
+    }
+
     fn run(&mut self, callback: impl FnOnce(&mut S, &Envoy) -> Flow) -> Action {
         let host = Envoy::of(self.root, self.context);
         let flow = self.stream.as_mut().map(|stream| callback(stream, &host));
@@ -130,9 +136,15 @@ impl<S: Stream> HttpContext for Http<S> {
     }
 
     fn on_log(&mut self) {
-        if let Some(stream) = self.stream.as_mut() {
-            stream.log(&Envoy::of(self.root, self.context));
-        }
+        self.end();
+    }
+}
+
+/// A module that does not ask for the `log` callback learns of the end when its context is deleted: one call less for
+/// each request. By then the host answers nothing about the request any more; shared data and metrics work as ever.
+impl<S: Stream> Drop for Http<S> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
