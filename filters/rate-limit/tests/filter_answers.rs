@@ -191,6 +191,20 @@ fn several_limits_are_all_shown_and_the_longest_wait_counts() {
 }
 
 #[test]
+fn what_is_left_of_the_others_is_as_if_nothing_had_been_charged() {
+    let mut rig = rig(json!({"limits": [
+        {"name": "second", "requests": 1, "per": "1s"},
+        {"name": "day", "requests": 5, "per": "1d", "cost": 2},
+    ]}));
+    response(&mut rig, &[(":status", "200")]);
+    for _ in 0..3 {
+        let refused = ask(&mut rig, &[]).unwrap();
+        let wanted = "\"second\";r=0;t=1, \"day\";r=3";
+        assert_eq!(refused.header("ratelimit"), Some(wanted));
+    }
+}
+
+#[test]
 fn the_answer_is_configurable() {
     let mut rig = rig(limit(json!({
         "answer": {"status": 503, "body": "{\"busy\":true}", "content_type": "application/json"}
