@@ -8,6 +8,7 @@ use serde_json::Value;
 
 pub const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 pub const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub const FORMATS: [&str; 6] = ["w3c", "b3", "b3multi", "jaeger", "aws", "datadog"];
 pub const REQUEST: [(&str, &str); 4] = [
     (":method", "GET"),
     (":path", "/orders/1"),
