@@ -91,12 +91,12 @@ pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
     json!({"static_resources": {"listeners": [listener(port, manager)], "clusters": clusters}})
 }
 
-/// The upstream: an Envoy that answers by itself, `/cached` with a long life and everything else with none.
+/// The upstream: an Envoy that answers by itself, `/cached` and `/large` with a long life and everything else with none.
 pub fn upstream(port: u16) -> Value {
-    let answer = |path: &str, control: &str| {
+    let answer = |path: &str, control: &str, size: usize| {
         json!({
             "match": {"prefix": path},
-            "direct_response": {"status": 200, "body": {"inline_string": "x".repeat(1024)}},
+            "direct_response": {"status": 200, "body": {"inline_string": "x".repeat(size)}},
             "response_headers_to_add": [
                 {"header": {"key": "cache-control", "value": control}},
                 {"header": {"key": "content-type", "value": "text/plain"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
@@ -107,7 +107,8 @@ pub fn upstream(port: u16) -> Value {
         "stat_prefix": "upstream",
         "generate_request_id": false,
         "route_config": {"name": "upstream", "virtual_hosts": [{"name": "upstream", "domains": ["*"], "routes": [
-            answer("/cached", "max-age=3600"), answer("/", "no-store")]}]},
+            answer("/cached", "max-age=3600", 1024), answer("/large", "max-age=3600", 64 * 1024), answer("/", "no-store", 1024)]}],
+            "max_direct_response_body_size_bytes": 100_000},
         "http_filters": [native("router", ROUTER, json!({}))],
     });
     json!({"static_resources": {"listeners": [listener(port, manager)]}})

@@ -78,6 +78,7 @@ pub fn fixed(
 /// Requests for a time, each with `?k=` and a number below `keys`; answers the CPU time per request.
 pub fn keys(
     proxy: &Proxy,
+    path: &str,
     keys: u64,
     connections: usize,
     time: Duration,
@@ -88,7 +89,7 @@ pub fn keys(
         &script,
         format!(
             "math.randomseed(os.time())\n\
-             request = function() return wrk.format('GET', '/plain?k=' .. math.random(0, {})) end\n",
+             request = function() return wrk.format('GET', '{path}?k=' .. math.random(0, {})) end\n",
             keys - 1
         ),
     )?;

@@ -26,11 +26,26 @@ pub struct Row {
     pub memory_mb: f64,
 }
 
+/// The memory of a cache that has seen so many URLs of 1 KB.
+#[derive(Debug, serde::Serialize)]
+pub struct Entries {
+    /// Worker threads.
+    pub workers: u32,
+    /// Different URLs.
+    pub urls: u64,
+    /// Resident memory before the first request.
+    pub before_mb: f64,
+    /// Resident memory afterwards.
+    pub after_mb: f64,
+}
+
 /// The results.
 #[derive(Debug, serde::Serialize)]
 pub struct Scaling {
     /// By workers and keys.
     pub rows: Vec<Row>,
+    /// response-cache by workers and URLs.
+    pub entries: Vec<Entries>,
     /// Seconds of `envoy --mode validate` with no limit.
     pub validate_none_s: f64,
     /// Seconds of `envoy --mode validate` with 1,000 routes that have a limit each.
@@ -73,6 +88,42 @@ fn many_limits(count: usize) -> Value {
     config::proxy(10_000, 10_001, &chain)
 }
 
+/// The memory of response-cache by what it has been asked for.
+fn entries(
+    options: &Options,
+    upstream: u16,
+    time: Duration,
+    folder: &Path,
+) -> Result<Vec<Entries>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for (workers, urls) in [(1, 1000), (1, 20_000), (1, 1_000_000), (4, 1_000_000)] {
+        eprintln!("cache memory: {workers} workers, {urls} URLs");
+        let port = free_port()?;
+        let chain = Chain {
+            filters: vec![wasm("response-cache", &module("response-cache"), json!({}))],
+            ..Chain::default()
+        };
+        let config = config::proxy(port, upstream, &chain);
+        let proxy = Proxy::envoy(&config, port, workers, folder)?;
+        let before = proxy.memory();
+        keys(
+            &proxy,
+            "/cached",
+            urls,
+            options.connections.max(32),
+            time,
+            folder,
+        )?;
+        all.push(Entries {
+            workers,
+            urls,
+            before_mb: before as f64 / 1e6,
+            after_mb: proxy.memory() as f64 / 1e6,
+        });
+    }
+    Ok(all)
+}
+
 /// Measures.
 pub fn measure(options: &Options) -> Result<Scaling, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
@@ -98,8 +149,16 @@ pub fn measure(options: &Options) -> Result<Scaling, Box<dyn Error>> {
                 )?)
             };
             let (without, with) = (start(vec![])?, start(vec![limited()])?);
-            let run =
-                |proxy: &Proxy, time| keys(proxy, count, options.connections.max(32), time, folder);
+            let run = |proxy: &Proxy, time| {
+                keys(
+                    proxy,
+                    "/plain",
+                    count,
+                    options.connections.max(32),
+                    time,
+                    folder,
+                )
+            };
             run(&without, Duration::from_secs(1))?;
             run(&with, Duration::from_secs(1))?;
             let (mut plain, mut limited) = (Vec::new(), Vec::new());
@@ -118,6 +177,7 @@ pub fn measure(options: &Options) -> Result<Scaling, Box<dyn Error>> {
     }
     Ok(Scaling {
         rows,
+        entries: entries(options, upstream, time.saturating_mul(3), folder)?,
         validate_none_s: validate(&many_limits(0), folder)?,
         validate_thousand_s: validate(&many_limits(1000), folder)?,
     })

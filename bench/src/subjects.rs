@@ -27,6 +27,9 @@ struct Running {
     proxy: Proxy,
 }
 
+/// Where a response has 64 KB.
+const LARGE: &str = "/large";
+
 /// A module in `dist/`.
 pub fn module(name: &str) -> PathBuf {
     Path::new("dist").join(format!("{name}.wasm"))
@@ -49,6 +52,12 @@ fn seawall(filter: &str) -> Value {
         _ => json!({}),
     };
     wasm(filter, &module(filter), configuration)
+}
+
+/// The four filters as one module.
+fn as_one() -> Value {
+    let blocks = json!({"trace_headers": {}, "rate_limit": limit(), "response_cache": {}, "circuit_breaker": {}});
+    wasm("seawall", &module("seawall"), blocks)
 }
 
 fn filters(filters: Vec<Value>) -> Chain {
@@ -171,6 +180,18 @@ fn chains() -> Vec<Entry> {
             filters(all().to_vec()),
         ),
         (
+            "all four",
+            "all four as one (seawall.wasm), forwarded",
+            "/plain",
+            filters(vec![as_one()]),
+        ),
+        (
+            "all four",
+            "all four as one (seawall.wasm), cache hit",
+            "/cached",
+            filters(vec![as_one()]),
+        ),
+        (
             "rate-limit",
             "rate-limit",
             "/plain",
@@ -188,6 +209,24 @@ fn chains() -> Vec<Entry> {
             "response-cache, hit",
             "/cached",
             filters(vec![seawall("response-cache")]),
+        ),
+        (
+            "response-cache",
+            "response-cache, hit of 64 KB",
+            LARGE,
+            filters(vec![seawall("response-cache")]),
+        ),
+        (
+            "response-cache",
+            "native cache_v2, hit of 64 KB",
+            LARGE,
+            native_cache(),
+        ),
+        (
+            "response-cache",
+            "no filter, 64 KB",
+            LARGE,
+            Chain::default(),
         ),
         (
             "response-cache",
@@ -320,11 +359,11 @@ pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     let _upstream = Proxy::envoy(&config::upstream(port), port, 1, folder.path())?;
     let mut running = start(options, port, folder.path())?;
     for one in &running {
-        // Warm: connections, compiled code, caches.
+        // Warm: connections, caches, and code that V8 compiles again once it is hot.
         fixed(
             &one.proxy,
             one.path,
-            5000,
+            options.requests,
             options.connections,
             folder.path(),
         )
