@@ -29,7 +29,7 @@ pub struct TraceHeaders {
 /// What the requests of a worker share.
 #[derive(Debug)]
 pub struct Shared {
-    pub(crate) layers: Layers<Settings>,
+    layers: Layers<Settings>,
     pub(crate) counters: Counters,
     pub(crate) throttle: Throttle,
     pub(crate) routes: Option<Histograms>,
@@ -41,6 +41,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The settings of the route of the request at hand.
+    pub(crate) fn settings(&self, host: &dyn Host) -> Rc<Settings> {
+        let plugin = self.layers.plugin();
+        if plugin.per_route {
+            self.layers.of_request(host)
+        } else {
+            Rc::clone(plugin)
+        }
+    }
+
     pub(crate) fn identify(
         &self,
         host: &dyn Host,

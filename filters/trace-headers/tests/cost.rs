@@ -79,3 +79,15 @@ fn a_request_that_brings_its_ids_costs_five() {
     vm.finish(exchange);
     assert_eq!(vm.host.call_count(), 5, "{:?}", vm.host.calls());
 }
+
+#[test]
+fn without_settings_per_route_a_request_costs_four() {
+    let mut vm = start(json!({"per_route": false}));
+    forward(&mut vm, &REQUEST);
+    vm.host.forget_calls();
+    let mut exchange = vm.open(&[]);
+    vm.request(&mut exchange, &REQUEST);
+    vm.response(&mut exchange, &[(":status", "200")], true);
+    vm.finish(exchange);
+    assert_eq!(vm.host.call_count(), 4, "{:?}", vm.host.calls());
+}

@@ -77,6 +77,8 @@ pub struct Settings {
     pub latency_upstreams: Option<Vec<String>>,
     /// Where spans go.
     pub spans: Option<Spans>,
+    /// Whether routes and virtual hosts may have settings of their own.
+    pub per_route: bool,
 }
 
 /// The export of spans.
@@ -103,7 +105,7 @@ pub struct Spans {
 impl Configuration for Settings {
     type Raw = Raw;
     const NAMESPACE: &'static str = "seawall.trace_headers";
-    const PLUGIN_ONLY: &'static [&'static str] = &["latency", "spans"];
+    const PLUGIN_ONLY: &'static [&'static str] = &["latency", "per_route", "spans"];
 
     fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
         let header = header_name("request_id.header", raw.request_id.header, errors);
@@ -190,6 +192,7 @@ impl Configuration for Settings {
             latency_routes: names("latency.routes", raw.latency.routes, errors),
             latency_upstreams: names("latency.upstreams", raw.latency.upstreams, errors),
             spans: raw.spans.map(|spans| export(spans, errors)),
+            per_route: raw.per_route.unwrap_or(true),
         }
     }
 }

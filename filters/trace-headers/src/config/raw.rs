@@ -26,6 +26,7 @@ pub struct Raw {
     pub(super) log: Log,
     pub(super) latency: Latency,
     pub(super) spans: Option<Spans>,
+    pub(super) per_route: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -166,7 +166,7 @@ impl Stream for Request {
         let Some(shared) = self.shared.clone() else {
             return Flow::Continue;
         };
-        let settings = shared.layers.of_request(host);
+        let settings = shared.settings(host);
         self.settings = Some(Rc::clone(&settings));
         if settings.enabled {
             if let Err(failure) = self.receive(host, &shared, &settings) {
@@ -187,7 +187,7 @@ impl Stream for Request {
         let seen = self.settings.is_some();
         let settings = match &self.settings {
             Some(settings) => Rc::clone(settings),
-            None => shared.layers.of_request(host),
+            None => shared.settings(host),
         };
         if !settings.enabled {
             return Flow::Continue;
@@ -212,7 +212,7 @@ impl Stream for Request {
         };
         let (seen, settings) = match &self.settings {
             Some(settings) => (true, Rc::clone(settings)),
-            None => (false, shared.layers.of_request(host)),
+            None => (false, shared.settings(host)),
         };
         if !settings.enabled {
             return;
