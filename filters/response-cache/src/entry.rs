@@ -10,7 +10,7 @@ use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 
 /// The format; changes with every change of the fields below.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes before the payload: version and checksum.
 const PREFIX: usize = 9;
@@ -24,6 +24,8 @@ pub struct Meta {
     pub epoch: u64,
     /// The status.
     pub status: u16,
+    /// When it was asked for.
+    pub asked: Timestamp,
     /// When it arrived.
     pub arrived: Timestamp,
     /// `corrected_initial_age`
@@ -145,6 +147,7 @@ impl Entry {
                 out.u64(meta.generation);
                 out.u64(meta.epoch);
                 out.u64(u64::from(meta.url) << 16 | u64::from(meta.status));
+                out.u64(meta.asked.0);
                 out.u64(meta.arrived.0);
                 for span in [
                     meta.initial_age,
@@ -229,12 +232,14 @@ fn read_meta(input: &mut Reader<'_>) -> Option<Meta> {
     let (generation, epoch) = (input.u64()?, input.u64()?);
     let packed = input.u64()?;
     let (status, url) = (packed as u16, u32::try_from(packed >> 16).ok()?);
+    let asked = Timestamp(input.u64()?);
     let arrived = Timestamp(input.u64()?);
     let mut meta = Meta {
         generation,
         epoch,
         status,
         url,
+        asked,
         arrived,
         initial_age: Span(input.u64()?),
         lifetime: Span(input.u64()?),
@@ -313,6 +318,7 @@ mod tests {
                     generation: seed,
                     epoch: seed.wrapping_mul(3),
                     status: 200,
+                    asked: Timestamp(seed.wrapping_mul(4)),
                     arrived: Timestamp(seed.wrapping_mul(5)),
                     initial_age: Span(seed.wrapping_mul(7)),
                     lifetime: Span(seed.wrapping_mul(11)),

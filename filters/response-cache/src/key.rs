@@ -134,6 +134,11 @@ impl Recipe {
         self.make(request, &[])
     }
 
+    /// True where parts of requests besides the URL make the key: one URL then has several.
+    pub fn is_parted(&self) -> bool {
+        !self.headers.is_empty() || !self.cookies.is_empty()
+    }
+
     fn make(&self, request: &Request, input: &[&str]) -> Option<Vec<u8>> {
         let at = request.path.iter().position(|byte| *byte == b'?');
         let (path, query) = match at {

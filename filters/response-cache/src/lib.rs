@@ -5,6 +5,7 @@ pub mod flight;
 mod flow;
 pub mod http;
 pub mod key;
+pub mod marks;
 pub mod metrics;
 mod plugin;
 pub mod purge;

@@ -8,7 +8,7 @@
 //! does not fit makes a purge hit more, never less.
 
 use crate::key::{location, location_of, tags};
-use seawall_core::hash::{KeyHasher, Secret};
+use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host};
 use seawall_core::shared::{update, Step};
@@ -23,6 +23,8 @@ const LIST_KEY: &str = "seawall.response_cache.purges";
 pub const MOST_PREFIXES: usize = 128;
 /// Places for tags.
 pub const TAG_PLACES: u32 = 2048;
+/// Places for URLs; a multiple of [`TAG_PLACES`], so that one number names both.
+pub const URL_PLACES: u32 = TAG_PLACES.saturating_mul(32);
 /// Longer prefixes are cut, which purges more.
 const MOST_PREFIX_BYTES: usize = 512;
 const ATTEMPTS: u32 = 64;
@@ -78,11 +80,16 @@ pub struct Purges {
 
 /// The place that a tag shares with others.
 pub fn place(secret: &Secret, tag: &[u8]) -> u32 {
-    KeyHasher::new(secret)
-        .part(b"tag")
-        .part(tag)
-        .finish()
-        .slot(TAG_PLACES)
+    hashed(secret, tag).slot(TAG_PLACES)
+}
+
+/// The place of the host and path that a response was asked for, among [`URL_PLACES`].
+pub fn place_of_url(secret: &Secret, authority: &[u8], path: &[u8]) -> u32 {
+    hashed(secret, &exact_tag(authority, path)).slot(URL_PLACES)
+}
+
+fn hashed(secret: &Secret, tag: &[u8]) -> Fingerprint {
+    KeyHasher::new(secret).part(b"tag").part(tag).finish()
 }
 
 /// The tag that every response has: the host and path it was asked for, query included.
@@ -150,8 +157,8 @@ impl Purges {
         self.epoch.get()
     }
 
-    /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`]; `url` is the [`place`] of the
-    /// URL that it was stored for.
+    /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`]; `url` is the
+    /// [`place_of_url`] that it was stored for.
     pub fn check(
         &self,
         secret: &Secret,
@@ -177,6 +184,8 @@ impl Purges {
                 .into_iter()
                 .flat_map(tags)
                 .map(|tag| place(secret, tag));
+            // The same hash, so the coarser place is the finer one scaled down.
+            let url = url.map(|place| place / (URL_PLACES / TAG_PLACES));
             for wanted in url.into_iter().chain(tags) {
                 if let Some((_, mark)) = list.tags.iter().find(|(place, _)| *place == wanted) {
                     verdict = mark.covers(epoch, verdict);

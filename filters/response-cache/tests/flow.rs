@@ -335,6 +335,43 @@ fn an_overridden_method_invalidates_what_others_get() {
 }
 
 #[test]
+fn an_unsafe_method_of_one_tenant_invalidates_for_all_and_leaves_other_urls() {
+    let mut cache =
+        Cache::alone(&json!({"key": {"tenant": "x-t"}, "refresh": {"algorithm": "off"}}));
+    let ask = |cache: &mut Cache, path, tenant| {
+        cache
+            .get_with(path, &[("x-t", tenant)], &ok("max-age=600", "x"))
+            .is_hit()
+    };
+    for (path, tenant) in [("/a", "1"), ("/a", "2"), ("/b", "1")] {
+        assert!(!ask(&mut cache, path, tenant));
+        assert!(ask(&mut cache, path, tenant));
+    }
+    let (reader, _) = cache.start(&request("GET", "/a", &[("x-t", "3")]));
+    cache.advance(1);
+    for n in 0..200 {
+        // Unsafe requests to other URLs leave nearly everything where it is.
+        let path = format!("/other/{n}");
+        cache.send(
+            &request("POST", &path, &[("x-t", "1")]),
+            &Origin::status("200"),
+        );
+    }
+    assert!(ask(&mut cache, "/a", "1") && ask(&mut cache, "/b", "1"));
+    cache.send(
+        &request("POST", "/a", &[("x-t", "1")]),
+        &Origin::status("200"),
+    );
+    // What was on its way to another tenant is from before.
+    cache.answer(reader, &ok("max-age=600", "old"));
+    cache.advance(1);
+    for (tenant, hit) in [("1", false), ("2", false), ("3", false), ("3", true)] {
+        assert_eq!(ask(&mut cache, "/a", tenant), hit, "{tenant}");
+    }
+    assert!(ask(&mut cache, "/b", "1"));
+}
+
+#[test]
 fn routes_may_be_left_unread() {
     let mut cache = Cache::alone(&json!({"per_route": false, "refresh": {"algorithm": "off"}}));
     cache.get("/", &ok("max-age=60", "x"));

@@ -5,7 +5,8 @@ use super::exchange::{Exchange, Phase};
 use super::status::Forward;
 use super::Cx;
 use crate::flight::outdate;
-use crate::purge::{exact_tag, What};
+use crate::marks::mark;
+use crate::purge::place_of_url;
 use seawall_core::headers::Headers;
 
 /// A request with an unsafe method goes out.
@@ -32,15 +33,10 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
         let mut request = exchange.request.clone();
         request.path = path;
         // Where other parts of requests make the key, other keys hold answers of the same URL.
-        let several = !recipe.headers.is_empty() || !recipe.cookies.is_empty();
-        if several {
-            let what = What::Tags(vec![exact_tag(&request.authority, &request.path)]);
-            if cx
-                .worker
-                .purges
-                .purge(cx.host, cx.worker.table.secret(), &what, false, cx.now)
-                .is_err()
-            {
+        if recipe.is_parted() {
+            let secret = cx.worker.table.secret();
+            let place = place_of_url(secret, &request.authority, &request.path);
+            if mark(cx.host, place, cx.now).is_err() {
                 cx.core.failed(cx.host, "an invalidation failed");
             }
         }

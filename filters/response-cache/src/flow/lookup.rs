@@ -4,6 +4,7 @@ use super::exchange::{Exchange, Stored};
 use super::Cx;
 use crate::entry::Content;
 use crate::key::variant;
+use crate::marks::marked;
 use crate::purge::Verdict;
 use crate::store::Found;
 use seawall_core::hash::Fingerprint;
@@ -24,6 +25,7 @@ pub struct Looked {
 /// When the host fails.
 pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     exchange.epoch = cx.worker.purges.refresh(cx.host)?;
+    let parted = exchange.settings.key.is_parted();
     if exchange.salt.take().is_some() {
         exchange.fingerprint = None;
     }
@@ -31,7 +33,7 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
         .fingerprint
         .unwrap_or_else(|| cx.worker.table.fingerprint(&exchange.key));
     exchange.fingerprint = Some(fingerprint);
-    let Some(primary) = find(cx, fingerprint, &exchange.key)? else {
+    let Some(primary) = find(cx, parted, fingerprint, &exchange.key)? else {
         return Ok(Looked::default());
     };
     let entry = std::rc::Rc::clone(&primary.entry);
@@ -55,7 +57,7 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
             // A variant is admitted by its own demand.
             cx.worker.table.count(fingerprint);
         }
-        if let Some(found) = find(cx, fingerprint, &key)? {
+        if let Some(found) = find(cx, parted, fingerprint, &key)? {
             exchange.fingerprint = Some(fingerprint);
             return Ok(Looked {
                 stored: Some(Stored { found, key }),
@@ -69,12 +71,22 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     })
 }
 
-/// What is stored under a key, if no purge has hit it.
-pub(super) fn find(cx: Cx<'_>, fingerprint: Fingerprint, key: &[u8]) -> Answer<Option<Found>> {
+/// What is stored under a key, if no purge has hit it, nor an invalidation of its URL where one URL has several keys.
+pub(super) fn find(
+    cx: Cx<'_>,
+    parted: bool,
+    fingerprint: Fingerprint,
+    key: &[u8],
+) -> Answer<Option<Found>> {
     let table = &cx.worker.table;
     let Some(mut found) = table.find_as(cx.host, fingerprint, key, cx.now)? else {
         return Ok(None);
     };
+    if let Content::Response { meta, .. } = &found.entry.content {
+        if parted && meta.asked <= marked(cx.host, meta.url)? {
+            return Ok(None);
+        }
+    }
     let (headers, url) = match &found.entry.content {
         Content::Response { meta, headers, .. } => (Some(headers), Some(meta.url)),
         Content::Variants { .. } => (None, None),

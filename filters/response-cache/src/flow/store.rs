@@ -13,7 +13,7 @@ use crate::http::freshness::{lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
 use crate::http::{date, target, vary};
 use crate::key::variant;
-use crate::purge::{exact_tag, place};
+use crate::purge::place_of_url;
 use crate::store::{Found, Insert};
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
@@ -112,6 +112,7 @@ pub fn prepare(
             generation: cx.worker.table.bits(),
             epoch: exchange.epoch,
             status,
+            asked: exchange.asked,
             arrived,
             // A forced lifetime counts from here, whatever clocks and caches before say.
             initial_age: if forced {
@@ -126,9 +127,10 @@ pub fn prepare(
             no_cache: directives.no_cache == Qualified::Whole && !forced,
             must_revalidate: stale.2,
             no_max_stale: directives.s_maxage.is_some(),
-            url: place(
+            url: place_of_url(
                 cx.worker.table.secret(),
-                &exact_tag(&exchange.request.authority, &exchange.request.path),
+                &exchange.request.authority,
+                &exchange.request.path,
             ),
         },
         headers: Headers::from_pairs(&fields),
@@ -183,7 +185,7 @@ pub fn store(
         None
     } else {
         let fingerprint = cx.worker.table.fingerprint(&exchange.key);
-        find(cx, fingerprint, &exchange.key).map_err(|_| Refusal::Internal)?
+        find(cx, false, fingerprint, &exchange.key).map_err(|_| Refusal::Internal)?
     };
     if exchange
         .salt
