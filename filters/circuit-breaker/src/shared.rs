@@ -151,16 +151,20 @@ impl Shared {
         };
         let changed = self.change(host, &call.settings, ticket, now, |record| {
             let (next, transition) = record.settle(policy, &result, &pending, now, &chance);
-            (next, next != *record, transition)
+            let told = next != *record && next.state == State::Closed;
+            (next, told, transition)
         });
         let Some(changed) = changed else { return };
+        if !policy.counts_calls() {
+            return;
+        }
         if changed.result && changed.placed {
             if let Ok(mut tallies) = self.tallies.try_borrow_mut() {
-                tallies.told(ticket.key);
-                tallies.ask(ticket.key, true);
+                tallies.told_and_asked(&call.settings, ticket, call.epoch);
             }
+            self.keep_ticking(host);
         }
-        if changed.alarming && policy.counts_calls() {
+        if changed.alarming {
             // Should nobody hear it, they tell with the next call that they see.
             let _ = update(host, ALARM, ATTEMPTS, |bytes| {
                 let next = number(bytes).wrapping_add(1);

@@ -92,6 +92,18 @@ impl Tallies {
         }
     }
 
+    /// The same; and as calls fail, what follows is to be told with every tick.
+    pub(crate) fn told_and_asked(
+        &mut self,
+        settings: &Rc<Settings>,
+        ticket: &Rc<Ticket>,
+        epoch: u32,
+    ) {
+        let held = self.hold(settings, ticket, epoch);
+        held.window = Window::default();
+        held.asked = true;
+    }
+
     /// From now on what is counted for this key is told with every tick, or no longer.
     pub(crate) fn ask(&mut self, key: Fingerprint, asked: bool) {
         if let Some(held) = self.0.get_mut(&key.0) {

@@ -8,44 +8,9 @@
     reason = "test code"
 )]
 
+mod common;
+use common::*;
 use proptest::prelude::*;
-use seawall_circuit_breaker::CircuitBreaker;
-use seawall_core::host::Failure;
-use seawall_core::testing::{Ended, Vm, World};
-use seawall_core::time::{Span, Timestamp};
-use serde_json::{json, Value};
-
-type Worker = Vm<CircuitBreaker>;
-
-const GET: [(&str, &str); 3] = [(":method", "GET"), (":path", "/"), (":authority", "shop")];
-
-fn workers(world: &World, count: u32, configuration: &Value) -> Vec<Worker> {
-    (1..=count)
-        .map(|number| Vm::start(world, number, configuration))
-        .collect()
-}
-
-fn properties(cluster: &str, flags: u64) -> Vec<(&'static str, Vec<u8>)> {
-    vec![
-        ("xds.cluster_name", cluster.as_bytes().to_vec()),
-        ("response.flags", flags.to_le_bytes().to_vec()),
-        ("response.code_details", b"via_upstream".to_vec()),
-    ]
-}
-
-/// One call to a cluster whose upstream answers so; `None` when the breaker refused it.
-fn call(worker: &mut Worker, cluster: &str, status: &str) -> Option<()> {
-    let properties = properties(cluster, 0);
-    let properties: Vec<(&str, &[u8])> =
-        properties.iter().map(|(k, v)| (*k, v.as_slice())).collect();
-    let mut exchange = worker.open(&properties);
-    let ended = worker.request(&mut exchange, &GET);
-    let passed = matches!(ended, Ended::Forwarded(_));
-    let status = if passed { status } else { "503" };
-    worker.response(&mut exchange, &[(":status", status)], true);
-    worker.finish(exchange);
-    passed.then_some(())
-}
 
 fn plain() -> Value {
     json!({"failure_threshold": 5, "open_for": "10s", "jitter": 0, "successes": 1, "ramp": "0s"})
@@ -56,23 +21,17 @@ fn the_fifth_failure_in_a_row_opens_whichever_worker_sees_it() {
     let world = World::new();
     let mut workers = workers(&world, 4, &plain());
     for n in 0..5 {
-        assert!(
-            call(&mut workers[n % 4], "payments", "500").is_some(),
-            "call {n}"
-        );
+        assert!(call(&mut workers[n % 4], "payments", "500"), "call {n}");
     }
     for n in 0..20 {
-        assert!(
-            call(&mut workers[n % 4], "payments", "200").is_none(),
-            "call {n}"
-        );
+        assert!(!call(&mut workers[n % 4], "payments", "200"), "call {n}");
     }
-    assert!(call(&mut workers[0], "orders", "200").is_some());
+    assert!(call(&mut workers[0], "orders", "200"));
     assert_eq!(world.metric("seawall.circuit_breaker.refused"), 20);
     assert_eq!(world.metric("seawall.circuit_breaker.open"), 1);
     world.advance(Span::from_secs(10));
-    assert!(call(&mut workers[1], "payments", "200").is_some());
-    assert!(call(&mut workers[2], "payments", "200").is_some());
+    assert!(call(&mut workers[1], "payments", "200"));
+    assert!(call(&mut workers[2], "payments", "200"));
     assert_eq!(world.metric("seawall.circuit_breaker.open"), 0);
     assert_eq!(
         world.log().len(),
@@ -80,18 +39,6 @@ fn the_fifth_failure_in_a_row_opens_whichever_worker_sees_it() {
         "one line per transition: {:?}",
         world.log()
     );
-}
-
-#[test]
-fn a_healthy_call_reads_shared_data_once_and_writes_nothing() {
-    let mut worker: Worker = Vm::start(&World::new(), 1, &json!({}));
-    call(&mut worker, "payments", "200");
-    worker.host.forget_calls();
-    call(&mut worker, "payments", "200");
-    let calls = worker.host.calls();
-    assert_eq!(calls.get("shared_get"), Some(&1));
-    assert_eq!(calls.get("shared_set"), None);
-    assert!(worker.host.call_count() <= 8, "{calls:?}");
 }
 
 #[test]
@@ -160,7 +107,7 @@ fn a_call_that_hangs_counts_once_before_it_ends() {
     world.advance(Span::from_millis(1_000));
     worker.tick();
     assert!(
-        call(&mut worker, "payments", "200").is_none(),
+        !call(&mut worker, "payments", "200"),
         "open while both still hang"
     );
     worker.finish(first);
@@ -191,7 +138,7 @@ fn every_host_call_may_fail_and_calls_pass() {
         );
         worker.host.fail(name, Failure::Status(10));
         let first = call(&mut worker, "payments", "500");
-        assert!(first.is_some(), "{name}");
+        assert!(first, "{name}");
         call(&mut worker, "payments", "500");
         worker.tick();
     }
@@ -206,7 +153,7 @@ fn shadow_counts_and_refuses_nothing() {
         &json!({"failure_threshold": 2, "mode": "shadow"}),
     );
     for _ in 0..10 {
-        assert!(call(&mut worker, "payments", "500").is_some());
+        assert!(call(&mut worker, "payments", "500"));
     }
     assert_eq!(world.metric("seawall.circuit_breaker.shadow_refused"), 8);
     assert_eq!(world.metric("seawall.circuit_breaker.refused"), 0);
@@ -294,24 +241,19 @@ proptest! {
         for event in events {
             match event {
                 Event::Start(worker) => {
-                    let properties = properties("payments", 0);
-                    let properties: Vec<(&str, &[u8])> = properties.iter().map(|(k, v)| (*k, v.as_slice())).collect();
-                    let mut exchange = workers[worker].open(&properties);
-                    if let Ended::Forwarded(_) = workers[worker].request(&mut exchange, &GET) {
+                    let (exchange, ended) = begin(&mut workers[worker], "payments", &GET);
+                    if let Ended::Forwarded(_) = ended {
                         under_way.push((worker, exchange));
                     }
                 }
                 Event::End(n, status) if n < under_way.len() => {
-                    let (worker, mut exchange) = under_way.swap_remove(n);
-                    workers[worker].response(&mut exchange, &[(":status", &status.to_string())], true);
-                    workers[worker].finish(exchange);
+                    let (worker, exchange) = under_way.swap_remove(n);
+                    end(&mut workers[worker], exchange, &status.to_string());
                 }
                 // The client left.
                 Event::Abort(n) if n < under_way.len() => {
                     let (worker, exchange) = under_way.swap_remove(n);
-                    workers[worker].host.open(exchange.context);
-                    workers[worker].host.put_property(&["response", "flags"], &0x4000u64.to_le_bytes());
-                    workers[worker].finish(exchange);
+                    break_off(&mut workers[worker], exchange, LEFT);
                 }
                 Event::Advance(millis) => world.advance(Span::from_millis(millis)),
                 Event::Back(millis) => {
@@ -332,7 +274,7 @@ proptest! {
             call(&mut workers[0], "payments", "200");
         }
         for worker in &mut workers {
-            prop_assert!(call(worker, "payments", "200").is_some());
+            prop_assert!(call(worker, "payments", "200"));
         }
     }
 }
