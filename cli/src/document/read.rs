@@ -40,6 +40,8 @@ struct Builder {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Rc<Node>>,
     documents: Vec<Rc<Node>>,
+    /// The text is JSON as well.
+    json: bool,
 }
 
 /// The documents of a text.
@@ -47,7 +49,10 @@ struct Builder {
 /// # Errors
 /// What is not YAML, and an alias of something that is not complete.
 pub fn read(text: &str) -> Result<Vec<Rc<Node>>, NotYaml> {
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        json: serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
+        ..Builder::default()
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| NotYaml {
             at: position(error.marker().line(), error.marker().col()),
@@ -69,11 +74,11 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), NotYaml> {
         let at = position(span.start.line(), span.start.col());
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                // A name is always a text; a value only where it is quoted or tagged.
-                let plain = style == ScalarStyle::Plain && tag.is_none();
+            Event::Scalar(text, style, anchor, _) => {
+                // A name is always a text; a value only where it is quoted. Envoy does not look at tags.
+                let plain = style == ScalarStyle::Plain;
                 let content = if plain && !self.is_name() {
-                    scalar::plain(&text)
+                    scalar::plain(&text, self.json)
                 } else {
                     Content::Text {
                         text: text.into_owned(),

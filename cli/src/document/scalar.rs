@@ -1,4 +1,5 @@
-//! What a plain scalar means to Envoy: its YAML library's rules, not those of YAML 1.2, so that `yes` is a boolean.
+//! What a plain scalar means to Envoy: the rules of its YAML reader, not those of YAML 1.2. So `yes` is a boolean, and `0.25` a
+//! text, which a filter reads as a number where it expects one.
 
 use super::Content;
 use serde_json::Number;
@@ -6,8 +7,8 @@ use serde_json::Number;
 const TRUE: [&str; 4] = ["y", "yes", "true", "on"];
 const FALSE: [&str; 4] = ["n", "no", "false", "off"];
 
-/// A scalar without quotes.
-pub(super) fn plain(text: &str) -> Content {
+/// A scalar without quotes. In JSON, which Envoy reads by other means, a fraction is a number.
+pub(super) fn plain(text: &str, json: bool) -> Content {
     if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         return Content::Null;
     }
@@ -17,7 +18,7 @@ pub(super) fn plain(text: &str) -> Content {
     if let Some(number) = integer(text) {
         return Content::Number(Number::from(number));
     }
-    match double(text) {
+    match double(text).filter(|_| json) {
         Some(number) => Content::Number(number),
         None => Content::Text {
             text: text.to_owned(),
@@ -54,29 +55,23 @@ fn integer(text: &str) -> Option<i64> {
         return None;
     }
     let number = i64::from_str_radix(digits, radix).ok()?;
-    if negative {
-        number.checked_neg()
-    } else {
-        Some(number)
-    }
+    let number = if negative { -number } else { number };
+    // The bounds themselves are texts to it.
+    (number != i64::MIN && number != i64::MAX).then_some(number)
 }
 
 fn double(text: &str) -> Option<Number> {
-    let numeric = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let number: f64 = text.parse().ok().filter(|_| numeric)?;
-    Number::from_f64(number)
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn json(text: &str) -> serde_json::Value {
+    fn read(text: &str, json: bool) -> serde_json::Value {
         super::super::Node {
             at: super::super::Position { line: 1, column: 1 },
-            content: plain(text),
+            content: plain(text, json),
         }
         .json()
     }
@@ -95,15 +90,20 @@ mod tests {
             ("0x10", "16"),
             ("010", "8"),
             ("0", "0"),
-            ("1.5", "1.5"),
-            ("1e3", "1000.0"),
+            ("-0x10", "-16"),
+            ("+1", "1"),
+            ("08", "\"08\""),
+            ("1.5", "\"1.5\""),
+            ("1e3", "\"1e3\""),
+            ("9223372036854775807", "\"9223372036854775807\""),
             ("10s", "\"10s\""),
             ("1.2.3", "\"1.2.3\""),
             ("-", "\"-\""),
             ("nan", "\"nan\""),
             ("x-tenant-id", "\"x-tenant-id\""),
         ] {
-            assert_eq!(json(text).to_string(), value, "{text:?}");
+            assert_eq!(read(text, false).to_string(), value, "{text:?}");
         }
+        assert_eq!(read("1.5", true).to_string(), "1.5");
     }
 }

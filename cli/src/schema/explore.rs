@@ -37,7 +37,7 @@ impl Asker<'_> {
             Some(Shape::Whole { least, most }) => {
                 json!({"type": "integer", "minimum": least, "maximum": most})
             }
-            Some(Shape::Number) => json!({"type": "number"}),
+            Some(Shape::Number) => forms::fraction(),
             Some(Shape::Text) => self.text(script).unwrap_or(json!({"type": "string"})),
             Some(Shape::Optional) => nullable(self.after(script, Step::Some)),
             Some(Shape::List) => json!({"type": "array", "items": self.after(script, Step::Item)}),

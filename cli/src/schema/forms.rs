@@ -67,3 +67,11 @@ pub(super) fn number(expected: &str) -> Value {
         None => json!({"type": "integer", "$comment": expected}),
     }
 }
+
+/// A number that may have a fraction; Envoy makes a text of it when it reads YAML, so a text will do as well.
+pub(super) fn fraction() -> Value {
+    json!({"anyOf": [
+        {"type": "number"},
+        {"type": "string", "pattern": "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?$"},
+    ]})
+}

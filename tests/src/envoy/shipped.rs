@@ -77,6 +77,11 @@ impl Shipped {
         self
     }
 
+    /// It as it is now.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Starts an Envoy with it.
     pub async fn start(self, workers: u32) -> Envoy {
         Envoy::launch(

@@ -1,12 +1,16 @@
 //! Reading JSON into a raw configuration type, with all errors at once.
 
+use super::node::{Node, Step};
 use super::protobuf::decode_struct;
 use super::ConfigErrors;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 /// More errors than this are not worth reading at once.
 const MOST_ERRORS: usize = 32;
+
+/// Fractions that are read, at the most.
+const MOST_FRACTIONS: usize = 256;
 
 /// Whole numbers beyond this are not exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -75,102 +79,23 @@ fn is_whole(float: f64) -> bool {
     float.fract() == 0.0 && float.abs() <= EXACT
 }
 
-/// What is wrong with a document; `None` when nothing is.
-type Attempt<'a> = &'a dyn Fn(&Value) -> Option<String>;
-
 /// Reads a raw configuration. What cannot be read is left out of the value returned and named in the errors.
 pub fn read<T: DeserializeOwned>(json: &Value) -> (Option<T>, ConfigErrors) {
-    let (rest, errors) = sort_out(json, &|json| attempt::<T>(json).err());
-    (attempt(&rest).ok(), errors)
-}
-
-// Once per type and never inlined: what serde derives for a configuration is large.
-#[inline(never)]
-fn attempt<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
-    T::deserialize(json).map_err(|error| error.to_string())
-}
-
-/// Takes out of a document what is wrong with it.
-fn sort_out(json: &Value, attempt: Attempt<'_>) -> (Value, ConfigErrors) {
     let mut rest = json.clone();
     let mut errors = ConfigErrors::default();
     let mut removed = Vec::new();
     for _ in 0..MOST_ERRORS {
-        let Some(message) = attempt(&rest) else {
-            break;
+        let error = match T::deserialize(Node(&rest)) {
+            Ok(value) => return (Some(value), errors),
+            Err(error) => error,
         };
-        let steps = culprit(&rest, &message, attempt);
-        errors.add(original_path(&steps, &removed), message);
+        let steps = error.steps();
+        errors.add(original_path(&steps, &removed), error.message);
         if !remove(&mut rest, &steps, &mut removed) {
             break;
         }
     }
-    (rest, errors)
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Step {
-    Field(String),
-    Item(usize),
-}
-
-/// The way to the value that an error is about. Serde does not tell it, and a deserializer that keeps track would be
-/// compiled once more for every type; so the document is searched for the smallest part that, alone, is refused with the
-/// same words. Serde reads fields and items in order, so the first such part is the one.
-fn culprit(json: &Value, message: &str, attempt: Attempt<'_>) -> Vec<Step> {
-    let refused =
-        |steps: &[Step], value: Value| attempt(&alone(steps, value)).as_deref() == Some(message);
-    let mut steps = Vec::new();
-    let mut holder = json;
-    loop {
-        let (empty, children): (Value, Vec<(Step, &Value)>) = match holder {
-            Value::Object(fields) => (
-                Value::Object(Map::new()),
-                fields
-                    .iter()
-                    .map(|(name, value)| (Step::Field(name.clone()), value))
-                    .collect(),
-            ),
-            Value::Array(items) => (
-                Value::Array(Vec::new()),
-                items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, value)| (Step::Item(index), value))
-                    .collect(),
-            ),
-            _ => return steps,
-        };
-        // Refused even without children: it is this value itself.
-        if refused(&steps, empty) {
-            return steps;
-        }
-        let found = children.into_iter().find(|(step, value)| {
-            steps.push(step.clone());
-            let found = refused(&steps, (*value).clone());
-            steps.pop();
-            found
-        });
-        match found {
-            Some((step, value)) => {
-                steps.push(step);
-                holder = value;
-            }
-            None => return steps,
-        }
-    }
-}
-
-/// A document with nothing in it but a value at the end of `steps`.
-fn alone(steps: &[Step], value: Value) -> Value {
-    steps.iter().rev().fold(value, |value, step| match step {
-        Step::Field(name) => {
-            let mut fields = Map::new();
-            fields.insert(name.clone(), value);
-            Value::Object(fields)
-        }
-        Step::Item(_) => Value::Array(vec![value]),
-    })
+    (None, errors)
 }
 
 /// Items removed so far, by the text of their list's path: what is read next has moved up by as many.
@@ -196,23 +121,25 @@ fn original_path(steps: &[Step], removed: &Removed) -> String {
     path
 }
 
+/// The value at the end of `steps`.
+fn find<'v>(value: &'v mut Value, steps: &[Step]) -> Option<&'v mut Value> {
+    steps
+        .iter()
+        .try_fold(value, |holder, step| match (step, holder) {
+            (Step::Field(name), Value::Object(fields)) => fields.get_mut(name),
+            (Step::Item(index), Value::Array(items)) => items.get_mut(*index),
+            _ => None,
+        })
+}
+
 /// Takes the value at the end of `steps` out. False when it is not there.
 fn remove(value: &mut Value, steps: &[Step], removed: &mut Removed) -> bool {
     let Some((last, parents)) = steps.split_last() else {
         return false;
     };
-    let mut holder = value;
-    for step in parents {
-        let next = match (step, holder) {
-            (Step::Field(name), Value::Object(fields)) => fields.get_mut(name),
-            (Step::Item(index), Value::Array(items)) => items.get_mut(*index),
-            _ => None,
-        };
-        match next {
-            Some(next) => holder = next,
-            None => return false,
-        }
-    }
+    let Some(holder) = find(value, parents) else {
+        return false;
+    };
     match (last, holder) {
         (Step::Field(name), Value::Object(fields)) => fields.remove(name).is_some(),
         (Step::Item(index), Value::Array(items)) if *index < items.len() => {
@@ -241,6 +168,7 @@ mod tests {
         limits: Vec<Limit>,
         per: Option<Span>,
         mode: Option<Mode>,
+        share: Option<f64>,
     }
 
     #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -273,7 +201,7 @@ mod tests {
             "colour": 1,
         }));
         let expected = [
-            "colour: unknown field `colour`, expected one of `limits`, `per`, `mode`",
+            "colour: unknown field `colour`, expected one of `limits`, `per`, `mode`, `share`",
             "limits[0].requests: invalid type: string \"x\", expected u32",
             "limits[1]: invalid type: integer `7`, expected struct Limit",
             "limits[2].bust: unknown field `bust`, expected `requests`",
@@ -317,6 +245,23 @@ mod tests {
             found,
             ["limits[0].requests: invalid type: floating point `5.5`, expected u32"]
         );
+    }
+
+    #[test]
+    fn a_fraction_is_a_text_in_yaml() {
+        for (text, number) in [("0.25", 0.25), ("-1.5", -1.5), ("1e3", 1000.0), ("7", 7.0)] {
+            let (raw, errors) = read::<Raw>(&json!({"share": text}));
+            assert!(errors.is_empty(), "{text}: {errors}");
+            assert_eq!(raw.unwrap().share, Some(number), "{text}");
+        }
+        for text in ["", "x", "0.5 ", "0.5s", "nan", "[1]", "0.5\", expected f64"] {
+            let found = errors(json!({"share": text}));
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(
+                found[0].starts_with("share: invalid type"),
+                "{text}: {found:?}"
+            );
+        }
     }
 
     #[test]
