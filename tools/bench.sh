@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export ENVOY_BIN=${ENVOY_BIN:-$PWD/.tools/bin/envoy}
-cargo build --quiet --locked --release --target wasm32-wasip1 -p seawall-noop
+cargo build --quiet --locked --release --target wasm32-wasip1 -p seawall-noop -p seawall-probe
 cargo run --quiet --locked --release -p seawall-bench -- "$@"

@@ -3,8 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-plugins=()
-exclude=()
+# The probe of the benchmark is a module as well.
+plugins=(-p seawall-probe)
+exclude=(--exclude seawall-probe)
 for filter in "$@"; do
   plugins+=(-p "$filter-plugin")
   exclude+=(--exclude "$filter-plugin")

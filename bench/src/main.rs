@@ -5,6 +5,7 @@
 
 mod config;
 mod load;
+mod probe;
 mod process;
 mod report;
 mod scaling;
@@ -65,11 +66,12 @@ impl Options {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::read()?;
+    let calls = probe::measure()?;
     let results = subjects::measure(&options)?;
     let scaling = if options.skip_scaling {
         None
     } else {
         Some(scaling::measure(&options)?)
     };
-    report::write(&options, &results, scaling.as_ref())
+    report::write(&options, &results, &calls, scaling.as_ref())
 }

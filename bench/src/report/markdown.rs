@@ -1,6 +1,7 @@
 //! Tables.
 
 use super::Summary;
+use crate::probe::Call;
 use crate::scaling::Scaling;
 use crate::Options;
 use std::fmt::Write;
@@ -9,6 +10,7 @@ pub(super) fn tables(
     options: &Options,
     machine: &str,
     summaries: &[Summary],
+    calls: &[Call],
     scaling: Option<&Scaling>,
 ) -> String {
     let mut text = String::new();
@@ -25,6 +27,15 @@ pub(super) fn tables(
             "| {} | {:.1} | {:+.1} | {:.2} | {:.0} | {:.0} | {:.0} |",
             one.name, one.cpu_us, one.added_us, one.ratio, one.per_second, one.p50_us, one.p99_us
         );
+    }
+    let _ = writeln!(
+        text,
+        "\nA host call, repeated in a loop (in traffic it costs more, for the caches are cold):\n\n\
+         | call | ns |\n\
+         | --- | ---: |"
+    );
+    for call in calls {
+        let _ = writeln!(text, "| {} | {} |", call.what, call.ns);
     }
     if let Some(scaling) = scaling {
         let _ = writeln!(

@@ -3,6 +3,7 @@
 mod chart;
 mod markdown;
 
+use crate::probe::Call;
 use crate::scaling::Scaling;
 use crate::stats::median;
 use crate::subjects::Subject;
@@ -79,11 +80,12 @@ fn machine() -> String {
 pub fn write(
     options: &Options,
     subjects: &[Subject],
+    calls: &[Call],
     scaling: Option<&Scaling>,
 ) -> Result<(), Box<dyn Error>> {
     let summaries = summarize(subjects);
     let machine = machine();
-    let text = markdown::tables(options, &machine, &summaries, scaling);
+    let text = markdown::tables(options, &machine, &summaries, calls, scaling);
     println!("{text}");
     fs::create_dir_all(&options.out)?;
     let all = json!({
@@ -93,6 +95,7 @@ pub fn write(
         "connections": options.connections,
         "summary": summaries,
         "measured": subjects,
+        "host_calls": calls,
         "scaling": scaling,
     });
     fs::write(
