@@ -61,7 +61,7 @@ impl Stream for Once {
                 "virtual host metadata, none",
                 ["xds", "virtual_host_metadata"],
             ),
-            ("a property that is absent", ["xds", "cluster_name"]),
+            ("cluster name", ["xds", "cluster_name"]),
         ] {
             measure(host, what, || host.property(&path));
         }
