@@ -70,7 +70,7 @@ if [ -n "$bindgen" ] && [ "$(cat .tools/wasm-bindgen.version 2>/dev/null)" != "$
   echo "installing the test runner of wasm-bindgen $bindgen (a few minutes, once)"
   install_runner() {
     cargo install --quiet "$@" --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
-      --version "$bindgen" wasm-bindgen-cli
+      --version "$bindgen" --bin wasm-bindgen-test-runner wasm-bindgen-cli
   }
   # Its own lock file may name a release that a registry mirror does not have yet.
   install_runner --locked || install_runner
