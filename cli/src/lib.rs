@@ -5,10 +5,12 @@
 //! - [`layers`]: plugin, virtual host and route laid over each other;
 //! - [`check`]: what is wrong;
 //! - [`explain`]: what happens to a request;
+//! - [`convert`]: limits of other proxies as those of rate-limit;
 //! - [`schema`]: what a filter reads, as JSON Schema.
 
 pub mod args;
 pub mod check;
+pub mod convert;
 pub mod document;
 pub mod envoy;
 pub mod explain;

@@ -1,7 +1,9 @@
 //! From the command line to an exit code.
 
-use crate::args::{Args, Command, Explain, Format};
+use crate::args::{Args, Command, Explain, Format, From};
 use crate::check::{check, Report, Severity};
+use crate::convert;
+use crate::document;
 use crate::explain::{self, Request};
 use crate::output;
 use crate::schema::schema;
@@ -23,7 +25,7 @@ pub fn run() -> ExitCode {
             print(format!("{:#}\n", schema(*filter)).as_bytes()).map(|()| true)
         }
         Command::Explain(arguments) => explain_request(arguments, args.format),
-        _ => Ok(true),
+        Command::Convert { from, file } => convert_file(*from, file, args.format),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -113,4 +115,23 @@ fn explain_request(arguments: &Explain, format: Format) -> Result<bool, Trouble>
         .filters
         .iter()
         .all(|filter| filter.problems.is_empty()))
+}
+
+fn convert_file(from: From, file: &Path, format: Format) -> Result<bool, Trouble> {
+    let (name, text) = text(file)?;
+    let converted = match from {
+        From::Nginx => convert::nginx(&text),
+        From::Envoy => document::read(&text)
+            .map_err(|error| format!("line {}: {error}", error.at.line))
+            .and_then(|documents| convert::envoy(&documents)),
+    };
+    let converted = converted.map_err(|trouble| format!("{name}: {trouble}"))?;
+    for remark in &converted.remarks {
+        let _ = writeln!(anstream::stderr(), "{name}: {remark}");
+    }
+    let out = match format {
+        Format::Text => converted.yaml(),
+        Format::Json => format!("{:#}\n", converted.json()),
+    };
+    print(out.as_bytes()).map(|()| true)
 }

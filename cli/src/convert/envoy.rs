@@ -1,0 +1,321 @@
+//! Envoy's `local_ratelimit` filter: its token bucket, its descriptors, and the rate limit actions of routes that fill them.
+
+use super::{name, unused, Converted};
+use crate::document::{Content, Node};
+use serde_json::{json, Map, Value};
+
+const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+
+/// Converts every `local_ratelimit` of a configuration.
+///
+/// # Errors
+/// When there is none.
+pub fn envoy(documents: &[std::rc::Rc<Node>]) -> Result<Converted, String> {
+    let mut converted = Converted::default();
+    let mut found = 0;
+    for document in documents {
+        walk(document, None, &mut converted, &mut found);
+    }
+    if found == 0 {
+        return Err("there is no local_ratelimit filter in this configuration".to_owned());
+    }
+    Ok(converted)
+}
+
+/// `route` is what the nearest route or virtual host around is called.
+fn walk(node: &Node, route: Option<&str>, converted: &mut Converted, found: &mut usize) {
+    match &node.content {
+        Content::List(items) => {
+            for (number, item) in (1..).zip(items) {
+                let named = title(item, number);
+                walk(item, named.as_deref().or(route), converted, found);
+            }
+        }
+        Content::Map(fields) => {
+            if node.text_of("@type").ends_with(FILTER) {
+                *found += 1;
+                filter(node, route, converted);
+                return;
+            }
+            for field in fields {
+                walk(&field.value, route, converted, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a route or a virtual host is called.
+fn title(node: &Node, number: usize) -> Option<String> {
+    let kind = if node.get("match").is_some() {
+        "route"
+    } else if node.get("domains").is_some() {
+        "virtual host"
+    } else {
+        return None;
+    };
+    Some(match node.text_of("name") {
+        "" => format!("{kind} number {number}"),
+        name => format!("{kind} {name:?}"),
+    })
+}
+
+fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
+    let prefix = match node.text_of("stat_prefix") {
+        "" => "local",
+        prefix => prefix,
+    };
+    let mut limits = Vec::new();
+    let enforced = percentage(node, "filter_enforced");
+    let enabled = percentage(node, "filter_enabled");
+    if let Some(bucket) = node.get("token_bucket") {
+        if let Some(limit) = limit(bucket, prefix, converted) {
+            limits.push(limit);
+        }
+    }
+    let actions = actions(node, converted);
+    let descriptors = node
+        .get("descriptors")
+        .map(|list| list.items())
+        .unwrap_or_default();
+    for descriptor in descriptors {
+        let entries = descriptor
+            .get("entries")
+            .map(|list| list.items())
+            .unwrap_or_default();
+        let Some(mut limit) = descriptor.get("token_bucket").and_then(|bucket| {
+            let keys: Vec<&str> = entries.iter().map(|entry| entry.text_of("key")).collect();
+            limit(bucket, &format!("{prefix}-{}", keys.join("-")), converted)
+        }) else {
+            continue;
+        };
+        let mut key = Vec::new();
+        let mut rule = Map::new();
+        for entry in entries {
+            part(entry, &actions, &mut key, &mut rule, converted);
+        }
+        if !key.is_empty() {
+            limit.insert("key".to_owned(), json!(key));
+        }
+        // A descriptor whose value is not there is no descriptor.
+        limit.insert("missing".to_owned(), json!("skip"));
+        if !rule.is_empty() {
+            limit.insert("match".to_owned(), Value::Object(rule));
+        }
+        limits.push(limit);
+    }
+    if enabled == Some(0.0) {
+        converted.remark(format!(
+            "{prefix}: filter_enabled is 0 %; the limits are here nevertheless"
+        ));
+    } else if enabled.is_some_and(|share| share < 100.0) {
+        converted.remark(format!(
+            "{prefix}: filter_enabled is less than 100 %; the limits count every request"
+        ));
+    }
+    let settings = [
+        "response_headers_to_add",
+        "request_headers_to_add_when_not_enforced",
+        "local_cluster_rate_limit",
+    ];
+    for setting in settings.into_iter().filter(|name| node.get(name).is_some()) {
+        converted.remark(format!("{prefix}: {setting} has no counterpart"));
+    }
+    if node
+        .get("local_rate_limit_per_downstream_connection")
+        .map(|node| node.json())
+        == Some(json!(true))
+    {
+        converted.remark(format!(
+            "{prefix}: the limit was one for each connection, and is one for all of them now"
+        ));
+    }
+    if let Some(status) = node.find(&["status", "code"]) {
+        converted
+            .settings
+            .insert("answer".to_owned(), json!({"status": status.json()}));
+    }
+    // Without a share it counts and refuses nothing.
+    let enforced = enforced.unwrap_or(0.0);
+    for limit in &mut limits {
+        if enforced <= 0.0 {
+            limit.insert("shadow".to_owned(), json!(true));
+        } else if enforced < 100.0 {
+            limit.insert("enforce_percent".to_owned(), json!(enforced));
+        }
+    }
+    match route {
+        None => {
+            for mut limit in limits {
+                rename(&mut limit, &converted.limits);
+                converted.limits.push(Value::Object(limit));
+            }
+        }
+        Some(route) => {
+            let mut known = Vec::new();
+            for mut limit in limits {
+                rename(&mut limit, &known);
+                known.push(Value::Object(limit));
+            }
+            converted.remark(format!(
+                "the limits of {route} take the place of the plugin's there, as in Envoy"
+            ));
+            converted.routes.push((route.to_owned(), known));
+        }
+    }
+}
+
+fn rename(limit: &mut Map<String, Value>, known: &[Value]) {
+    let wanted = limit
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let free = unused(wanted, known);
+    limit.insert("name".to_owned(), json!(free));
+}
+
+/// A share in percent; none where it is not set.
+fn percentage(node: &Node, field: &str) -> Option<f64> {
+    let value = node.find(&[field, "default_value"])?;
+    let share = value
+        .get("numerator")
+        .and_then(|node| node.json().as_f64())
+        .unwrap_or(0.0);
+    Some(match value.text_of("denominator") {
+        "TEN_THOUSAND" => share / 100.0,
+        "MILLION" => share / 10_000.0,
+        _ => share,
+    })
+}
+
+/// A token bucket as a limit: so many at once, and so many in each interval.
+fn limit(bucket: &Node, wanted: &str, converted: &mut Converted) -> Option<Map<String, Value>> {
+    let number = |field: &str| bucket.get(field).and_then(|node| node.json().as_u64());
+    let most = number("max_tokens")?;
+    let fill = number("tokens_per_fill").unwrap_or(1);
+    let interval = match duration(bucket.text_of("fill_interval")) {
+        Some(interval) => interval,
+        None => {
+            converted.remark(format!(
+                "{wanted}: its fill_interval cannot be read, and is taken for 1s"
+            ));
+            "1s".to_owned()
+        }
+    };
+    let mut limit = Map::new();
+    limit.insert("name".to_owned(), json!(name(wanted)));
+    limit.insert("requests".to_owned(), json!(fill));
+    limit.insert("per".to_owned(), json!(interval));
+    if most != fill {
+        limit.insert("burst".to_owned(), json!(most));
+    }
+    converted.remark("a bucket is filled all the time, not once in each interval: nothing is admitted sooner than before in the long run");
+    Some(limit)
+}
+
+/// A protobuf duration, `60s` or `0.1s`, as one of ours.
+fn duration(text: &str) -> Option<String> {
+    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+    let millis = (seconds * 1000.0).round();
+    if !(1.0..=3.2e10).contains(&millis) {
+        return None;
+    }
+    let millis = millis as u64;
+    Some(if millis % 1000 == 0 {
+        format!("{}s", millis / 1000)
+    } else {
+        format!("{millis}ms")
+    })
+}
+
+/// What the actions of `rate_limits` beside a filter fill, by the key of the descriptor's entry.
+fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
+    let mut known = Vec::new();
+    let limits = node
+        .get("rate_limits")
+        .map(|list| list.items())
+        .unwrap_or_default();
+    for action in limits
+        .iter()
+        .filter_map(|limit| limit.get("actions"))
+        .flat_map(|list| list.items())
+    {
+        for field in action.fields() {
+            let key = |default: &str| match field.value.text_of("descriptor_key") {
+                "" => default.to_owned(),
+                key => key.to_owned(),
+            };
+            let filled = match field.name.as_str() {
+                "request_headers" => {
+                    let header = match field.value.text_of("header_name") {
+                        ":path" => json!("path"),
+                        ":method" => json!("method"),
+                        ":authority" => json!("host"),
+                        header => json!({"header": header.to_lowercase()}),
+                    };
+                    (key("header"), header)
+                }
+                "remote_address" => ("remote_address".to_owned(), json!("client_address")),
+                "destination_cluster" => ("destination_cluster".to_owned(), json!("cluster")),
+                "generic_key" => {
+                    let value = field.value.text_of("descriptor_value");
+                    (key("generic_key"), json!({"constant": value}))
+                }
+                other => {
+                    converted.remark(format!("the action {other} has no counterpart"));
+                    continue;
+                }
+            };
+            known.push(filled);
+        }
+    }
+    known
+}
+
+/// An entry of a descriptor, as a part of the key and, where it names a value, as a rule.
+fn part(
+    entry: &Node,
+    actions: &[(String, Value)],
+    key: &mut Vec<Value>,
+    rule: &mut Map<String, Value>,
+    converted: &mut Converted,
+) {
+    let wanted = entry.text_of("key");
+    let part = match actions.iter().find(|(key, _)| key == wanted) {
+        Some((_, part)) => part.clone(),
+        None => {
+            converted.remark(format!(
+                "the descriptor {wanted:?} is filled by an action that is not beside the filter; it is taken for the header {:?}",
+                wanted.to_lowercase().replace('_', "-")
+            ));
+            json!({"header": wanted.to_lowercase().replace('_', "-")})
+        }
+    };
+    if part.get("constant").is_some() {
+        return;
+    }
+    let value = entry.get("value").map(|node| match node.json() {
+        Value::String(text) => text,
+        other => other.to_string(),
+    });
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        match (&part, part.get("header")) {
+            (_, Some(header)) => {
+                let headers = rule.entry("header").or_insert_with(|| json!({}));
+                if let (Value::Object(headers), Some(header)) = (headers, header.as_str()) {
+                    headers.insert(header.to_owned(), json!(value));
+                }
+            }
+            (Value::String(word), _) if ["path", "method", "host"].contains(&word.as_str()) => {
+                rule.insert(word.clone(), json!(value));
+            }
+            (Value::String(word), _) if word == "client_address" => {
+                rule.insert("cidr".to_owned(), json!(value));
+            }
+            _ => converted.remark(format!(
+                "the value {value:?} of the descriptor {wanted:?} is not carried over"
+            )),
+        }
+    }
+    key.push(part);
+}

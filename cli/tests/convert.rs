@@ -1,0 +1,100 @@
+//! `seawall convert`: what it prints passes `seawall check`, and means the same.
+
+mod common;
+
+use common::{piped, seawall, Ran};
+use serde_json::{json, Value};
+
+/// Puts the printed documents where they belong, and checks that.
+fn round_trip(ran: &Ran) {
+    let mut documents = ran.out.split("---\n");
+    let indented = |text: &str, by: usize| {
+        let lines = text.lines().map(|line| format!("{:by$}{line}\n", ""));
+        lines.collect::<String>()
+    };
+    let plugin = documents.next().unwrap();
+    let mut text = format!(
+        "http_filters:\n- name: seawall.rate_limit\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      name: seawall.rate_limit\n{}route_config:\n  virtual_hosts:\n  - name: all\n    domains: [\"*\"]\n    routes:\n",
+        indented(plugin, 6)
+    );
+    for route in documents {
+        text.push_str(&format!(
+            "    - match: {{prefix: /}}\n{}",
+            indented(route, 6)
+        ));
+    }
+    let checked = piped(&["check", "--strict", "-"], &text);
+    assert_eq!(checked.code, 0, "{}\n{text}", checked.out);
+}
+
+fn converted(from: &str, file: &str) -> Value {
+    let text = seawall(&["convert", from, file]);
+    assert_eq!(text.code, 0, "{}", text.err);
+    round_trip(&text);
+    let ran = seawall(&["convert", from, file, "--format", "json"]);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[test]
+fn nginx_zones_become_limits() {
+    let found = converted("nginx", "cli/tests/data/nginx.conf");
+    assert_eq!(
+        found["plugin"],
+        json!({
+            "answer": {"status": 429},
+            "limits": [{"name": "perip", "key": ["client_address"], "missing": "skip", "requests": 10, "per": "1s", "burst": 21}],
+        })
+    );
+    assert_eq!(
+        found["routes"]["the route for location /login"]["limits"],
+        json!([
+            {"name": "perip", "key": ["client_address"], "missing": "skip", "requests": 10, "per": "1s", "burst": 6, "shadow": true},
+            {"name": "tenant", "key": [{"header": "x-tenant-id"}, "path"], "missing": "skip", "requests": 600, "per": "1m", "burst": 1, "shadow": true},
+        ])
+    );
+    let remarks = found["remarks"].to_string();
+    assert!(remarks.contains("without nodelay"), "{remarks}");
+}
+
+#[test]
+fn local_ratelimit_becomes_limits() {
+    let found = converted("envoy", "cli/tests/data/local_ratelimit.yaml");
+    assert_eq!(
+        found["plugin"],
+        json!({
+            "answer": {"status": 429},
+            "limits": [
+                {"name": "edge", "requests": 50, "per": "500ms", "burst": 100},
+                {"name": "edge-tenant-remote_address", "key": [{"header": "x-tenant-id"}, "client_address"], "match": {"header": {"x-tenant-id": "acme"}}, "missing": "skip", "requests": 7, "per": "60s"},
+            ],
+        })
+    );
+    assert_eq!(
+        found["routes"]["route \"reports\""]["limits"],
+        json!([{"name": "reports", "requests": 1, "per": "10s", "enforce_percent": 25.0}])
+    );
+}
+
+#[test]
+fn what_has_no_limits_is_trouble() {
+    for (from, text, why) in [
+        ("nginx", "http { }", "no limit_req_zone"),
+        (
+            "nginx",
+            "http { limit_req_zone $a zone=x rate=1r/h; }",
+            "r/s or r/m",
+        ),
+        ("nginx", "http {", "ends within"),
+        (
+            "nginx",
+            "limit_req_zone $a zone=x:1m rate=1r/s; server { limit_req zone=y; }",
+            "no limit_req_zone called \"y\"",
+        ),
+        ("envoy", "a: 1", "no local_ratelimit"),
+        ("envoy", "a: [", "not YAML"),
+    ] {
+        let ran = piped(&["convert", from, "-"], text);
+        assert_eq!(ran.code, 2, "{text}: {}", ran.out);
+        assert!(ran.err.contains(why), "{text}: {}", ran.err);
+    }
+}
