@@ -1,4 +1,5 @@
-//! response-cache in front of circuit-breaker: a refusal is answered with a stale copy where that is allowed.
+//! response-cache among other filters: what circuit-breaker refuses is answered with a stale copy where that is allowed, and a
+//! background refresh that goes through the listener keeps the rules of its route.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +9,7 @@
     reason = "test code"
 )]
 
+use seawall_tests::envoy::free_address;
 use seawall_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,4 +73,46 @@ async fn what_the_breaker_refuses_is_answered_stale_and_the_fallback_is_never_st
             1
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_background_refresh_through_the_listener_keeps_the_rules_of_the_route() {
+    let upstream = Upstream::serving(|seen| {
+        assert_eq!(seen.path, "/v2/thing", "every request is rewritten");
+        let reply = match seen.header("if-none-match") {
+            Some(_) => Reply::status(304),
+            None => Reply::ok("body").header("etag", "\"a\""),
+        };
+        reply
+            .header("cache-control", "max-age=1, stale-while-revalidate=600")
+            .header("x-number", &seen.number.to_string())
+    })
+    .await;
+    let address = free_address();
+    let refresh = json!({"algorithm": "off", "background": {"enabled": true, "cluster": "self"}});
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"refresh": refresh}))
+        .route(Route::prefix("/api/").action("prefix_rewrite", json!("/v2/")))
+        .cluster("self", address, json!({}))
+        .start_on(address)
+        .await;
+    assert_eq!(envoy.get("/api/thing").await.header("x-number"), Some("0"));
+    for number in 1..4 {
+        // Nobody waits: every answer comes from the cache, and the refreshed one after a while.
+        eventually("the entry is refreshed", || async {
+            let answer = envoy.get("/api/thing").await;
+            assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+            let status = answer.header("cache-status").unwrap().to_owned();
+            assert!(status.starts_with("seawall; hit;"), "{status}");
+            let shown: usize = answer.header("x-number").unwrap().parse().unwrap();
+            (shown >= number).then_some(())
+        })
+        .await;
+    }
+    assert!(
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.refreshes_background", 3)
+            .await
+            >= 3
+    );
 }

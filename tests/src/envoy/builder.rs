@@ -153,8 +153,12 @@ impl EnvoyBuilder {
 
     /// Starts it and waits until it serves.
     pub async fn start(self) -> Envoy {
+        self.start_on(free_address()).await
+    }
+
+    /// The same on an address that the configuration already names.
+    pub async fn start_on(self, listener: SocketAddr) -> Envoy {
         let files = Files::new();
-        let listener = free_address();
         let config = self.config(&files, listener);
         let listeners = if self.dynamic {
             Some(self.listener(&files, listener))

@@ -83,6 +83,10 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
         .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
         .collect();
     headers.insert(0, (":method", b"GET"));
+    if background.cluster.is_some() {
+        // It may lead back to this very listener, so that the route's rules hold: then it must not be answered from here.
+        headers.push(("cache-control", b"no-cache"));
+    }
     let mut validating = false;
     for (field, validator) in [
         ("if-none-match", "etag"),

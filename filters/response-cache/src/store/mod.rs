@@ -4,6 +4,7 @@
 mod adopt;
 pub mod bucket;
 pub mod budget;
+mod evict;
 pub mod hot;
 pub mod sketch;
 mod table;

@@ -24,12 +24,8 @@ use std::rc::Rc;
 const OVERHEAD: u64 = 160;
 /// A slot's time of last use is written at most this often: an order of eviction needs no more.
 const TOUCH: Span = Span::from_secs(10);
-/// How many slots are looked at to find one to give up.
-const SAMPLE: usize = 16;
 /// Lost races after which a write gives up.
 const ATTEMPTS: u32 = 16;
-/// How often the budget is counted anew when it says that all is used and nothing is there to give up.
-const RECOUNT: Span = Span::from_secs(60);
 
 /// The size of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,13 +63,13 @@ pub struct Insert {
 /// The table, as one worker sees it.
 #[derive(Debug)]
 pub struct Table {
-    layout: Layout,
+    pub(super) layout: Layout,
     secret: Secret,
     hot: RefCell<Hot>,
-    sketch: RefCell<Sketch>,
+    pub(super) sketch: RefCell<Sketch>,
     random: RefCell<Random>,
-    recounted: Cell<Timestamp>,
-    evicted: Cell<u64>,
+    pub(super) recounted: Cell<Timestamp>,
+    pub(super) evicted: Cell<u64>,
 }
 
 pub(super) fn bucket_key(bucket: u32) -> String {
@@ -128,7 +124,7 @@ impl Table {
         self.sketch.borrow_mut().count(fingerprint);
     }
 
-    fn read_bucket(&self, host: &dyn Host, bucket: u32) -> Answer<Bucket> {
+    pub(super) fn read_bucket(&self, host: &dyn Host, bucket: u32) -> Answer<Bucket> {
         let value = host.shared_get(&bucket_key(bucket))?;
         Ok(value.map_or_else(Bucket::default, |(value, _)| Bucket::decode(&value)))
     }
@@ -332,70 +328,8 @@ impl Table {
         updated.map_err(|_| Refusal::Internal)?.result
     }
 
-    fn admits(&self, candidate: Fingerprint, victim: &Slot, now: Timestamp) -> bool {
-        if victim.is_useless(now) || !self.layout.admission {
-            return true;
-        }
-        let sketch = self.sketch.borrow();
-        let known = sketch.estimate(victim.fingerprint);
-        sketch.estimate(candidate) > known.max(victim.demand_at(now))
-    }
-
-    /// Takes a part of the budget, giving up other entries for it where that is worth it.
-    fn reserve(
-        &self,
-        host: &dyn Host,
-        weight: u64,
-        candidate: Fingerprint,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        // One large entry may need the room of many small ones.
-        for _ in 0..256u32 {
-            if budget::reserve(host, weight, self.layout.most_bytes) {
-                return Ok(());
-            }
-            let Some((bucket, victim)) = self.victim(host, now) else {
-                self.recount(host, now);
-                break;
-            };
-            if !self.admits(candidate, &victim, now) {
-                return Err(Refusal::Admission);
-            }
-            if self.clear(host, bucket, victim.fingerprint, victim.generation) {
-                self.evicted.set(self.evicted.get().saturating_add(1));
-            }
-        }
-        if budget::reserve(host, weight, self.layout.most_bytes) {
-            Ok(())
-        } else {
-            Err(Refusal::Admission)
-        }
-    }
-
-    /// The worst of some slots. Places are hashes, so neighbouring buckets are as good a sample as random ones.
-    fn victim(&self, host: &dyn Host, now: Timestamp) -> Option<(u32, Slot)> {
-        let buckets = self.layout.buckets;
-        let start = (self.bits() as u32).checked_rem(buckets)?;
-        let mut seen = 0usize;
-        let mut worst: Option<(u32, Slot)> = None;
-        for step in 0..buckets {
-            let bucket = start.checked_add(step)?.checked_rem(buckets)?;
-            let slots = self.read_bucket(host, bucket).ok()?;
-            for slot in slots.0.iter().flatten().filter(|slot| slot.weight > 0) {
-                seen = seen.saturating_add(1);
-                if worst.is_none_or(|(_, found)| slot.worth(now) < found.worth(now)) {
-                    worst = Some((bucket, *slot));
-                }
-            }
-            if seen >= SAMPLE {
-                break;
-            }
-        }
-        worst
-    }
-
     /// Frees a slot if it still holds this generation; true when it did.
-    fn clear(
+    pub(super) fn clear(
         &self,
         host: &dyn Host,
         bucket: u32,
@@ -476,31 +410,6 @@ impl Table {
     /// When the host fails.
     pub fn bytes(&self, host: &dyn Host) -> Answer<u64> {
         budget::used(host)
-    }
-
-    /// Counts the bytes of all slots and corrects the budget: a worker that died between two writes leaves it too high.
-    fn recount(&self, host: &dyn Host, now: Timestamp) {
-        if now.since(self.recounted.get()) < RECOUNT {
-            return;
-        }
-        self.recounted.set(now);
-        let Ok(before) = budget::used(host) else {
-            return;
-        };
-        let mut total = 0u64;
-        for bucket in 0..self.layout.buckets {
-            let Ok(slots) = self.read_bucket(host, bucket) else {
-                return;
-            };
-            let weight: u64 = slots
-                .0
-                .iter()
-                .flatten()
-                .map(|slot| u64::from(slot.weight))
-                .sum();
-            total = total.saturating_add(weight);
-        }
-        budget::correct(host, before, total);
     }
 }
 
