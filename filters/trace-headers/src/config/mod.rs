@@ -12,9 +12,8 @@ use crate::response::ServerTiming;
 use crate::sampling::{self, Ratio};
 use crate::trust::{self, Cidr};
 use crate::w3c::baggage;
-use seawall_core::config::{ConfigErrors, Settings as Configuration};
+use seawall_core::config::{decimal, ConfigErrors, Settings as Configuration};
 use seawall_core::time::Span;
-use serde_json::Number;
 
 /// The least that a sender of `tracestate` should pass on (W3C Trace Context Level 2, section 3.3.1.5).
 const TRACESTATE_LEAST: usize = 512;
@@ -133,7 +132,7 @@ impl Configuration for Settings {
         if ratio.is_none() {
             errors.add(
                 "sampling.ratio",
-                format!("must be from 0 to 1, got {}", shown(share)),
+                format!("must be from 0 to 1, got {}", decimal(share)),
             );
         }
         let between =
@@ -211,11 +210,6 @@ fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> O
         );
     }
     Some(name)
-}
-
-/// A number as JSON writes it: the standard library's way of printing one would add a tenth to the module.
-fn shown(number: f64) -> String {
-    Number::from_f64(number).map_or_else(String::new, |number| number.to_string())
 }
 
 fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {

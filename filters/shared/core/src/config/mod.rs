@@ -7,11 +7,13 @@
 mod duration;
 mod errors;
 mod merge;
+mod node;
 pub(crate) mod protobuf;
 mod read;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use merge::merge;
+pub use node::decimal;
 pub(crate) use read::whole_numbers;
 pub use read::{parse, read};
 

@@ -9,9 +9,6 @@ use serde_json::{Number, Value};
 /// More errors than this are not worth reading at once.
 const MOST_ERRORS: usize = 32;
 
-/// Fractions that are read, at the most.
-const MOST_FRACTIONS: usize = 256;
-
 /// Whole numbers beyond this are not exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
