@@ -3,11 +3,15 @@
 use crate::run::{Run, Saved};
 use crate::state::{CallAnswer, Fault, Made, State};
 use crate::step::Step;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use wasmi::Module;
 
 /// Every status of the ABI, those the SDK does not know among them, and one that no host defines.
 pub const STATUSES: [u32; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99];
+
+/// Those that a host may answer for long.
+const LASTING: [u32; 5] = [1, 2, 8, 10, 12];
 
 /// Steps lived on after a fault, for what it leaves behind.
 const AFTERMATH: usize = 12;
@@ -30,6 +34,8 @@ pub struct Report {
     pub places: Vec<Place>,
     /// Lives lived.
     pub lives: usize,
+    /// Host calls that were made in any of them.
+    pub called: BTreeSet<&'static str>,
 }
 
 fn place(made: &Made) -> Place {
@@ -51,7 +57,7 @@ fn garbage() -> Vec<Vec<u8>> {
     ]
 }
 
-/// The calls to break: for each place the first, the second and the last one.
+/// The calls to break: for each place the first and the last one.
 fn calls_to_break(calls: &[Made]) -> Vec<usize> {
     let mut by_place: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
     for (at, made) in calls.iter().enumerate() {
@@ -60,7 +66,7 @@ fn calls_to_break(calls: &[Made]) -> Vec<usize> {
     let mut chosen: Vec<usize> = by_place
         .values()
         .flat_map(|at| {
-            let mut some: Vec<usize> = at.iter().take(2).chain(at.last()).copied().collect();
+            let mut some: Vec<usize> = at.first().into_iter().chain(at.last()).copied().collect();
             some.dedup();
             some
         })
@@ -102,6 +108,10 @@ pub fn explore(
                 // No host has a queue without end, and nobody could empty it.
                 continue;
             }
+            if lasting && matches!(answer, CallAnswer::Status(status) if !LASTING.contains(status))
+            {
+                continue;
+            }
             let answer = answer.clone();
             faults.push(Fault {
                 call,
@@ -110,6 +120,7 @@ pub fn explore(
             });
         }
     }
+    let called = Mutex::new(calls.iter().map(|made| made.name).collect::<BTreeSet<_>>());
     let live = |fault: &Fault| {
         let step = saved.partition_point(|(calls, _)| *calls <= fault.call) - 1;
         let mut run = Run::resume(module, &saved[step].1);
@@ -128,6 +139,11 @@ pub fn explore(
                 calls[fault.call]
             );
         }
+        let made = run.vm.state().calls.iter().map(|made| made.name);
+        called
+            .lock()
+            .expect("no panic while it is held")
+            .extend(made);
         judge(&run, Some(fault));
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -143,5 +159,6 @@ pub fn explore(
     Report {
         places,
         lives: faults.len(),
+        called: called.into_inner().expect("no panic while it was held"),
     }
 }

@@ -1,9 +1,11 @@
 //! No answer of the host makes a module trap: every host call, at every place where it is made, answers every status and
 //! every kind of garbage, once and from then on. And whatever it answers, every request passes or is answered as documented.
 
+use crate::common::allowed;
 use crate::common::configurations::of_filter;
 use crate::common::{host, lives};
 use seawall_vm_host::{explore, module, CallAnswer, Fault, Run};
+use std::collections::BTreeSet;
 
 /// The filter's own answers: the status, and whether it may give it.
 fn may_answer(filter: &str, status: u32) -> bool {
@@ -72,6 +74,7 @@ fn judge(filter: &str, run: &Run, fault: Option<&Fault>) {
 
 fn survives_every_answer(filter: &str) {
     let module = module(filter);
+    let mut called = BTreeSet::new();
     for configured in of_filter(filter) {
         let life = lives::full(filter);
         let report = explore(&module, host(configured.json), &life, |run, fault| {
@@ -87,7 +90,9 @@ fn survives_every_answer(filter: &str) {
             report.lives
         );
         assert!(report.places.len() > 10, "{:?}", report.places);
+        called.extend(report.called);
     }
+    allowed::equal(filter, &called);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The modules as they ship, on a host that may answer anything.
 
+mod capabilities;
 mod common;
 mod documented;
 mod every_status;

@@ -78,6 +78,19 @@ pub const ALL: &[Configured] = &[
     ),
     of(
         "circuit-breaker",
+        "windows, a ramp and fallbacks by kind",
+        r#"{"failure_percentage": 50, "slow_percentage": 80, "slow_after": "1s", "minimum_calls": 2, "window": "10s", "open_for": "1s",
+            "ramp": "2s", "response_header": "full", "access_log": true, "failures": {"statuses": ["5xx"], "grpc_statuses": [14]},
+            "fallback": {"by_type": [{"type": "text/html", "status": 503, "body": "<p>"}], "on_failure": true,
+                         "route": {"header": "x-fallback", "value": "1"}}}"#,
+    ),
+    of(
+        "circuit-breaker",
+        "a brown-out",
+        r#"{"adaptive": {"k": 1.5}, "minimum_calls": 1}"#,
+    ),
+    of(
+        "circuit-breaker",
         "the textbook's",
         r#"{"failure_threshold": 2, "timeout": "1s"}"#,
     ),

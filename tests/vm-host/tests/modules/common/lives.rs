@@ -42,28 +42,36 @@ pub fn response(status: &str) -> Pairs {
     pairs(&[
         (":status", status.as_bytes()),
         ("cache-control", b"max-age=1, stale-while-revalidate=2"),
-        ("date", b"Sun, 15 Jun 2025 11:45:00 GMT"),
         ("content-type", b"text/plain"),
         ("etag", b"\"v1\""),
         ("vary", b"accept-encoding"),
         ("surrogate-key", b"one two"),
-        ("set-cookie", b"a=b"),
         ("x-tokens", b"7"),
         ("server-timing", b"db;dur=53"),
         ("ratelimit", b"\"up\";r=1;t=1"),
     ])
 }
 
-/// One request and its response, from its first callback to its last.
+/// One request and its response, from its first callback to its last. All but GET and HEAD have a body.
 pub fn exchange(context: u32, headers: Pairs, status: &str) -> Vec<Step> {
-    vec![
-        Step::Request(context, headers, false),
-        Step::RequestBody(context, b"question".to_vec(), true),
+    let bare = headers
+        .iter()
+        .any(|(name, value)| name == b":method" && [&b"GET"[..], b"HEAD"].contains(&&value[..]));
+    let mut steps = vec![
+        Step::Request(context, headers, bare),
+        // "Within the limit", for a rate limit service.
+        Step::CallsAnswered(pairs(&[(":status", "200")]), vec![8, 1]),
+    ];
+    if !bare {
+        steps.push(Step::RequestBody(context, b"question".to_vec(), true));
+    }
+    steps.extend([
         Step::Response(context, response(status), false),
         Step::ResponseBody(context, b"hello, ".to_vec(), false),
         Step::ResponseBody(context, b"world".to_vec(), true),
         Step::End(context),
-    ]
+    ]);
+    steps
 }
 
 /// A route's settings that are good, and then some that are not.
@@ -136,6 +144,22 @@ pub fn full(filter: &str) -> Vec<Step> {
         Step::ResponseTrailers(8, pairs(&[("x-t", "1")])),
         Step::End(8),
     ]);
+    // What must not be stored, and what is too large to be.
+    let cookie = with(response("200"), "set-cookie", b"a=b");
+    let upload = with(request("GET", "/upload"), "content-length", b"8");
+    life.extend([
+        Step::Request(30, request("GET", "/cookie"), true),
+        Step::Response(30, cookie, true),
+        Step::End(30),
+        Step::Request(31, request("GET", "/large"), true),
+        Step::Response(31, response("200"), false),
+        Step::ResponseBody(31, vec![b'x'; 100_000], true),
+        Step::End(31),
+        Step::Request(32, upload, false),
+        Step::RequestBody(32, b"question".to_vec(), true),
+        Step::Response(32, response("200"), true),
+        Step::End(32),
+    ]);
     // The upstream fails, hangs, and recovers.
     for (context, status) in (10..).zip(["500", "503", "502", "200"]) {
         life.extend(exchange(context, request("GET", "/failing"), status));
@@ -154,6 +178,16 @@ pub fn full(filter: &str) -> Vec<Step> {
     life.extend(exchange(23, ranged, "200"));
     let conditional = with(request("GET", "/orders?id=7"), "if-none-match", b"\"v1\"");
     life.extend(exchange(24, conditional, "200"));
+    // Stale beyond everything: asked for again, confirmed; and once more, when the upstream fails.
+    for (context, status) in [(33, "304"), (34, "503")] {
+        life.extend([
+            Step::Wait(5_000),
+            Step::Request(context, request("GET", "/orders?id=7"), true),
+            Step::Response(context, response(status), status == "304"),
+            Step::ResponseBody(context, b"oops".to_vec(), true),
+            Step::End(context),
+        ]);
+    }
     // Purges.
     for (context, kind) in (25..).zip(["key", "prefix", "all", "tag", "nonsense"]) {
         let purge = with(

@@ -1,5 +1,6 @@
 //! What the tests of the modules share: a host before its start, configurations, lives.
 
+pub mod allowed;
 pub mod configurations;
 pub mod lives;
 mod metadata;
