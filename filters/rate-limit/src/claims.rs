@@ -6,7 +6,7 @@ use crate::fleet::{descriptor, Ticket};
 use crate::key::{key_of, Facts, Key};
 use crate::quota::Ask;
 use crate::rules::one_matches;
-use crate::table::Claim;
+use crate::table::{Claim, MOST};
 use seawall_core::host::{Answer, Host};
 
 /// Makes the tag of a limit's penalty from that of its counter.
@@ -33,6 +33,8 @@ pub(crate) enum Collected<'s> {
     Exempt,
     /// Its key lacks a part, which this limit refuses.
     Incomplete(usize),
+    /// More than a slot can hold together.
+    TooMany,
     /// These limits.
     Claims(Vec<Claimed<'s>>),
 }
@@ -54,9 +56,11 @@ pub(crate) fn collect<'s>(
         return Ok(Collected::Exempt);
     }
     let secret = filter.secret(host)?;
+    let slots = filter.table(settings).slots;
     let mut known: Vec<Option<Known>> = Vec::with_capacity(settings.keys.len());
     known.resize_with(settings.keys.len(), || None);
-    let mut claims = Vec::with_capacity(settings.limits.len());
+    let mut claims = Vec::with_capacity(settings.entries);
+    let mut entries = 0usize;
     for (index, limit) in settings.limits.iter().enumerate() {
         if !limit.matches.is_empty() && !one_matches(&limit.matches, facts)? {
             continue;
@@ -69,10 +73,7 @@ pub(crate) fn collect<'s>(
         else {
             continue;
         };
-        let wanted = settings
-            .limits
-            .iter()
-            .any(|other| other.key == limit.key && other.needs_values());
+        let wanted = settings.valued.get(limit.key) == Some(&true);
         let known = match place {
             Some(known) => known,
             None => {
@@ -122,7 +123,7 @@ pub(crate) fn collect<'s>(
         let tag = (fingerprint.tag() ^ plan.identity).max(1);
         let penalty = limit.penalty.as_ref();
         let claim = Claim {
-            slot: fingerprint.slot(filter.table.slots),
+            slot: fingerprint.slot(slots),
             tag,
             quota,
             ask,
@@ -160,7 +161,12 @@ pub(crate) fn collect<'s>(
                 descriptor: descriptor(limit, plan, parts, &known.values),
             });
         }
+        let own = if penalty.is_some() { 2 } else { 1 };
+        entries = entries.saturating_add(own);
         claims.push(claimed);
+    }
+    if entries > MOST {
+        return Ok(Collected::TooMany);
     }
     Ok(Collected::Claims(claims))
 }

@@ -25,6 +25,22 @@ pub(crate) enum Decided {
     Waits(u32, Shared),
 }
 
+/// Why nothing can be said about a request.
+#[derive(Debug)]
+pub(crate) enum Undecided {
+    /// The storage fails.
+    #[allow(dead_code, reason = "read for the log line only")]
+    Storage(UpdateError),
+    /// More limits are for it than can be decided about together.
+    TooManyLimits,
+}
+
+impl From<UpdateError> for Undecided {
+    fn from(error: UpdateError) -> Self {
+        Undecided::Storage(error)
+    }
+}
+
 /// Asks all limits about a request.
 ///
 /// # Errors
@@ -35,7 +51,7 @@ pub(crate) fn decide(
     settings: &Rc<Settings>,
     context: u32,
     exchange: &mut Exchange,
-) -> Result<Decided, UpdateError> {
+) -> Result<Decided, Undecided> {
     let facts = Facts::new(host, settings.headers_needed).map_err(UpdateError::Host)?;
     exchange.at = host.now().map_err(UpdateError::Host)?;
     let collected = collect(host, filter, settings, &facts).map_err(UpdateError::Host)?;
@@ -53,13 +69,15 @@ pub(crate) fn decide(
                 banned: false,
                 shown: &[],
             };
-            return send(host, &facts, settings, &refusal);
+            return Ok(send(host, &facts, settings, &refusal)?);
         }
+        Collected::TooMany => return Err(Undecided::TooManyLimits),
         Collected::Claims(claimed) if claimed.is_empty() => return Ok(Decided::Passes),
         Collected::Claims(claimed) => claimed,
     };
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
-    let decision = table::decide(host, &filter.table, exchange.at, &claims).inspect_err(|_| {
+    let table = filter.table(settings);
+    let decision = table::decide(host, &table, exchange.at, &claims).inspect_err(|_| {
         for claimed in &claimed {
             filter.counters(host, claimed.limit).errors.increment(host);
         }
@@ -102,7 +120,7 @@ pub(crate) fn decide(
                 wait: verdict.wait,
             })
             .collect();
-        return refuse(host, filter, settings, exchange, &facts, &blamed);
+        return Ok(refuse(host, filter, settings, exchange, &facts, &blamed)?);
     }
     let asks = claimed.iter().any(|claimed| claimed.fleet.is_some());
     let mut admitted = Vec::new();
@@ -150,7 +168,7 @@ pub(crate) fn decide(
         admitted,
         shadowed,
     };
-    fleet::ask(host, filter, context, exchange, &facts, asked)
+    Ok(fleet::ask(host, filter, context, exchange, &facts, asked)?)
 }
 
 /// Counts what a decision took: lost races at its first limit, evictions at the limits that they were for.
@@ -215,7 +233,13 @@ pub(crate) fn refuse(
         let mut own = blame.wait;
         if blame.limit.count_refused || blame.limit.penalty.is_some() {
             let counted = blame.limit.count_refused;
-            let noted = table::now_refused(host, &filter.table, exchange.at, &blame.claim, counted);
+            let noted = table::now_refused(
+                host,
+                &filter.table(settings),
+                exchange.at,
+                &blame.claim,
+                counted,
+            );
             match noted {
                 Ok(noted) => {
                     banned |= noted.banned.is_some();

@@ -113,7 +113,7 @@ impl Exchange {
             };
             match final_cost(host, charge, open.cost) {
                 Ok(cost) if cost == open.charged => {}
-                Ok(cost) => settle(host, filter, self.at, &open, cost),
+                Ok(cost) => settle(host, filter, settings, self.at, &open, cost),
                 Err(error) => filter.trouble(host, || format!("a response has no cost: {error:?}")),
             }
             self.open.swap_remove(index);
@@ -122,16 +122,26 @@ impl Exchange {
 
     /// Gives back what a request holds while it lasts. What a response would have settled stays charged when there was none.
     pub(crate) fn release(&mut self, host: &dyn Host, filter: &Filter) {
+        let Some(settings) = self.settings.take() else {
+            return;
+        };
         for open in std::mem::take(&mut self.open) {
             if matches!(open.quota, Quota::Concurrency(_)) {
-                settle(host, filter, self.at, &open, 0);
+                settle(host, filter, &settings, self.at, &open, 0);
             }
         }
     }
 }
 
 /// Makes a charge of `at` what it costs after all.
-pub(crate) fn settle(host: &dyn Host, filter: &Filter, at: Timestamp, open: &Open, cost: u64) {
+pub(crate) fn settle(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    open: &Open,
+    cost: u64,
+) {
     let settlement = if cost < open.charged {
         Settlement::Refund(at, open.charged.saturating_sub(cost))
     } else {
@@ -141,7 +151,7 @@ pub(crate) fn settle(host: &dyn Host, filter: &Filter, at: Timestamp, open: &Ope
     let settled = now.and_then(|now| {
         table::settle(
             host,
-            &filter.table,
+            &filter.table(settings),
             now,
             open.place,
             &open.quota,

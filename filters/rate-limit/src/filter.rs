@@ -21,7 +21,7 @@ use std::rc::Rc;
 const SECRET: &str = "seawall.rl.secret";
 
 /// Limits that routes add beyond this have no counters of their own.
-const MOST_COUNTED: usize = 256;
+const MOST_COUNTED: usize = 1_024;
 
 /// The rate limiter of one VM.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub struct RateLimit {
 #[derive(Debug)]
 pub(crate) struct Filter {
     layers: Layers<Settings>,
-    pub(crate) table: Table,
+    table: Table,
     secret: OnceCell<Secret>,
     pub(crate) metrics: FilterMetrics,
     counted: RefCell<BTreeMap<String, LimitMetrics>>,
@@ -80,6 +80,14 @@ impl Plugin for RateLimit {
 }
 
 impl Filter {
+    /// The table, as these settings need it.
+    pub(crate) fn table(&self, settings: &Settings) -> Table {
+        Table {
+            ways: settings.entries,
+            ..self.table
+        }
+    }
+
     /// The settings for the request at hand.
     pub(crate) fn settings(&self, host: &dyn Host) -> Rc<Settings> {
         if self.layers.plugin().per_route {

@@ -8,9 +8,12 @@ use super::{Answers, Fleet, HeaderFields, Settings};
 use crate::key::address::{Cidr, Prefixes};
 use crate::key::Part;
 use crate::rules::{HeaderRule, Pattern, Rule};
-use crate::table::WAYS;
+use crate::table::MOST;
 use seawall_core::config::ConfigErrors;
 use seawall_core::time::Span;
+
+/// More limits than this are a mistake.
+const MOST_LIMITS: usize = 1_000;
 
 /// Envoy's filter that verifies tokens, where its claims are left.
 const JWT: &str = "envoy.filters.http.jwt_authn";
@@ -49,19 +52,32 @@ impl seawall_core::config::Settings for Settings {
             }
             limits.push(limit);
         }
-        let penalties = limits
-            .iter()
-            .filter(|limit| limit.penalty.is_some())
-            .count();
-        let entries = limits.len().saturating_add(penalties);
-        if entries > WAYS {
-            let problem =
-                format!("at most {WAYS} limits, each with a penalty counting twice, got {entries}");
+        let entries_of = |limits: &mut dyn Iterator<Item = &super::Limit>| {
+            let of = |limit: &super::Limit| if limit.penalty.is_some() { 2 } else { 1 };
+            limits.map(of).fold(0, usize::saturating_add)
+        };
+        let entries = entries_of(&mut limits.iter());
+        let always = entries_of(&mut limits.iter().filter(|limit| limit.matches.is_empty()));
+        if always > MOST {
+            let problem = format!(
+                "must be at most {MOST} for one request, those with a penalty counting twice, got {always} without `match`"
+            );
+            errors.add("limits", problem);
+        }
+        if limits.len() > MOST_LIMITS {
+            let problem = format!("must be at most {MOST_LIMITS} limits, got {}", limits.len());
             errors.add("limits", problem);
         }
         let exempt = rules(raw.exempt, "exempt", &frame, errors);
         let mut settings = Settings {
             enabled: raw.enabled.unwrap_or(true),
+            valued: (0..keys.len())
+                .map(|key| {
+                    let mut of_key = limits.iter().filter(|limit| limit.key == key);
+                    of_key.any(super::Limit::needs_values)
+                })
+                .collect(),
+            entries: entries.min(MOST),
             limits,
             keys,
             exempt,

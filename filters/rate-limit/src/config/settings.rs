@@ -20,6 +20,10 @@ pub struct Settings {
     pub limits: Vec<Limit>,
     /// The distinct keys of the limits.
     pub keys: Vec<Vec<Part>>,
+    /// The keys of which somebody needs the values, not only their hash.
+    pub valued: Vec<bool>,
+    /// How many entries of the table a request may need; not more than a slot can hold.
+    pub entries: usize,
     /// Requests that no limit is for.
     pub exempt: Vec<Rule>,
     /// For how many keys the table is made.

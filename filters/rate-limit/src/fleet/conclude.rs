@@ -193,7 +193,7 @@ fn conclude(
 fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &Asked) {
     exchange.open.clear();
     for paid in &asked.paid {
-        settle(host, filter, exchange.at, paid, 0);
+        settle(host, filter, &asked.settings, exchange.at, paid, 0);
         let told = exchange.told.iter_mut();
         for told in told.filter(|told| told.limit == paid.limit) {
             told.remaining = told.remaining.saturating_add(paid.charged);
@@ -296,7 +296,7 @@ fn remember(
     let place = (ticket.slot, ticket.tags.0);
     let remembered = host.now().map_err(UpdateError::Host).and_then(|now| {
         let state = Remembered::over(now, kept, told);
-        table::hold(host, &filter.table, now, place, state)
+        table::hold(host, &filter.table(settings), now, place, state)
     });
     match (remembered, settings.limits.get(ticket.limit)) {
         (Ok(true), Some(limit)) => filter.counters(host, limit).live_evictions.increment(host),
@@ -325,7 +325,7 @@ fn by_ourselves<'s>(
         .collect();
     let claims: Vec<_> = asking.iter().map(|(_, _, claim)| *claim).collect();
     let now = host.now().map_err(UpdateError::Host)?;
-    let decision = table::decide(host, &filter.table, now, &claims)?;
+    let decision = table::decide(host, &filter.table(settings), now, &claims)?;
     let of = |index: usize| asking.get(index).map(|(_, limit, _)| *limit);
     count_work(host, filter, of, &decision);
     let mut blamed = Vec::new();

@@ -7,7 +7,7 @@ mod name;
 mod slot;
 mod transaction;
 
-pub use slot::WAYS;
+pub use slot::{MOST, WAYS};
 pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted, Settlement};
 
 /// How the table is cut, and how patient its users are.
@@ -15,6 +15,8 @@ pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted,
 pub struct Table {
     /// How many slots there are.
     pub slots: u32,
+    /// How many entries a slot may hold: those of one request at least.
+    pub ways: usize,
     /// How often a lost race is run again before the storage counts as failing.
     pub attempts: u32,
     /// How often a request that somebody's unfinished charge stands against looks again before it is refused.
@@ -26,6 +28,7 @@ impl Table {
     pub fn for_keys(max_keys: u32) -> Self {
         Table {
             slots: max_keys.div_ceil(slot::WAYS as u32).max(1),
+            ways: WAYS,
             attempts: 1_000,
             patience: 200,
         }

@@ -1,14 +1,18 @@
 //! One slot: the shared value that holds the entries of some keys.
 //!
-//! Layout, all words little-endian: 8 bytes of head, then up to [`WAYS`] entries of 32 bytes, in no order: the tag that
+//! Layout, all words little-endian: 8 bytes of head, then up to [`WAYS`] entries (more, up to [`MOST`], where a request has
+//! more) of 32 bytes, in no order: the tag that
 //! tells the keys of a slot apart, and the three words of a [`State`]. The head counts charges that may still be taken back
 //! (low 16 bits) and says when the last of them was made (milliseconds since the epoch, the other 48).
 
 use crate::quota::State;
 use seawall_core::time::Timestamp;
 
-/// How many entries a slot holds.
+/// How many entries a slot holds, unless a single request needs more.
 pub const WAYS: usize = 16;
+
+/// How many entries a request may need, and a slot hold, at most.
+pub const MOST: usize = 64;
 
 const HEAD: usize = 8;
 const ENTRY: usize = 32;
@@ -103,15 +107,22 @@ impl Slot {
         }
     }
 
-    /// Holds a state under a tag. True when a live entry had to go for it: the one nearest to its end that is not in `keep`.
-    pub(super) fn put(&mut self, tag: u64, state: State, now: Timestamp, keep: &[u64]) -> bool {
+    /// Holds a state under a tag, among at most `ways`. True when a live entry had to go for it: the one nearest to its end that is not in `keep`.
+    pub(super) fn put(
+        &mut self,
+        tag: u64,
+        state: State,
+        now: Timestamp,
+        keep: &[u64],
+        ways: usize,
+    ) -> bool {
         if let Some(index) = self.find(tag) {
             self.write(index, tag, state);
             return false;
         }
         self.reclaim(now, keep);
         let len = self.len();
-        if len < WAYS {
+        if len < ways.clamp(WAYS, MOST) {
             self.0.extend_from_slice(&[0; ENTRY]);
             self.write(len, tag, state);
             return false;
@@ -157,7 +168,7 @@ impl Slot {
 }
 
 fn is_slot(bytes: &[u8]) -> bool {
-    let most = ENTRY.saturating_mul(WAYS).saturating_add(HEAD);
+    let most = ENTRY.saturating_mul(MOST).saturating_add(HEAD);
     bytes.len() >= HEAD && bytes.len() <= most && bytes.len() % ENTRY == HEAD
 }
 
@@ -179,7 +190,7 @@ mod tests {
     fn full() -> Slot {
         let mut slot = Slot::read(None);
         for tag in 1..=WAYS as u64 {
-            assert!(!slot.put(tag, until(5_000 - tag), NOW, &[]));
+            assert!(!slot.put(tag, until(5_000 - tag), NOW, &[], WAYS));
         }
         slot
     }
@@ -196,7 +207,7 @@ mod tests {
     #[test]
     fn entries_that_are_over_make_room_for_free() {
         let mut slot = full();
-        assert!(!slot.put(99, until(9_000), Timestamp(4_990), &[]));
+        assert!(!slot.put(99, until(9_000), Timestamp(4_990), &[], WAYS));
         assert_eq!(slot.get(10), Some(until(4_990)), "not over yet");
         assert_eq!(slot.get(11), None);
         assert_eq!(slot.get(99), Some(until(9_000)));
@@ -207,9 +218,9 @@ mod tests {
     fn among_live_ones_the_nearest_to_its_end_goes() {
         let mut slot = full();
         let nearest = WAYS as u64;
-        assert!(slot.put(99, until(9_000), NOW, &[]));
+        assert!(slot.put(99, until(9_000), NOW, &[], WAYS));
         assert_eq!(slot.get(nearest), None);
-        assert!(slot.put(98, until(9_000), NOW, &[nearest - 1]));
+        assert!(slot.put(98, until(9_000), NOW, &[nearest - 1], WAYS));
         assert_eq!(slot.get(nearest - 1), Some(until(5_000 - nearest + 1)));
         assert_eq!(slot.get(nearest - 2), None);
     }
@@ -218,16 +229,16 @@ mod tests {
     fn of_entries_that_end_together_the_least_used_goes() {
         let mut slot = Slot::read(None);
         let counted = |a| State { a, ..until(5_000) };
-        slot.put(1, counted(100), NOW, &[]);
+        slot.put(1, counted(100), NOW, &[], WAYS);
         for tag in 2..200 {
-            slot.put(tag, counted(1), NOW, &[]);
+            slot.put(tag, counted(1), NOW, &[], WAYS);
         }
         assert_eq!(slot.get(1), Some(counted(100)));
     }
 
     #[test]
     fn what_is_not_a_slot_is_empty() {
-        for length in [0, 1, 7, 9, 39, 41, 8 + 32 * 17] {
+        for length in [0, 1, 7, 9, 39, 41, 8 + 32 * 65] {
             assert_eq!(Slot::read(Some(vec![0xff; length])).len(), 0, "{length}");
         }
     }

@@ -175,7 +175,7 @@ fn keep_moved(
         let nothing = Ask { need: 0, cost: 0 };
         let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
         if verdict.moved {
-            held.put(claim.tag, verdict.charged, now, &[]);
+            held.put(claim.tag, verdict.charged, now, &[], table.ways);
         }
         verdict.moved
     })
@@ -231,7 +231,13 @@ impl Run<'_> {
                 if let Some(verdict) = verdict.filter(|verdict| verdict.admitted) {
                     if claim.ask.cost > 0 {
                         charged = true;
-                        if held.slot.put(claim.tag, verdict.charged, self.now, &keep) {
+                        if held.slot.put(
+                            claim.tag,
+                            verdict.charged,
+                            self.now,
+                            &keep,
+                            self.table.ways,
+                        ) {
                             evicted.push(*index);
                         }
                     }
@@ -301,7 +307,8 @@ impl Run<'_> {
                 for (_, claim) in group.iter().filter(charged) {
                     if let Some(state) = held.slot.get(claim.tag) {
                         let state = claim.quota.refund(state, self.now, claim.ask.cost);
-                        held.slot.put(claim.tag, state, self.now, &[]);
+                        held.slot
+                            .put(claim.tag, state, self.now, &[], self.table.ways);
                     }
                 }
             }
@@ -349,7 +356,7 @@ pub fn hold(
         {
             return false;
         }
-        evicted = held.put(tag, state, now, &[]);
+        evicted = held.put(tag, state, now, &[], table.ways);
         true
     })?;
     Ok(evicted)
@@ -374,7 +381,7 @@ pub fn settle(
             (Settlement::Refund(..), None) => return false,
             (Settlement::Add(cost, debt), state) => quota.add(state, now, cost, debt),
         };
-        held.put(tag, next, now, &[]);
+        held.put(tag, next, now, &[], table.ways);
         true
     })
 }
@@ -410,14 +417,14 @@ pub fn now_refused(
             let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
             let again = claim.quota.check(Some(state), now, claim.ask);
             noted.wait = again.wait.unwrap_or_default();
-            held.put(claim.tag, state, now, &[]);
+            held.put(claim.tag, state, now, &[], table.ways);
             changed = true;
         }
         match (claim.penalty, banned) {
             (Some((tag, penalty)), None) => {
                 let (state, brings) = penalty.refused(held.get(tag), now);
                 noted.banned = brings;
-                held.put(tag, state, now, &[claim.tag]);
+                held.put(tag, state, now, &[claim.tag], table.ways);
                 changed = true;
             }
             (_, banned) => noted.banned = banned,
