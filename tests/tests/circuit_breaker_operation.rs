@@ -184,6 +184,8 @@ fn recipe(hosts: &[Upstream; 3]) -> (Value, Route) {
     });
     let cluster = json!({
         "lb_policy": "ROUND_ROBIN",
+        // Envoy allows 3 retries at once otherwise.
+        "circuit_breakers": {"thresholds": [{"max_retries": 1000}]},
         "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": endpoints}]},
         "outlier_detection": {
             "consecutive_5xx": 3, "interval": "0.2s", "base_ejection_time": "60s", "max_ejection_percent": 100,
