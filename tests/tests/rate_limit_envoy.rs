@@ -322,6 +322,30 @@ async fn failed_log_ins_count_and_successes_are_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_upstream_says_how_many_tokens_a_request_used() {
+    let upstream = Upstream::start().await;
+    upstream.behave(|seen| {
+        let used = if seen.path == "/dear" { "40" } else { "1" };
+        Reply::ok("answer").header("x-tokens", used)
+    });
+    let limits = limit(
+        json!({"requests": 100, "key": ["path"], "charge": {"header": "x-tokens", "reserve": 10}}),
+    );
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    // The third begins with 20 left, of which it reserves 10, and makes the key owe 20.
+    assert_eq!(
+        statuses(&envoy, "/dear", &[], 5).await,
+        [200, 200, 200, 429, 429]
+    );
+    // What is reserved and not used comes back: with 90 used the last 10 can be reserved once more.
+    let passed = statuses(&envoy, "/cheap", &[], 100).await;
+    assert_eq!(passed.iter().filter(|status| **status == 200).count(), 91);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn places_are_free_again_when_a_client_leaves() {
     let upstream = Upstream::start().await;
     let gate = Gate::new();
