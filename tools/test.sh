@@ -31,12 +31,21 @@ CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$PWD/.tools/bin/wasm-bindgen-test-ru
 step "no status of any host call makes a module trap"
 cargo test --locked --release -p seawall-vm-host "${filter//-/_}"
 
+if [ -z "$filter" ]; then
+  step "the seawall command and the tools"
+  cargo test --locked -p seawall-cli -p seawall-bench -p seawall-module
+fi
+
 step "in a real Envoy"
 if [ -z "$filter" ]; then
   cargo test --locked -p seawall-tests
 else
   targets=()
-  for file in tests/tests/"${filter//-/_}"*.rs; do targets+=(--test "$(basename "$file" .rs)"); done
+  for file in tests/tests/"${filter//-/_}"*.rs tests/tests/"${filter//-/_}"*/main.rs; do
+    [ -e "$file" ] || continue
+    name=${file%/main.rs}
+    targets+=(--test "$(basename "$name" .rs)")
+  done
   cargo test --locked -p seawall-tests "${targets[@]}"
 fi
 
