@@ -62,6 +62,27 @@ fn one_goes_to_the_origin_and_all_workers_are_woken_with_its_answer() {
 }
 
 #[test]
+fn a_crowd_is_woken_in_steps_that_the_stack_can_bear() {
+    let (_world, mut caches) = workers(1, &still());
+    let (leader, _) = get(&mut caches[0], "/");
+    let waiting: Vec<_> = (0..500).map(|_| get(&mut caches[0], "/").0).collect();
+    caches[0].answer(leader, &ok("max-age=60", "one"));
+    let (mut before, mut steps) = (0, 0);
+    while before < waiting.len() {
+        caches[0].vm.deliver();
+        let answered = waiting.iter().filter(|e| caches[0].vm.reply(e).is_some());
+        let answered = answered.count();
+        assert!(answered > before, "nobody was woken, {before} before");
+        assert!(steps > 0 || answered < waiting.len(), "all at once");
+        before = answered;
+        steps += 1;
+    }
+    for exchange in waiting {
+        caches[0].vm.finish(exchange);
+    }
+}
+
+#[test]
 fn an_error_releases_everybody_at_once_and_is_not_remembered() {
     let (_world, mut caches) = workers(2, &still());
     let (leader, _) = get(&mut caches[0], "/");

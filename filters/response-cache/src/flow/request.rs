@@ -231,8 +231,10 @@ fn go(
                             .lead(number, fingerprint, cx.now, settings.coalesce.lease);
                         leader = Some(number);
                     }
-                    Ok(Joined::Waits) => return wait(cx, shared, exchange, fingerprint),
-                    Ok(Joined::Taken | Joined::Alone) => {}
+                    Ok(Joined::Waits) if cx.worker.has_room() => {
+                        return wait(cx, shared, exchange, fingerprint);
+                    }
+                    Ok(Joined::Waits | Joined::Taken | Joined::Alone) => {}
                     Err(_) => cx.core.failed(cx.host, "requests could not be coalesced"),
                 }
             }

@@ -13,13 +13,20 @@ use seawall_core::host::{Answer, Host};
 use seawall_core::shared::secret;
 use seawall_core::time::{Span, Timestamp};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 const SECRET_KEY: &str = "seawall.response_cache.secret";
 
 /// How often the timer looks at what waits; waits are exact to this.
 pub const TICK: Span = Span::from_millis(50);
+
+/// Requests let go in one callback. Each answer runs inside the one before, for the host sends it as soon as a callback of this
+/// VM returns, and its headers are a callback again; a few hundred exhaust the stack, and with it the VM.
+const MOST_WOKEN: usize = 32;
+
+/// Requests that wait in this worker; more go to the origin at once.
+const MOST_WAITING: usize = 8192;
 
 /// A flight that this worker leads.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +46,8 @@ pub struct Worker {
     /// Requests to the origin without a client.
     pub calls: RefCell<BTreeMap<u32, Call>>,
     queue: Cell<Option<u32>>,
-    waiting: RefCell<BTreeMap<Fingerprint, Vec<Shared>>>,
+    waiting: RefCell<BTreeMap<Fingerprint, VecDeque<Shared>>>,
+    parked: Cell<usize>,
     leading: RefCell<BTreeMap<u64, Leading>>,
     filling: Cell<usize>,
     hits: Cell<u64>,
@@ -61,6 +69,7 @@ impl Worker {
             calls: RefCell::default(),
             queue: Cell::default(),
             waiting: RefCell::default(),
+            parked: Cell::default(),
             leading: RefCell::default(),
             filling: Cell::default(),
             hits: Cell::default(),
@@ -114,24 +123,47 @@ impl Worker {
         }
     }
 
+    /// Whether one more may wait.
+    pub fn has_room(&self) -> bool {
+        self.parked.get() < MOST_WAITING
+    }
+
     /// Parks a request.
     pub fn park(&self, fingerprint: Fingerprint, exchange: &Shared) {
         let mut waiting = self.waiting.borrow_mut();
-        waiting
-            .entry(fingerprint)
-            .or_default()
-            .push(Rc::clone(exchange));
+        let list = waiting.entry(fingerprint).or_default();
+        list.push_back(Rc::clone(exchange));
+        self.parked.set(self.parked.get().saturating_add(1));
     }
 
     /// Forgets a parked request.
     pub fn unpark(&self, fingerprint: Fingerprint, exchange: &Shared) {
         let mut waiting = self.waiting.borrow_mut();
         if let Some(list) = waiting.get_mut(&fingerprint) {
+            let before = list.len();
             list.retain(|parked| !Rc::ptr_eq(parked, exchange));
+            let gone = before.saturating_sub(list.len());
+            self.parked.set(self.parked.get().saturating_sub(gone));
             if list.is_empty() {
                 waiting.remove(&fingerprint);
             }
         }
+    }
+
+    /// Takes out the first that wait for a key, and says whether there are more.
+    fn first_parked(&self, fingerprint: Fingerprint, most: usize) -> (Vec<Shared>, bool) {
+        let mut waiting = self.waiting.borrow_mut();
+        let Some(list) = waiting.get_mut(&fingerprint) else {
+            return (Vec::new(), false);
+        };
+        let first: Vec<Shared> = list.drain(..most.min(list.len())).collect();
+        let more = !list.is_empty();
+        if !more {
+            waiting.remove(&fingerprint);
+        }
+        self.parked
+            .set(self.parked.get().saturating_sub(first.len()));
+        (first, more)
     }
 
     /// Counts a hit. The metric is brought up to date by the timer: a host call less for what is most frequent.
@@ -155,31 +187,32 @@ impl Worker {
     }
 }
 
-/// Reads the messages of other workers and wakes whom they are for.
+/// Reads the messages of other workers and wakes whom they are for: a few now, and the rest when this worker has sent itself
+/// the message again. What is left in the queue has its own call still to come.
 pub fn drain(host: &dyn Host, core: &Core, worker: &Rc<Worker>, queue: u32) {
-    while let Ok(Some(message)) = host.queue_take(queue) {
+    let mut room = MOST_WOKEN;
+    while room > 0 {
+        let Ok(Some(message)) = host.queue_take(queue) else {
+            return;
+        };
+        room = room.saturating_sub(1);
         let Some((key, rest)) = message.split_first_chunk::<16>() else {
             continue;
         };
         let fingerprint = Fingerprint(u128::from_le_bytes(*key));
-        let look_again = rest.first() == Some(&1);
-        let parked = worker
-            .waiting
-            .borrow_mut()
-            .remove(&fingerprint)
-            .unwrap_or_default();
+        let occasion = if rest.first() == Some(&1) {
+            Occasion::Woken
+        } else {
+            Occasion::Alone
+        };
+        let (parked, more) = worker.first_parked(fingerprint, room);
+        room = room.saturating_sub(parked.len());
         for exchange in parked {
-            wake(
-                host,
-                core,
-                worker,
-                &exchange,
-                if look_again {
-                    Occasion::Woken
-                } else {
-                    Occasion::Alone
-                },
-            );
+            wake(host, core, worker, &exchange, occasion);
+        }
+        if more {
+            // Who is not woken so is woken by the timer.
+            let _ = host.queue_send(queue, &message);
         }
     }
 }
@@ -239,6 +272,7 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
                 .and_then(|exchange| exchange.as_ref()?.deadline);
             deadline.is_some_and(|deadline| deadline <= now)
         })
+        .take(MOST_WOKEN)
         .collect();
     for (fingerprint, shared) in overdue {
         worker.unpark(fingerprint, &shared);
