@@ -145,6 +145,18 @@ pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
     finish(cx, &exchange, &fetch, result, false);
 }
 
+/// True when something else is stored by now in the place of what is being refreshed.
+fn is_replaced(cx: Cx<'_>, fetch: &Fetch) -> bool {
+    let Some(stored) = &fetch.stale else {
+        return false;
+    };
+    let present = cx.worker.table.find(cx.host, &stored.key, cx.now);
+    present
+        .ok()
+        .flatten()
+        .is_some_and(|found| found.entry.generation() != stored.found.entry.generation())
+}
+
 fn learn(
     cx: Cx<'_>,
     exchange: &Exchange,
@@ -167,6 +179,10 @@ fn learn(
     if is_error(status) {
         // What is stored stays for as long as it may be used.
         return Err(Refusal::Incomplete);
+    }
+    if is_replaced(cx, fetch) {
+        // By the same request, where it led back to this cache: that has stored what there is to store.
+        return Ok(());
     }
     if let Some(stored) = fetch
         .stale
