@@ -15,6 +15,7 @@
 pub mod client;
 pub mod demo;
 pub mod envoy;
+pub mod live;
 pub mod upstream;
 mod wait;
 

@@ -1,8 +1,11 @@
-//! `make run`: the stack of the demo, left up. `PORT`, `ADMIN_PORT`, `ORIGIN_PORT` and `PAYMENTS_PORT` move it.
+//! `make run`: the stack of the demo, left up, with a live view of it. `PORT`, `ADMIN_PORT`, `ORIGIN_PORT`, `PAYMENTS_PORT` and
+//! `LIVE_PORT` move it.
 
 use seawall_tests::demo::Stage;
 use seawall_tests::envoy::Shipped;
+use seawall_tests::live::Live;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 fn port(variable: &str, default: u16) -> SocketAddr {
     let port = match std::env::var(variable) {
@@ -27,9 +30,13 @@ async fn main() {
         port("PAYMENTS_PORT", 8082),
     )
     .await;
+    let stage = Arc::new(stage);
+    let live = Live::serve(Arc::clone(&stage), port("LIVE_PORT", 8090)).await;
     let here = format!("http://{listener}");
     println!(
-        "Envoy serves {here}, its admin interface is http://{admin}. Things to try:
+        "Live view: http://{live}
+
+Envoy serves {here}, its admin interface is http://{admin}. Things to try:
 
   curl -i {here}/orders/1                      # twice: the second one is a hit (Cache-Status, Age)
   curl -i {here}/orders/1 -H 'x-tenant-id: a'  # what is left of the tenant's limit (RateLimit)
@@ -43,6 +50,7 @@ async fn main() {
 Ctrl-C ends it.
 ",
         payments = stage.payments.address,
+        live = live.address,
     );
     let followed = stage.envoy.follow_log();
     tokio::select! {

@@ -276,6 +276,21 @@ impl Envoy {
         self.files.read("envoy.log")
     }
 
+    /// At most so many bytes of the end of what Envoy has logged.
+    pub fn log_end(&self, most: u64) -> String {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut end = Vec::new();
+        if let Ok(mut file) = std::fs::File::open(self.files.path("envoy.log")) {
+            let length = file.metadata().map_or(0, |file| file.len());
+            let read = file
+                .seek(SeekFrom::Start(length.saturating_sub(most)))
+                .and_then(|_| file.read_to_end(&mut end));
+            // What could not be read is not there.
+            let _ = read;
+        }
+        String::from_utf8_lossy(&end).into_owned()
+    }
+
     /// Copies what Envoy logs to standard output, until Envoy ends.
     pub async fn follow_log(&self) {
         let mut shown = 0;
