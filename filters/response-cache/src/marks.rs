@@ -82,7 +82,7 @@ mod tests {
             }
             for (place, time) in &latest {
                 prop_assert_eq!(marked(&host, *place).unwrap(), Timestamp(*time));
-                let other = (place + 1) % URL_PLACES;
+                let other = place.saturating_add(1).checked_rem(URL_PLACES).unwrap_or(0);
                 if !latest.contains_key(&other) {
                     prop_assert_eq!(marked(&host, other).unwrap(), Timestamp::EPOCH);
                 }

@@ -15,8 +15,11 @@ fn read(value: Option<&[u8]>) -> u64 {
         .unwrap_or(0)
 }
 
-/// Takes `bytes` of the budget, if they fit.
-pub fn reserve(host: &dyn Host, bytes: u64, most: u64) -> bool {
+/// Takes `bytes` of the budget; false when they do not fit.
+///
+/// # Errors
+/// When the host fails: then making room would not help.
+pub fn reserve(host: &dyn Host, bytes: u64, most: u64) -> Result<bool, UpdateError> {
     let updated = update(host, KEY, ATTEMPTS, |value| {
         let total = read(value).saturating_add(bytes);
         if total > most {
@@ -25,7 +28,7 @@ pub fn reserve(host: &dyn Host, bytes: u64, most: u64) -> bool {
             Step::Write(total.to_le_bytes().to_vec(), true)
         }
     });
-    updated.is_ok_and(|updated| updated.result)
+    updated.map(|updated| updated.result)
 }
 
 /// Gives bytes back.

@@ -32,7 +32,8 @@ impl Table {
     ) -> Result<(), Refusal> {
         // One large entry may need the room of many small ones.
         for _ in 0..256u32 {
-            if budget::reserve(host, weight, self.layout.most_bytes) {
+            let reserved = budget::reserve(host, weight, self.layout.most_bytes);
+            if reserved.map_err(|_| Refusal::Internal)? {
                 return Ok(());
             }
             let Some((bucket, victim)) = self.victim(host, now) else {
@@ -46,7 +47,8 @@ impl Table {
                 self.evicted.set(self.evicted.get().saturating_add(1));
             }
         }
-        if budget::reserve(host, weight, self.layout.most_bytes) {
+        let reserved = budget::reserve(host, weight, self.layout.most_bytes);
+        if reserved.map_err(|_| Refusal::Internal)? {
             Ok(())
         } else {
             Err(Refusal::Admission)
