@@ -205,7 +205,12 @@ fn plan_for<'l>(
 fn cost_of(limit: &Limit, facts: &Facts<'_>) -> Answer<u64> {
     match &limit.cost {
         Cost::Fixed(cost) => Ok(*cost),
-        Cost::Header { name, default, max } => {
+        Cost::Header {
+            name,
+            default,
+            min,
+            max,
+        } => {
             let value = facts.header(name)?;
             let text = value.as_deref().map(<[u8]>::trim_ascii).unwrap_or_default();
             if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
@@ -215,7 +220,7 @@ fn cost_of(limit: &Limit, facts: &Facts<'_>) -> Answer<u64> {
                 .ok()
                 .and_then(|text| text.parse().ok());
             // More digits than fit are more than fits.
-            Ok(said.unwrap_or(u64::MAX).min(*max))
+            Ok(said.unwrap_or(u64::MAX).min(*max).max(*min))
         }
     }
 }

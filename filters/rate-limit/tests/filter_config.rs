@@ -101,4 +101,10 @@ fn extreme_numbers() {
     assert!(limit(1_000_000_000, "1ms", 1)[0].contains("at most one per nanosecond"));
     assert!(limit(1, "366d", 1_000_000_000)[0].contains("within 100 years"));
     assert!(limit(1, "400d", 1)[0].starts_with("limits[0].per: must be from 1ms to 366d"));
+    let cost = json!({"header": "x", "min": 3, "max": 2});
+    let said = errors(json!({"limits": [{"name": "a", "requests": 9, "per": "1m", "cost": cost}]}));
+    assert_eq!(
+        said,
+        ["limits[0].cost.max: must be at least `min`, 3, got 2"]
+    );
 }

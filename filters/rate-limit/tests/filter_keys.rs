@@ -378,6 +378,7 @@ fn costs() {
         ("five", 5),
         ("", 5),
         ("1", 10),
+        ("0", 10),
     ] {
         let mut rig = rig(by_header.clone());
         assert_eq!(
@@ -386,6 +387,12 @@ fn costs() {
             "{value}"
         );
     }
+    // Free only for who may say so.
+    let trusted = json!({"requests": 10, "cost": {"header": "x-cost", "min": 0}});
+    assert_eq!(
+        passing(&mut rig(one(json!([]), trusted)), &[("x-cost", "0")], 20),
+        20
+    );
     let mut never = rig(one(
         json!([]),
         json!({"requests": 10, "cost": {"header": "x-cost"}}),

@@ -304,3 +304,50 @@ async fn the_shipped_example_does_what_it_says() {
     );
     assert_eq!(one.stat(CALLS).await as usize, 402 - refused);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_waited_are_whole_and_their_decision_is_logged() {
+    let upstream = Upstream::start().await;
+    let redis = Redis::start().await;
+    let service = Rls::start(&redis);
+    let configuration = json!({
+        "access_log": true,
+        "fleet": {"cluster": "ratelimit", "timeout": "20s"},
+        "limits": [{"name": "tenant", "scope": "fleet", "requests": 8, "per": "1d", "cost": {"header": "x-cost"}}],
+    });
+    let envoy = envoy(&upstream, service.address, configuration)
+        .access_log(json!({
+            "decision": "%FILTER_STATE(wasm.seawall.rate_limit.decision:PLAIN)%",
+            "limit": "%FILTER_STATE(wasm.seawall.rate_limit.limit:PLAIN)%",
+            "remaining": "%FILTER_STATE(wasm.seawall.rate_limit.remaining:PLAIN)%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+        }))
+        .start()
+        .await;
+    let body: Vec<u8> = (0..300_000u32).map(|number| number as u8).collect();
+    for client in [Client::new(envoy.address), Client::http2(envoy.address)] {
+        let answer = client.send("POST", "/", &[("x-cost", "4")], &body).await;
+        assert_eq!(answer.status, 200);
+    }
+    for seen in upstream.seen() {
+        assert!(seen.body == body, "{} bytes", seen.body.len());
+    }
+    // Refused by the service, and by what is remembered of that.
+    for _ in 0..2 {
+        let refused = envoy.send("POST", "/", &[], &body).await;
+        assert_eq!(refused.status, 429);
+    }
+    let lines = envoy.access_log(4).await;
+    for (line, (decision, remaining)) in lines.iter().zip([
+        ("allowed", "4"),
+        ("allowed", "0"),
+        ("refused", "0"),
+        ("refused", "0"),
+    ]) {
+        assert_eq!(line["decision"], decision, "{line}");
+        assert_eq!(line["limit"], "tenant");
+        assert_eq!(line["remaining"].to_string().trim_matches('"'), remaining);
+    }
+    assert_eq!(lines[3]["details"], "rate_limited:tenant");
+    assert_eq!(envoy.stat(CALLS).await, 3);
+}

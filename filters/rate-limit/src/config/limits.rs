@@ -216,14 +216,21 @@ fn cost(raw: Option<RawCost>, path: &str, errors: &mut ConfigErrors) -> Cost {
         None => Cost::Fixed(1),
         Some(RawCost::Fixed(cost)) => Cost::Fixed(within(Some(cost), 1, 0, MOST, path, errors)),
         Some(RawCost::Header(raw)) => {
+            let cost_path = path;
             let path = format!("{path}.header");
             if raw.header.is_none() {
                 errors.add(&path, "is missing");
             }
+            let (min, max) = (raw.min.unwrap_or(1), raw.max.unwrap_or(u64::MAX));
+            if min > max {
+                let problem = format!("must be at least `min`, {min}, got {max}");
+                errors.add(format!("{cost_path}.max"), problem);
+            }
             Cost::Header {
                 name: header_name(raw.header.unwrap_or_else(|| "x".to_owned()), &path, errors),
                 default: raw.default.unwrap_or(1),
-                max: raw.max.unwrap_or(u64::MAX),
+                min,
+                max,
             }
         }
     }

@@ -168,7 +168,7 @@ impl<'de> Deserialize<'de> for RawCost {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "a whole number from 0 on, or an object with `header`, `default`, `max`",
+                    "a whole number from 0 on, or an object with `header`, `default`, `min`, `max`",
                 )
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<RawCost, E> {
@@ -189,6 +189,7 @@ impl<'de> Deserialize<'de> for RawCost {
 pub struct RawCostHeader {
     pub(super) header: Option<String>,
     pub(super) default: Option<u64>,
+    pub(super) min: Option<u64>,
     pub(super) max: Option<u64>,
 }
 

@@ -201,6 +201,8 @@ pub enum Cost {
         name: String,
         /// Without it, or when it is no number.
         default: u64,
+        /// No less than this: whoever writes the header must not make a request free.
+        min: u64,
         /// No more than this.
         max: u64,
     },
