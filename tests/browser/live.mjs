@@ -1,6 +1,6 @@
 // Opens the live view in a headless Chromium, clicks its buttons, and prints what the page shows then, as JSON.
 //
-//   node tests/browser/live.mjs CHROMIUM URL [COMMAND,...] [SECONDS] [SCREENSHOT]
+//   node --experimental-websocket tests/browser/live.mjs CHROMIUM URL [COMMAND,...] [SECONDS] [SCREENSHOT]
 //
 // Talks to the browser by the DevTools protocol, which needs nothing but Node's own WebSocket.
 import { spawn } from "node:child_process";
