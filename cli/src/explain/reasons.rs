@@ -110,8 +110,13 @@ fn one_limit(limit: &Limit, parts: &[Part], facts: &Facts<'_>) -> String {
     match &limit.cost {
         Cost::Fixed(1) => {}
         Cost::Fixed(cost) => text.push_str(&format!("; it costs {cost}")),
-        Cost::Header { name, default, max } => text.push_str(&format!(
-            "; it costs what {name} says, {default} without, at most {max}"
+        Cost::Header {
+            name,
+            default,
+            min,
+            max,
+        } => text.push_str(&format!(
+            "; it costs what {name} says, {default} without, at least {min}, at most {max}"
         )),
     }
     if limit.shadow || limit.enforce <= 0.0 {
