@@ -203,3 +203,24 @@ fn a_hot_body_is_not_copied_out_of_shared_data() {
         cache.vm.host.bytes_copied()
     );
 }
+
+#[test]
+fn writes_that_fail_make_no_request_search_the_whole_store_for_room() {
+    let world = World::new();
+    let mut cache = Cache::new(
+        &world,
+        1,
+        &json!({"max_bytes": "64KiB", "admission": false}),
+    );
+    for number in 0..40 {
+        cache.get(&format!("/{number}"), &ok("max-age=60", &"x".repeat(3_000)));
+    }
+    for failure in FAILURES {
+        cache.vm.host.fail("shared_set", failure);
+        cache.vm.host.forget_calls();
+        let got = cache.get("/new", &ok("max-age=60", &"x".repeat(3_000)));
+        assert_eq!(got.status, 200);
+        let calls = cache.vm.host.call_count();
+        assert!(calls < 1_000, "{calls} host calls after {failure:?}");
+    }
+}

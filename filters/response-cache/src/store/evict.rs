@@ -12,6 +12,9 @@ const SAMPLE: usize = 16;
 /// How often the budget is counted anew when it says that all is used and nothing is there to give up.
 const RECOUNT: Span = Span::from_secs(60);
 
+/// Victims that others have taken or that cannot be removed; after so many the store is no place to look for room.
+const MOST_LOST: u32 = 8;
+
 impl Table {
     pub(super) fn admits(&self, candidate: Fingerprint, victim: &Slot, now: Timestamp) -> bool {
         if victim.is_useless(now) || !self.layout.admission {
@@ -31,6 +34,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         // One large entry may need the room of many small ones.
+        let mut lost = 0u32;
         for _ in 0..256u32 {
             let reserved = budget::reserve(host, weight, self.layout.most_bytes);
             if reserved.map_err(|_| Refusal::Internal)? {
@@ -45,6 +49,11 @@ impl Table {
             }
             if self.clear(host, bucket, victim.fingerprint, victim.generation) {
                 self.evicted.set(self.evicted.get().saturating_add(1));
+            } else {
+                lost = lost.saturating_add(1);
+                if lost >= MOST_LOST {
+                    return Err(Refusal::Internal);
+                }
             }
         }
         let reserved = budget::reserve(host, weight, self.layout.most_bytes);

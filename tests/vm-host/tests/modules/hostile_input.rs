@@ -235,6 +235,7 @@ fn bodies_are_cut_anywhere_and_arrive_whole() {
                 let (head, tail) = body.split_at(cut);
                 let mut life = vec![
                     Step::Request(2, request("GET", "/cut"), true),
+                    Step::CallsAnswered(pairs(&[(":status", "200")]), vec![8, 1]),
                     Step::Response(2, response("200"), false),
                     Step::ResponseBody(2, head.to_vec(), false),
                     Step::ResponseBody(2, tail.to_vec(), end),
