@@ -32,12 +32,20 @@ demo: tools build ## Break things behind a real Envoy and show what each filter 
 	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin demo
 
 .PHONY: run
-run: tools build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081
+run: tools build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081 LIVE_PORT=8090
 	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin run
 
 .PHONY: bench
 bench: tools build ## Measure what each filter costs beside its peers; BENCH="--rounds 9" changes how
 	@tools/bench.sh $(BENCH)
+
+.PHONY: cli
+cli: ## Build the seawall command into target/release/
+	@cargo build --quiet --locked --release -p seawall-cli
+
+.PHONY: package
+package: build ## Put checksums and images (OCI layouts, no engine needed) beside the modules in dist/
+	@tools/package.sh $(FILTERS)
 
 .PHONY: doctor
 doctor: ## Say what this computer lacks

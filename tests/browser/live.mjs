@@ -57,7 +57,8 @@ async function main() {
   };
   const until = async (expression) => {
     for (let tries = 0; tries < 600; tries += 1) {
-      if (await evaluate(expression)) return;
+      // A page that is still loading has nothing to ask yet.
+      if (await evaluate(expression).catch(() => false)) return;
       await sleep(100);
     }
     throw new Error(`never true: ${expression}`);
