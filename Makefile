@@ -47,6 +47,26 @@ cli: ## Build the seawall command into target/release/
 package: build ## Put checksums and images (OCI layouts, no engine needed) beside the modules in dist/
 	@tools/package.sh $(FILTERS)
 
+.PHONY: deny
+deny: ## Check licences, sources and known advisories of what is depended on
+	@tools/deny.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser; SECONDS_EACH=20 says for how long
+	@tools/fuzz.sh $(or $(SECONDS_EACH),20)
+
+.PHONY: soak
+soak: tools build ## Flood all four filters with a million requests; REQUESTS=1000000
+	@tools/soak.sh $(REQUESTS)
+
+.PHONY: versions
+versions: tools build ## Run the real-Envoy tests on the oldest and the newest Envoy
+	@tools/versions.sh
+
+.PHONY: reproducible
+reproducible: ## Build the modules twice from nothing and compare them
+	@tools/reproducible.sh $(FILTERS)
+
 .PHONY: doctor
 doctor: ## Say what this computer lacks
 	@tools/doctor.sh
@@ -57,4 +77,4 @@ clean: ## Remove what was built; .tools/ stays
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
