@@ -19,6 +19,14 @@ pub enum Filter {
     TraceHeaders,
 }
 
+/// The name of a module from the file or the address of its code.
+fn stem(code: &str) -> String {
+    let file = code.rsplit('/').next().unwrap_or(code);
+    let file = file.split_once(['@', ':']).map_or(file, |(file, _)| file);
+    let stem = file.strip_suffix(".wasm").unwrap_or(file).replace('_', "-");
+    stem.strip_prefix("seawall-").unwrap_or(&stem).to_owned()
+}
+
 /// Calls a function that is generic over a filter's settings and its plugin.
 macro_rules! dispatch {
     ($filter:expr, $function:ident($($argument:expr),*)) => {
@@ -69,17 +77,23 @@ impl Filter {
 
     /// The filter that a plugin's name, its root id, or the file or address of its code stands for.
     pub fn of_plugin(names: &[&str], code: &str) -> Option<Filter> {
-        let file = code.rsplit('/').next().unwrap_or(code);
-        let file = file.split_once(['@', ':']).map_or(file, |(file, _)| file);
-        let stem = file.strip_suffix(".wasm").unwrap_or(file);
-        let stem = stem.replace('_', "-");
-        let stem = stem.strip_prefix("seawall-").unwrap_or(&stem);
+        let stem = stem(code);
         Filter::ALL.into_iter().find(|filter| {
             names
                 .iter()
                 .any(|name| name.replace('-', "_").starts_with(filter.namespace()))
                 || (!code.is_empty() && stem == filter.module())
         })
+    }
+
+    /// Whether a plugin is the module with all filters in it.
+    pub fn are_all_in(names: &[&str], code: &str) -> bool {
+        stem(code) == "seawall" || names.contains(&"seawall")
+    }
+
+    /// Its block in the configuration of that module.
+    pub fn block(self) -> String {
+        self.module().replace('-', "_")
     }
 
     /// Everything that the filter refuses this plugin configuration for.
@@ -115,9 +129,9 @@ impl Filter {
     pub fn readme(self) -> &'static str {
         match self {
             Filter::RateLimit => include_str!("../../filters/rate-limit/README.md"),
-            Filter::ResponseCache => "",
-            Filter::CircuitBreaker => "",
-            Filter::TraceHeaders => "",
+            Filter::ResponseCache => include_str!("../../filters/response-cache/README.md"),
+            Filter::CircuitBreaker => include_str!("../../filters/circuit-breaker/README.md"),
+            Filter::TraceHeaders => include_str!("../../filters/trace-headers/README.md"),
         }
     }
 

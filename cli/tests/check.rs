@@ -141,3 +141,18 @@ fn help_names_every_command_and_the_exit_codes() {
         assert!(ran.out.contains(word), "{word}: {}", ran.out);
     }
 }
+
+#[test]
+fn the_module_with_all_filters_is_taken_apart() {
+    let text = "http_filters:\n- name: seawall\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      vm_config: {code: {local: {filename: dist/seawall.wasm}}}\n      configuration:\n        \"@type\": type.googleapis.com/google.protobuf.Struct\n        value:\n          rate_limit: {limits: 7}\n          circuit_breaker: {}\n          colour: {}\nroute_config:\n  virtual_hosts:\n  - routes:\n    - match: {prefix: /}\n      metadata: {filter_metadata: {seawall.circuit_breaker: {mode: loud}}}\n";
+    let ran = piped(&["check", "-"], text);
+    assert_eq!(ran.code, 1);
+    for text in [
+        ":10:24: error: seawall.rate_limit, plugin configuration: limits",
+        ":12:11: error: no filter is called \"colour\"",
+        "error: seawall.circuit_breaker, route number 1: mode",
+        "2 plugin configurations and 1 virtual host or route",
+    ] {
+        assert!(ran.out.contains(text), "{text}: {}", ran.out);
+    }
+}

@@ -26,9 +26,13 @@ fn unwrap(typed: &Node) -> Option<&Node> {
     }
 }
 
-/// The plugin of an entry of `http_filters` (or of an extension configuration that is delivered by itself); none where it is
-/// another filter.
-pub(super) fn plugin(entry: &Node, found: &mut Found) -> Option<Block> {
+/// The plugins of an entry of `http_filters` (or of an extension configuration that is delivered by itself): none where it is
+/// another filter, and all of them, in their order, where it is the module that has them all.
+pub(super) fn plugins(entry: &Node, found: &mut Found) -> Vec<Block> {
+    plugin(entry, found).unwrap_or_default()
+}
+
+fn plugin(entry: &Node, found: &mut Found) -> Option<Vec<Block>> {
     let typed = entry.get("typed_config")?;
     let config = unwrap(typed)?.field("config")?;
     let names = [
@@ -46,8 +50,49 @@ pub(super) fn plugin(entry: &Node, found: &mut Found) -> Option<Block> {
     let code = ["local", "filename"];
     let file = vm(&[&["vm_config", "code"][..], &code[..]].concat());
     let address = vm(&["vm_config", "code", "remote", "http_uri", "uri"]);
-    let filter = Filter::of_plugin(&names, if file.is_empty() { address } else { file })?;
-    Some(configuration(filter, config, found))
+    let code = if file.is_empty() { address } else { file };
+    if let Some(filter) = Filter::of_plugin(&names, code) {
+        return Some(vec![configuration(filter, config, found)]);
+    }
+    if !Filter::are_all_in(&names, code) {
+        return None;
+    }
+    let whole = configuration(Filter::TraceHeaders, config, found);
+    Some(
+        whole
+            .settings
+            .map(|node| apart(&node, found))
+            .unwrap_or_default(),
+    )
+}
+
+/// The blocks of the module that has all filters; it runs those that it has a block for.
+fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
+    for field in settings.fields() {
+        let known = Filter::ALL
+            .iter()
+            .any(|filter| filter.block() == field.name);
+        if !known {
+            found.problems.push(Misplaced {
+                at: field.at,
+                problem: format!(
+                    "no filter is called {:?}; there are {}",
+                    field.name,
+                    Filter::ALL.map(Filter::block).join(", ")
+                ),
+                error: true,
+            });
+        }
+    }
+    let block = |filter: Filter| {
+        let field = settings.field(&filter.block())?;
+        Some(Block {
+            filter,
+            at: field.at,
+            settings: Some(Rc::clone(&field.value)),
+        })
+    };
+    Filter::ALL.into_iter().filter_map(block).collect()
 }
 
 fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {

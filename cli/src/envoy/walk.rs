@@ -67,7 +67,7 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
     if let Some(filters) = node.get("http_filters") {
         let entries = filters.items().iter();
         let plugins = entries
-            .filter_map(|entry| plugin::plugin(entry, found))
+            .flat_map(|entry| plugin::plugins(entry, found))
             .collect();
         let routes = node.get("route_config");
         let hosts = routes.map(|routes| metadata::hosts(routes, found));
@@ -102,10 +102,11 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
         return &["routes", "metadata", "typed_per_filter_config"];
     }
     if node.get("typed_config").is_some() {
-        if let Some(block) = plugin::plugin(node, found) {
+        let plugins = plugin::plugins(node, found);
+        if !plugins.is_empty() {
             found.chains.push(Chain {
                 name: node.text_of("name").to_owned(),
-                plugins: vec![block],
+                plugins,
                 partial: true,
                 ..Chain::default()
             });

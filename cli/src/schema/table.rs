@@ -45,13 +45,20 @@ pub fn rows(readme: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut tables = 0;
     let mut inside = false;
+    // Of a table about the fields of one field.
+    let mut prefix = String::new();
     for line in readme.lines() {
         let Some(cells) = cells(line) else {
             inside = false;
             continue;
         };
-        if cells.first().map(String::as_str) == Some("field") && cells.len() == 5 {
+        let head = cells.first().map(String::as_str).unwrap_or_default();
+        if (head == "field" || head.starts_with("field of ")) && cells.len() == 5 {
             inside = true;
+            let of = head.split('`').nth(1);
+            prefix = of
+                .map(|of| format!("{}.", of.replace("[]", "")))
+                .unwrap_or_default();
             tables += 1;
             continue;
         }
@@ -63,7 +70,7 @@ pub fn rows(readme: &str) -> Vec<Row> {
         }
         for name in field.split(", ") {
             rows.push(Row {
-                field: name.trim_matches('`').replace("[]", ""),
+                field: format!("{prefix}{}", name.trim_matches('`').replace("[]", "")),
                 top: tables == 1,
                 kind: kind.clone(),
                 default: default.clone(),
