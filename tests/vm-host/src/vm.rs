@@ -28,8 +28,8 @@ pub struct Vm {
 pub struct Spent {
     /// Exports called by the host.
     pub callbacks: u64,
-    /// Instructions of the interpreter.
-    pub instructions: u64,
+    /// The fuel that the interpreter charged for instructions and copies.
+    pub fuel: u64,
 }
 
 /// A VM between two callbacks: its memory and its host. A module has no other state there, for its stack is empty.
@@ -131,7 +131,7 @@ impl Vm {
             })?;
         let left = self.store.get_fuel().expect("the engine counts fuel");
         self.spent.callbacks += 1;
-        self.spent.instructions += MOST_FUEL - left;
+        self.spent.fuel += MOST_FUEL - left;
         Ok(match returned.first() {
             Some(Val::I32(value)) => *value as u32,
             _ => 0,
