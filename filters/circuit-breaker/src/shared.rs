@@ -1,7 +1,7 @@
 //! What the workers do with the breakers they share.
 
 use crate::breaker::window::Tally;
-use crate::breaker::{self, Admission, Record, State, Transition};
+use crate::breaker::{self, Admission, Reason, Record, State, Transition};
 use crate::filter::{Call, Shared, Ticket};
 use crate::outcome::Outcome;
 use crate::settings::Settings;
@@ -20,6 +20,40 @@ const ALARM: &str = "seawall.circuit_breaker.alarm";
 
 /// In adaptive mode each worker lets at least one call in this time through.
 const FLOOR: Span = Span::from_secs(1);
+
+/// What was decided on a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admitted {
+    pub(crate) admission: Admission,
+    /// The epoch it belongs to.
+    pub(crate) epoch: u32,
+    /// Why the breaker was opened last.
+    pub(crate) reason: Reason,
+}
+
+impl Default for Admitted {
+    /// By a breaker that has never failed.
+    fn default() -> Self {
+        Admitted {
+            admission: Admission::Pass {
+                tell: false,
+                rough: false,
+            },
+            epoch: 0,
+            reason: Reason::None,
+        }
+    }
+}
+
+impl Admitted {
+    fn of(admission: Admission, record: &Record) -> Self {
+        Admitted {
+            admission,
+            epoch: record.epoch,
+            reason: record.reason,
+        }
+    }
+}
 
 /// What a change did.
 struct Changed<R> {
@@ -41,17 +75,19 @@ enum Told {
 }
 
 impl Shared {
-    /// Decides on a call; the record's epoch, and whether it is open and why, come with it. `None` when the host fails: the call passes.
+    /// Decides on a call. `None` when the host fails: the call passes.
     pub(crate) fn admit(
         &self,
         host: &dyn Host,
         settings: &Rc<Settings>,
         ticket: &Rc<Ticket>,
         now: Timestamp,
-    ) -> Option<(Admission, Record)> {
+    ) -> Option<Admitted> {
         let policy = &settings.policy;
         let chance = || Shared::chance(host);
-        let changed = self.change(host, settings, ticket, now, |record| {
+        // Most calls: the breaker has never failed, and a record of it need not even be made up.
+        let absent = || Some(Admitted::default());
+        let changed = self.change(host, settings, ticket, now, absent, |record| {
             if policy.adaptive.is_some() && record.state == State::Closed {
                 // What this worker has not told yet is known here.
                 let mut seen = *record;
@@ -60,10 +96,10 @@ impl Shared {
                     seen.window.merge(policy.window, now, &pending);
                 }
                 let (_, admission, _) = seen.admit(policy, now, &chance);
-                return (*record, (admission, *record), None);
+                return (*record, Admitted::of(admission, record), None);
             }
             let (next, admission, transition) = record.admit(policy, now, &chance);
-            (next, (admission, next), transition)
+            (next, Admitted::of(admission, &next), transition)
         })?;
         Some(changed.result)
     }
@@ -149,7 +185,8 @@ impl Shared {
             retry_after,
             opens,
         };
-        let changed = self.change(host, &call.settings, ticket, now, |record| {
+        let absent = || None;
+        let changed = self.change(host, &call.settings, ticket, now, absent, |record| {
             let (next, transition) = record.settle(policy, &result, &pending, now, &chance);
             let told = next != *record && next.state == State::Closed;
             (next, told, transition)
@@ -200,7 +237,8 @@ impl Shared {
             );
             let policy = &settings.policy;
             let chance = || Shared::chance(host);
-            let told = self.change(host, &settings, &ticket, now, |record| {
+            let absent = || None;
+            let told = self.change(host, &settings, &ticket, now, absent, |record| {
                 if record.epoch != epoch || record.state != State::Closed {
                     return (*record, Told::Late, None);
                 }
@@ -234,17 +272,30 @@ impl Shared {
         }
     }
 
+    /// Changes a breaker as `decide` says. One that is absent has never failed, and needs no decision where `absent` has one.
     fn change<R>(
         &self,
         host: &dyn Host,
         settings: &Settings,
         ticket: &Ticket,
         now: Timestamp,
+        absent: impl Fn() -> Option<R>,
         decide: impl Fn(&Record) -> (Record, R, Option<Transition>),
     ) -> Option<Changed<R>> {
         let key = ticket.key;
         let updated = update(host, &slot_name(key.slot(self.slots)), ATTEMPTS, |bytes| {
-            let record = find(bytes, key);
+            let found = find(bytes, key);
+            if found.is_none() {
+                if let Some(result) = absent() {
+                    let changed = Changed {
+                        result,
+                        alarming: false,
+                        placed: true,
+                    };
+                    return Step::Keep((changed, None));
+                }
+            }
+            let record = found.unwrap_or_default();
             let (next, result, transition) = decide(&record);
             let mut changed = Changed {
                 result,

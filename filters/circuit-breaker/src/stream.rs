@@ -148,19 +148,19 @@ impl CircuitBreakerStream {
         ticket: Rc<Ticket>,
         now: Timestamp,
     ) -> Flow {
-        let Some((admission, record)) = shared.admit(host, &settings, &ticket, now) else {
+        let Some(admitted) = shared.admit(host, &settings, &ticket, now) else {
             return Flow::Continue;
         };
         let mut call = Call {
             settings,
             ticket,
-            epoch: record.epoch,
+            epoch: admitted.epoch,
             lease: None,
             at: now,
             tell: false,
             rough: false,
         };
-        match admission {
+        match admitted.admission {
             Admission::Pass { tell, rough } => {
                 (call.tell, call.rough) = (tell, rough);
             }
@@ -190,7 +190,7 @@ impl CircuitBreakerStream {
                         settings: &settings,
                         values: &call.ticket.values,
                         on,
-                        reason: record.reason,
+                        reason: admitted.reason,
                         after,
                     },
                 );

@@ -39,12 +39,11 @@ pub fn slots(max_keys: u32) -> u32 {
 pub struct Slot(Vec<(u128, Record)>);
 
 /// The breaker of a key in a slot's bytes; an absent one has never failed.
-pub fn find(bytes: Option<&[u8]>, key: Fingerprint) -> Record {
+pub fn find(bytes: Option<&[u8]>, key: Fingerprint) -> Option<Record> {
     entries(bytes)
         .find(|entry| entry.starts_with(&key.0.to_le_bytes()))
         .and_then(decode_entry)
         .map(|(_, record)| record)
-        .unwrap_or_default()
 }
 
 /// The entries of a slot. Anything that is not a slot has none.
@@ -216,11 +215,8 @@ mod tests {
         assert!(slot.put(Fingerprint(1), record, &policy(), NOW));
         let read = Slot::decode(Some(&slot.encode()));
         assert_eq!(read.get(Fingerprint(1)), record);
-        assert_eq!(find(Some(&slot.encode()), Fingerprint(1)), record);
-        assert_eq!(
-            find(Some(&slot.encode()), Fingerprint(2)),
-            Record::default()
-        );
+        assert_eq!(find(Some(&slot.encode()), Fingerprint(1)), Some(record));
+        assert_eq!(find(Some(&slot.encode()), Fingerprint(2)), None);
         assert_eq!(read.get(Fingerprint(2)), Record::default());
     }
 
