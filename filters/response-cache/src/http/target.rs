@@ -197,9 +197,8 @@ impl<'a> Input<'a> {
                     self.run(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
                 let digits = digits.len() & 3;
                 let padding = self.run(|byte| byte == b'=').len();
-                // Padding may be missing (RFC 9651, section 4.2.7), but what is there must fit.
-                let whole =
-                    digits != 1 && (padding == 0 || padding == 4usize.saturating_sub(digits) & 3);
+                // Padding may be missing (RFC 9651, section 4.2.7), but not be too much.
+                let whole = digits != 1 && padding <= (4 - digits) % 4;
                 (whole && self.take(b':')).then_some(Item::Other)
             }
             b'@' => {
