@@ -53,8 +53,14 @@ fn machines_get_json() {
 
 #[test]
 fn what_is_shipped_is_good() {
-    for file in std::fs::read_dir(repository().join("envoy")).unwrap() {
-        let path = file.unwrap().path();
+    let folders = ["envoy", "envoy/cookbook"].map(|name| repository().join(name));
+    let files = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    for path in files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
+    {
         let path = path.to_str().unwrap();
         let ran = seawall(&["check", "--strict", path]);
         assert_eq!(ran.code, 0, "{path}: {}{}", ran.out, ran.err);
