@@ -19,6 +19,22 @@ pub fn envoy_binary() -> PathBuf {
     path
 }
 
+/// The minor version of that Envoy: 40 of 1.40.0.
+pub fn envoy_minor() -> u32 {
+    static MINOR: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *MINOR.get_or_init(|| {
+        let output = std::process::Command::new(envoy_binary())
+            .arg("--version")
+            .output()
+            .expect("Envoy can be started");
+        // `… version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.split('/').find_map(|part| part.strip_prefix("1."));
+        let minor = version.and_then(|rest| rest.split('.').next()?.parse().ok());
+        minor.expect("Envoy says its version")
+    })
+}
+
 /// The built module of a filter, from `SEAWALL_DIST` or `dist/`.
 pub fn dist(filter: &str) -> PathBuf {
     let folder =

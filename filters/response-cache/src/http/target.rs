@@ -195,10 +195,14 @@ impl<'a> Input<'a> {
                 self.next();
                 let digits =
                     self.run(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
-                let digits = digits.len() & 3;
                 let padding = self.run(|byte| byte == b'=').len();
                 // Padding may be missing (RFC 9651, section 4.2.7), but not be too much.
-                let whole = digits != 1 && padding <= (4 - digits) % 4;
+                let whole = match digits.len() & 3 {
+                    0 => padding == 0,
+                    2 => padding <= 2,
+                    3 => padding <= 1,
+                    _ => false,
+                };
                 (whole && self.take(b':')).then_some(Item::Other)
             }
             b'@' => {
