@@ -222,7 +222,7 @@ async fn a_browser_draws_it() {
         "{shown}"
     );
     let legend = shown["legend"].to_string();
-    for line in ["per-tenant refused", "hit ratio", "state", "orders p99"] {
+    for line in ["per-tenant refused", "hit ratio", "half-open", "orders p99"] {
         assert!(legend.contains(line), "{line}: {shown}");
     }
 }

@@ -35,8 +35,7 @@ function draw(shot, seconds) {
     "reached the origin": since("cache", "origin"),
   });
   charts.ratio.add({ "hit ratio": hits + misses > 0 ? (100 * hits) / (hits + misses) : null });
-  const state = shot.breaker.open > 0 ? 2 : shot.breaker.half_open > 0 ? 1 : 0;
-  charts.breaker.add({ state });
+  charts.breaker.add({ open: shot.breaker.open, "half-open": shot.breaker.half_open });
   charts.calls.add({
     "reached it": since("breaker", "dependency"),
     refused: since("breaker", "refused"),
