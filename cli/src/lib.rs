@@ -8,6 +8,11 @@
 //! - [`convert`]: limits of other proxies as those of rate-limit;
 //! - [`schema`]: what a filter reads, as JSON Schema.
 
+#![allow(
+    clippy::extra_unused_type_parameters,
+    reason = "`dispatch` names a filter's settings and its plugin, and few functions need both"
+)]
+
 pub mod args;
 pub mod check;
 pub mod convert;

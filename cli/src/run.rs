@@ -72,7 +72,11 @@ fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, 
         all.metadata += report.metadata;
         all.problems.extend(report.problems);
     }
-    let good = all.count(Severity::Error) == 0 && !(strict && !all.problems.is_empty());
+    let wrong = if strict {
+        all.problems.len()
+    } else {
+        all.count(Severity::Error)
+    };
     let mut out = Vec::new();
     match format {
         Format::Text => {
@@ -96,7 +100,7 @@ fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, 
         }
     }
     print(&out)?;
-    Ok(good)
+    Ok(wrong == 0)
 }
 
 fn explain_request(arguments: &Explain, format: Format) -> Result<bool, Trouble> {

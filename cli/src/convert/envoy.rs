@@ -221,7 +221,7 @@ fn duration(text: &str) -> Option<String> {
         return None;
     }
     let millis = millis as u64;
-    Some(if millis % 1000 == 0 {
+    Some(if millis.is_multiple_of(1000) {
         format!("{}s", millis / 1000)
     } else {
         format!("{millis}ms")

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 type Fields = Vec<(String, Vec<u8>)>;
 
+/// Whether a field was there before.
+type Known<'a> = dyn Fn(&(String, Vec<u8>)) -> bool + 'a;
+
 /// The request where the filter meets it.
 pub(super) struct Scene<'a> {
     pub(super) request: &'a Request,
@@ -141,7 +144,7 @@ impl Driven {
     /// Fields that are new or different, in the request and in the answer.
     pub(super) fn changes(&self, before: &[(String, Vec<u8>)], request: &Request) -> Vec<String> {
         let mut changes = Vec::new();
-        let new = |fields: &Fields, known: &dyn Fn(&(String, Vec<u8>)) -> bool| -> Vec<String> {
+        let new = |fields: &Fields, known: &Known<'_>| -> Vec<String> {
             fields
                 .iter()
                 .filter(|field| !known(field))
