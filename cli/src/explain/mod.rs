@@ -1,7 +1,7 @@
 //! `seawall explain`: which settings apply to a request, and what each filter would decide and why.
 //!
-//! The route is found by the rules of Envoy's route table ([`route`]), the settings are layered as the filters do it, and
-//! then the filters themselves decide, on a host that is not Envoy ([`drive`]): nothing is sent, counters are empty, caches
+//! The route is found by the rules of Envoy's route table (`route`), the settings are layered as the filters do it, and
+//! then the filters themselves decide, on a host that is not Envoy (`drive`): nothing is sent, counters are empty, caches
 //! cold and breakers closed.
 
 mod drive;

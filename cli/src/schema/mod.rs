@@ -1,9 +1,9 @@
 //! `seawall schema`: the JSON Schema (2020-12) of a filter's settings, read off the types that the filter reads them with.
 //!
-//! The deserializer of [`trace`] asks a type what it wants instead of giving it anything, [`explore`] asks on until nothing is
-//! left to ask, and [`forms`] knows the texts that types read by themselves, such as durations. So the schema cannot say
+//! The deserializer of `trace` asks a type what it wants instead of giving it anything, `explore` asks on until nothing is
+//! left to ask, and `forms` knows the texts that types read by themselves, such as durations. So the schema cannot say
 //! anything else than the filter does. What it cannot say are rules that join fields or bound numbers; those are the work of
-//! `seawall check`. The meaning of a field comes from the table in the filter's README ([`table`]).
+//! `seawall check`. The meaning of a field comes from the table in the filter's README (`table`).
 
 mod explore;
 mod forms;
