@@ -28,6 +28,9 @@ fn others(fields: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
     others
 }
 
+/// Method, path, fields and body of a request.
+type Case<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, &'a [u8]);
+
 fn answer(seen: &Seen) -> Reply {
     let path = seen.path.split('?').next().unwrap_or_default();
     match path {
@@ -52,7 +55,7 @@ async fn requests_and_responses_are_what_they_are_without_filters() {
     let bare = Envoy::to(&upstream).start().await;
     let chain = Envoy::to(&upstream).all_filters().start().await;
     let big = vec![b'b'; 100_000];
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, &[u8])> = vec![
+    let cases: Vec<Case> = vec![
         ("GET", "/", vec![], b""),
         ("HEAD", "/", vec![], b""),
         ("OPTIONS", "/", vec![("origin", "http://a.example")], b""),
