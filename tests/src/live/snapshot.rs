@@ -25,6 +25,7 @@ pub(super) async fn snapshot(stage: &Stage) -> Value {
         "cache": {
             "hits": count("response_cache.hits"),
             "misses": count("response_cache.misses"),
+            "refreshes": count("response_cache.refreshes"),
             "coalesced": count("response_cache.coalesced"),
             "stored": count("response_cache.stored"),
             "origin": stage.orders.hits(),

@@ -27,14 +27,16 @@ function draw(shot, seconds) {
   charts.limits.add(limits);
 
   const since = (part, field) => rate(shot[part][field], before[part][field], seconds);
-  const hits = since("cache", "hits"), misses = since("cache", "misses");
+  const hits = since("cache", "hits"), misses = since("cache", "misses"), refreshes = since("cache", "refreshes");
+  const asked = hits + misses + refreshes;
   charts.cache.add({
     hits,
     misses,
+    refreshes,
     "waited for another": since("cache", "coalesced"),
     "reached the origin": since("cache", "origin"),
   });
-  charts.ratio.add({ "hit ratio": hits + misses > 0 ? (100 * hits) / (hits + misses) : null });
+  charts.ratio.add({ "hit ratio": asked > 0 ? (100 * hits) / asked : null });
   charts.breaker.add({ open: shot.breaker.open, "half-open": shot.breaker.half_open });
   charts.calls.add({
     "reached it": since("breaker", "dependency"),
