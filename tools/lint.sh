@@ -15,3 +15,4 @@ cargo fmt --all --check
 cargo clippy --quiet --locked --workspace "${exclude[@]}" --exclude seawall-host --all-targets -- -D warnings
 cargo clippy --quiet --locked --target wasm32-wasip1 -p seawall-host "${plugins[@]}" -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --workspace "${exclude[@]}" --exclude seawall-host
+tools/deny.sh

@@ -23,6 +23,7 @@ tools/lint.sh "${filters[@]}"
 
 step "unit and property tests, natively"
 cargo test --locked "${pure[@]}"
+if [ -z "$filter" ]; then cargo test --locked -p seawall-parsers; fi
 
 step "the same cores on wasm32, under Node.js"
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$PWD/.tools/bin/wasm-bindgen-test-runner" \
