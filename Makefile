@@ -49,7 +49,7 @@ package: build ## Put checksums and images (OCI layouts, no engine needed) besid
 
 .PHONY: deny
 deny: ## Check licences, sources and known advisories of what is depended on
-	@tools/deny.sh
+	@tools/deny.sh --advisories
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser; SECONDS_EACH=20 says for how long
