@@ -72,7 +72,8 @@ async function main() {
     await until(`!window.pressed.disabled`);
     said.push(await evaluate(`document.getElementById("said").textContent`));
   }
-  await until(`document.querySelectorAll("polyline").length >= 6`);
+  // Envoy gathers its histograms every few seconds.
+  await until(`document.querySelectorAll("#latency polyline").length >= 2`);
   await sleep(Number(seconds) * 1000);
   const shown = await evaluate(`({
     lines: document.querySelectorAll("polyline").length,

@@ -75,10 +75,10 @@ async fn everything_they_ask_for_is_printed() {
     );
 
     let stage = seawall_tests::demo::Stage::set().await;
-    for path in ["/orders/1", "/orders/1", "/payments/1", "/checkout"] {
-        stage.envoy.get_with(path, &[("x-tenant-id", "acme")]).await;
-    }
     let known = eventually("latency is printed", || async {
+        for path in ["/orders/1", "/payments/1", "/checkout"] {
+            stage.envoy.get_with(path, &[("x-tenant-id", "acme")]).await;
+        }
         let known = printed(&stage.envoy.prometheus().await);
         known
             .contains_key("seawall_trace_headers_duration_ms_bucket")
