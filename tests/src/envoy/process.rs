@@ -206,6 +206,15 @@ impl Envoy {
         self.client.get_with(path, headers).await
     }
 
+    /// The statuses of so many requests, one after the other.
+    pub async fn statuses(&self, path: &str, headers: &[(&str, &str)], count: usize) -> Vec<u16> {
+        let mut statuses = Vec::with_capacity(count);
+        for _ in 0..count {
+            statuses.push(self.get_with(path, headers).await.status);
+        }
+        statuses
+    }
+
     /// Any request.
     pub async fn send(
         &self,
