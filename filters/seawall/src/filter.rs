@@ -157,27 +157,24 @@ pub struct Request {
 impl Request {
     fn step<R>(&self, host: &dyn Host, act: impl FnOnce(&mut Stages, Place<'_>) -> R) -> Option<R> {
         let memo = Memo::default();
-        let place = Place {
+        let mut stages = self.stages.try_borrow_mut().ok()?;
+        Some(act(&mut stages, self.place(host, &memo)))
+    }
+
+    fn place<'a>(&'a self, host: &'a dyn Host, memo: &'a Memo) -> Place<'a> {
+        Place {
             host,
             chain: &self.chain,
             context: self.context,
-            memo: &memo,
-        };
-        let mut stages = self.stages.try_borrow_mut().ok()?;
-        Some(act(&mut stages, place))
+            memo,
+        }
     }
 }
 
 impl Stream for Request {
     fn request_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         let memo = Memo::default();
-        let place = Place {
-            host,
-            chain: &self.chain,
-            context: self.context,
-            memo: &memo,
-        };
-        Stages::begin(&self.stages, place, end_of_stream)
+        Stages::begin(&self.stages, self.place(host, &memo), end_of_stream)
     }
 
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
