@@ -241,4 +241,8 @@ impl Host for Link<'_> {
     fn metric_record(&self, metric: MetricId, value: u64) -> Answer<()> {
         self.host.metric_record(metric, value)
     }
+
+    fn metric_value(&self, metric: MetricId) -> Answer<u64> {
+        self.host.metric_value(metric)
+    }
 }

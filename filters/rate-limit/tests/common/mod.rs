@@ -164,4 +164,7 @@ impl Host for Worker {
     fn metric_record(&self, _: MetricId, _: u64) -> Answer<()> {
         Err(NO)
     }
+    fn metric_value(&self, _: MetricId) -> Answer<u64> {
+        Err(NO)
+    }
 }

@@ -7,11 +7,13 @@
 //! - [`config`]: typed configuration in which every error names its field;
 //! - [`route`]: per-route settings from Envoy's route metadata, decoded once per route;
 //! - [`shared`]: exact updates of data that all workers share;
+//! - [`generation`]: whether shared data has changed since it was read, for a fraction of reading it;
 //! - [`hash`]: keyed fingerprints that a client cannot aim at;
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod config;
+pub mod generation;
 pub mod hash;
 pub mod headers;
 pub mod host;

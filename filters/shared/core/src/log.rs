@@ -1,6 +1,6 @@
 //! Log lines that cannot flood: one per subject and minute, and safe to read whatever a client sent.
 
-use crate::host::{Host, Level};
+use crate::host::{Host, Level, Map};
 use crate::time::{Span, Timestamp};
 use std::cell::Cell;
 
@@ -28,11 +28,35 @@ impl Throttle {
             return;
         }
         self.last.set(Some(now));
+        let identity = identity(host);
         match self.withheld.replace(0) {
-            0 => host.log(level, &text()),
-            withheld => host.log(level, &format!("{} ({withheld} more withheld)", text())),
+            0 => host.log(level, &format!("{}{identity}", text())),
+            withheld => host.log(
+                level,
+                &format!("{} ({withheld} more withheld){identity}", text()),
+            ),
         }
     }
+}
+
+/// What leads from a line to the request that it is about: ` request_id=… trace_id=…`, as far as the request at hand has
+/// them; nothing outside of a request. Two host calls, so for lines that are rare.
+pub fn identity(host: &dyn Host) -> String {
+    let header = |name| host.header(Map::Request, name).ok().flatten();
+    let mut text = String::new();
+    if let Some(id) = header("x-request-id") {
+        text.push_str(" request_id=");
+        text.push_str(&printable(&id, 128));
+    }
+    // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
+    if let Some(trace) = header("traceparent")
+        .as_deref()
+        .and_then(|parent| parent.get(3..35))
+    {
+        text.push_str(" trace_id=");
+        text.push_str(&printable(trace, 32));
+    }
+    text
 }
 
 /// Bytes from outside as text for a log line: at most `most` bytes of it, everything that is not plain ASCII escaped.

@@ -151,6 +151,7 @@ mod import {
         ) -> u32;
         pub(super) fn proxy_increment_metric(metric: u32, amount: i64) -> u32;
         pub(super) fn proxy_record_metric(metric: u32, value: u64) -> u32;
+        pub(super) fn proxy_get_metric(metric: u32, value: *mut u64) -> u32;
     }
 
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -456,4 +457,9 @@ pub(crate) fn increment_metric(metric: u32, amount: i64) -> Answer<()> {
 
 pub(crate) fn record_metric(metric: u32, value: u64) -> Answer<()> {
     check(unsafe { import::proxy_record_metric(metric, value) })
+}
+
+pub(crate) fn metric(metric: u32) -> Answer<u64> {
+    let mut value = 0;
+    check(unsafe { import::proxy_get_metric(metric, &mut value) }).map(|()| value)
 }

@@ -263,4 +263,8 @@ impl Host for Envoy {
     fn metric_record(&self, metric: MetricId, value: u64) -> Answer<()> {
         abi::record_metric(metric.0, value)
     }
+
+    fn metric_value(&self, metric: MetricId) -> Answer<u64> {
+        abi::metric(metric.0)
+    }
 }

@@ -508,6 +508,13 @@ impl Host for FakeHost {
         self.called("metric_record")?;
         self.change_metric(metric, |held| *held = value as i64)
     }
+
+    fn metric_value(&self, metric: MetricId) -> Answer<u64> {
+        self.called("metric_value")?;
+        let mut value = 0;
+        self.change_metric(metric, |held| value = *held as u64)?;
+        Ok(value)
+    }
 }
 
 impl FakeHost {
