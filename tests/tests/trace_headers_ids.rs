@@ -11,7 +11,7 @@
 #[path = "trace_headers_common/mod.rs"]
 mod common;
 
-use common::{access_log, parts, FIELDS, PARENT, TRACE};
+use common::{access_log, logged, parts, FIELDS, PARENT, TRACE};
 use seawall_tests::client::raw;
 use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;
@@ -21,7 +21,7 @@ fn envoy(upstream: &Upstream) -> seawall_tests::envoy::EnvoyBuilder {
         .manager("generate_request_id", json!(false))
         .filter(
             "trace-headers",
-            json!({"log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}}}),
+            logged(json!({"log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}}})),
         )
         .access_log(access_log())
 }
@@ -103,7 +103,7 @@ async fn two_hops_share_the_trace_and_each_has_a_parent_of_its_own() {
     let second = envoy(&upstream).start().await;
     let first = Envoy::to_address(second.address)
         .manager("generate_request_id", json!(false))
-        .filter("trace-headers", json!({}))
+        .filter("trace-headers", logged(json!({})))
         .access_log(access_log())
         .start()
         .await;
@@ -251,7 +251,7 @@ async fn an_answer_from_a_filter_before_is_logged_with_ids_of_its_own() {
     let envoy = Envoy::to(&upstream)
         .manager("generate_request_id", json!(false))
         .native_filter(lua)
-        .filter("trace-headers", json!({}))
+        .filter("trace-headers", logged(json!({})))
         .access_log(access_log())
         .start()
         .await;

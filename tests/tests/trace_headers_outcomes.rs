@@ -11,7 +11,7 @@
 #[path = "trace_headers_common/mod.rs"]
 mod common;
 
-use common::{access_log, parts, FIELDS, PARENT, TRACE};
+use common::{access_log, logged, parts, FIELDS, PARENT, TRACE};
 use seawall_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,10 +27,10 @@ async fn every_answer_tells_its_ids_and_every_line_is_whole() {
     let envoy = Envoy::to(&upstream)
         .filter(
             "trace-headers",
-            json!({
+            logged(json!({
                 "log": {"tenant_id": {"header": "x-tenant-id"}, "user_id": {"cookie": "uid"}},
                 "response": {"server_timing": "trace", "traceresponse": true},
-            }),
+            })),
         )
         .filter("rate-limit", json!({"limits": []}))
         .filter("response-cache", json!({}))
@@ -136,7 +136,7 @@ async fn filters_behind_see_the_same_ids() {
         },
     });
     let envoy = Envoy::to(&upstream)
-        .filter("trace-headers", json!({}))
+        .filter("trace-headers", logged(json!({})))
         .native_filter(lua)
         .access_log(access_log())
         .start()
@@ -180,7 +180,7 @@ async fn tenant_and_user_come_from_a_token_that_envoy_has_verified() {
     let envoy = Envoy::to(&upstream)
         .filter(
             "trace-headers",
-            json!({"log": {"tenant_id": claim("tenant"), "user_id": claim("sub")}}),
+            logged(json!({"log": {"tenant_id": claim("tenant"), "user_id": claim("sub")}})),
         )
         .native_filter(jwt)
         .access_log(access_log())

@@ -15,10 +15,15 @@ use common::{hex, PARENT, TRACE};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use seawall_tests::envoy::Shipped;
+use seawall_tests::envoy::{envoy_has, Shipped};
 use seawall_tests::prelude::*;
 
 const EXAMPLE: &str = "envoy/trace-headers-tracer.yaml";
+
+/// The example needs `no_context_propagation`, and `%SPAN_ID%` in the log.
+fn can_leave_headers_alone() -> bool {
+    envoy_has(38, "a tracer that leaves headers alone")
+}
 
 /// The tracer's own spans.
 async fn spans(collector: &Upstream, count: usize) -> Vec<Span> {
@@ -57,6 +62,9 @@ async fn line(envoy: &Envoy, id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_trace_that_comes_from_a_caller_only_the_spans_differ() {
+    if !can_leave_headers_alone() {
+        return;
+    }
     let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
     let envoy = start(Shipped::new(EXAMPLE), &upstream, &collector).await;
     let id = "01981234-5678-7abc-8def-0123456789ab";
@@ -87,6 +95,9 @@ async fn in_a_trace_that_comes_from_a_caller_only_the_spans_differ() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_trace_that_begins_here_the_two_know_nothing_of_each_other_and_the_log_has_both() {
+    if !can_leave_headers_alone() {
+        return;
+    }
     let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
     let envoy = start(Shipped::new(EXAMPLE), &upstream, &collector).await;
     let answer = envoy.get("/orders/1").await;
@@ -110,6 +121,9 @@ async fn in_a_trace_that_begins_here_the_two_know_nothing_of_each_other_and_the_
 /// Why the example sets `no_context_propagation`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tracer_that_propagates_takes_the_headers_away() {
+    if !can_leave_headers_alone() {
+        return;
+    }
     let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
     let shipped = Shipped::new(EXAMPLE).replace(
         "no_context_propagation: true",
@@ -121,6 +135,6 @@ async fn a_tracer_that_propagates_takes_the_headers_away() {
     let line = line(&envoy, seen.header("x-request-id").unwrap()).await;
     let sent: Vec<&str> = seen.header("traceparent").unwrap().split('-').collect();
     assert_eq!(json!(sent[1]), line["tracer_trace_id"]);
-    // The log reads the header, so that at least it says what the next hop got.
-    assert_eq!(json!(sent[1]), line["trace_id"]);
+    // The log has both, so that it says at least what the next hop got.
+    assert_ne!(json!(sent[1]), line["trace_id"]);
 }

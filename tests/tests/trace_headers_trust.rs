@@ -11,7 +11,7 @@
 #[path = "trace_headers_common/mod.rs"]
 mod common;
 
-use common::{access_log, parts, PARENT, TRACE};
+use common::{access_log, logged, parts, PARENT, TRACE};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType,
 };
@@ -101,7 +101,7 @@ async fn what_is_not_taken_over_is_in_the_log_alone_and_harmless_there() {
         fields[field] = json!(format!("%FILTER_STATE(wasm.{field}:PLAIN)%"));
     }
     let envoy = Envoy::to(&upstream)
-        .filter("trace-headers", json!({"trust": {"mode": "never"}}))
+        .filter("trace-headers", logged(json!({"trust": {"mode": "never"}})))
         .access_log(fields)
         .start()
         .await;

@@ -223,7 +223,7 @@ impl EnvoyBuilder {
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
                     "path": files.path("access.log"),
-                    "log_format": {"json_format": fields, "formatters": [cel_formatter()]},
+                    "log_format": {"json_format": fields},
                 },
             }]);
         }
@@ -271,15 +271,4 @@ pub fn free_address() -> SocketAddr {
     listener
         .local_addr()
         .expect("a bound listener has an address")
-}
-
-/// `%CEL(…)%` with the string functions that the shipped access log uses.
-fn cel_formatter() -> Value {
-    json!({
-        "name": "envoy.formatter.cel",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.formatter.cel.v3.Cel",
-            "cel_config": {"enable_string_functions": true, "enable_string_conversion": true},
-        },
-    })
 }

@@ -35,6 +35,19 @@ pub fn envoy_minor() -> u32 {
     })
 }
 
+/// Whether that Envoy has something that came with this minor version; where not, says so past the capture of a test's output.
+pub fn envoy_has(since: u32, what: &str) -> bool {
+    use std::io::Write;
+    let minor = envoy_minor();
+    if minor < since {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped on Envoy 1.{minor}: {what} came with 1.{since}"
+        );
+    }
+    minor >= since
+}
+
 /// The built module of a filter, from `SEAWALL_DIST` or `dist/`.
 pub fn dist(filter: &str) -> PathBuf {
     let folder =

@@ -10,6 +10,6 @@ mod shipped;
 pub use builder::{free_address, EnvoyBuilder};
 pub use chain::{clock_library, trapping_module, FILTERS};
 pub use config::{wasm_filter, Route};
-pub use find::{dist, envoy_binary, envoy_minor, repository};
+pub use find::{dist, envoy_binary, envoy_has, envoy_minor, repository};
 pub use process::{validate, Envoy};
 pub use shipped::Shipped;

@@ -1,7 +1,7 @@
 //! The configuration files that the repository ships, as they are but for addresses and paths.
 
 use super::builder::free_address;
-use super::find::{dist, envoy_minor, repository};
+use super::find::{dist, repository};
 use super::process::{validate, Envoy, Files};
 use std::net::SocketAddr;
 
@@ -12,42 +12,11 @@ pub struct Shipped {
     listener: SocketAddr,
 }
 
-/// Since Envoy 1.40 the access log can be told to know functions on strings, with which the shipped one takes ids from headers.
-const FUNCTIONS_SINCE: u32 = 40;
-
-/// The way for an older Envoy that the README of trace-headers names: the filter sets the ids as properties for each request.
-fn without_functions(text: &str) -> String {
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let indent = &line[..line.len() - line.trim_start().len()];
-        let (name, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
-        match (name, value) {
-            ("cel_config", _) => {}
-            ("request_id" | "trace_id" | "span_id", value) if value.starts_with("\"%CEL(") => {
-                lines.push(format!(
-                    "{indent}{name}: \"%FILTER_STATE(wasm.{name}:PLAIN)%\""
-                ));
-            }
-            ("log:", "") => {
-                lines.push(line.to_owned());
-                lines.push(format!("{indent}  properties: true"));
-            }
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
 impl Shipped {
     /// Reads a file of the repository, such as `envoy/envoy.yaml`. Listener 10000 and the admin port 9901 move to free ones, and
     /// `dist/` becomes the folder of the built modules.
     pub fn new(file: &str) -> Self {
         let text = std::fs::read_to_string(repository().join(file)).expect("the file is there");
-        let text = if envoy_minor() < FUNCTIONS_SINCE {
-            without_functions(&text)
-        } else {
-            text
-        };
         let mut shipped = Shipped {
             text,
             listener: free_address(),

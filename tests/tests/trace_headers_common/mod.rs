@@ -43,6 +43,12 @@ pub fn access_log() -> Value {
     Value::Object(fields)
 }
 
+/// A configuration with the properties that this log shows.
+pub fn logged(mut configuration: Value) -> Value {
+    configuration["log"]["properties"] = json!(true);
+    configuration
+}
+
 /// Trace, parent and flags of a `traceparent`.
 pub fn parts(traceparent: &str) -> (String, String, String) {
     let parts: Vec<&str> = traceparent.split('-').collect();
