@@ -68,25 +68,22 @@ impl Headers {
 
     /// All field lines in order: name in lower case, value as it came.
     pub fn iter(&self) -> Iter<'_> {
+        let end = self.count.saturating_mul(8).saturating_add(4);
         Iter {
-            headers: self,
-            pair: 0,
-            at: self.count.saturating_mul(8).saturating_add(4),
+            lengths: self.bytes.get(4..end).unwrap_or_default(),
+            rest: self.bytes.get(end..).unwrap_or_default(),
         }
     }
 
     /// The first value of a field, by its lower-case name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|(field, _)| *field == name.as_bytes())
-            .map(|(_, value)| value)
+        self.iter().next_of(name.as_bytes())
     }
 
     /// Every value of a field, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.iter()
-            .filter(move |(field, _)| *field == name.as_bytes())
-            .map(|(_, value)| value)
+        let mut lines = self.iter();
+        std::iter::from_fn(move || lines.next_of(name.as_bytes()))
     }
 
     /// The first value of a field as text, if it is UTF-8.
@@ -130,30 +127,46 @@ pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(
 /// Goes over the field lines of a map.
 #[derive(Debug)]
 pub struct Iter<'a> {
-    headers: &'a Headers,
-    pair: usize,
-    at: usize,
+    /// Two lengths for each line that is left.
+    lengths: &'a [u8],
+    /// Those lines.
+    rest: &'a [u8],
+}
+
+impl<'a> Iter<'a> {
+    fn next_lengths(&mut self) -> Option<(usize, usize)> {
+        let (pair, lengths) = self.lengths.split_first_chunk::<8>()?;
+        self.lengths = lengths;
+        // Two numbers in one: half the reading.
+        let pair = u64::from_le_bytes(*pair);
+        Some((pair as u32 as usize, (pair >> 32) as usize))
+    }
+
+    /// The value of the next line of this name. Lines of other names are passed by their lengths, hardly any of them looked
+    /// at: most fields that a filter asks for are not there.
+    fn next_of(&mut self, name: &[u8]) -> Option<&'a [u8]> {
+        loop {
+            let (name_size, value_size) = self.next_lengths()?;
+            let line = name_size.checked_add(value_size)?.checked_add(2)?;
+            let (line, rest) = self.rest.split_at_checked(line)?;
+            self.rest = rest;
+            if name_size == name.len() && line.starts_with(name) {
+                let start = name_size.checked_add(1)?;
+                return line.get(start..start.checked_add(value_size)?);
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.pair >= self.headers.count {
-            return None;
-        }
-        let bytes = &self.headers.bytes;
-        let lengths = self.pair.checked_mul(8)?.checked_add(4)?;
-        let name_end = self.at.checked_add(read_u32(bytes, lengths)?)?;
-        let value_start = name_end.checked_add(1)?;
-        let value_end = value_start.checked_add(read_u32(bytes, lengths.checked_add(4)?)?)?;
-        let item = (
-            bytes.get(self.at..name_end)?,
-            bytes.get(value_start..value_end)?,
-        );
-        self.at = value_end.checked_add(1)?;
-        self.pair = self.pair.checked_add(1)?;
-        Some(item)
+        let (name_size, value_size) = self.next_lengths()?;
+        let (name, rest) = self.rest.split_at_checked(name_size)?;
+        let (value, rest) = rest.get(1..)?.split_at_checked(value_size)?;
+        self.rest = rest.get(1..)?;
+        Some((name, value))
     }
 }
 
