@@ -1,6 +1,7 @@
 //! The filter in one VM: what its streams share.
 
 use crate::announce::Lines;
+use crate::copies::Copies;
 use crate::metrics::Metrics;
 use crate::overdue::Watch;
 use crate::settings::{Part, Settings};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) watch: RefCell<Watch<Call>>,
     pub(crate) tallies: RefCell<Tallies>,
+    pub(crate) copies: Copies,
     pub(crate) slots: u32,
     pub(crate) alarm: Cell<u64>,
     pub(crate) full: Throttle,
@@ -86,6 +88,7 @@ impl Plugin for CircuitBreaker {
             metrics,
             watch: RefCell::default(),
             tallies: RefCell::default(),
+            copies: Copies::define(host),
             slots,
             alarm: Cell::new(0),
             full: Throttle::default(),

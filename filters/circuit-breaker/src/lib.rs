@@ -13,7 +13,8 @@
 //!
 //! Every call carries the epoch in which it was admitted; a result from another epoch says nothing about this one and is
 //! dropped. A success resets the count of failures if its call began after the first of them: what began before says nothing
-//! about the state since. So a healthy call costs one read of shared data and no write.
+//! about the state since. So a healthy call writes nothing; and it reads nothing either while nobody has changed a breaker,
+//! for workers keep copies and know by a gauge that they still hold (`copies`).
 //!
 //! # What it does not do
 //!
@@ -22,6 +23,7 @@
 mod accept;
 mod announce;
 pub mod breaker;
+mod copies;
 mod evidence;
 mod filter;
 mod key;
@@ -33,6 +35,7 @@ mod refusal;
 mod retry_after;
 mod settings;
 mod shared;
+mod store;
 mod stream;
 pub mod table;
 mod tallies;

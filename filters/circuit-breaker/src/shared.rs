@@ -5,18 +5,10 @@ use crate::breaker::{self, Admission, Reason, Record, State, Transition};
 use crate::filter::{Call, Shared, Ticket};
 use crate::outcome::Outcome;
 use crate::settings::Settings;
-use crate::table::{find, slot_name, Slot};
 use crate::tallies::Asked;
-use seawall_core::host::{Host, Level};
-use seawall_core::shared::{update, Step, UpdateError};
+use seawall_core::host::Host;
 use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
-
-/// A lost race is tried again as often; with a few workers more than two in a row are rare.
-const ATTEMPTS: u32 = 64;
-
-/// The key of a number that changes when failures begin somewhere: what has been counted is to be told.
-const ALARM: &str = "seawall.circuit_breaker.alarm";
 
 /// In adaptive mode each worker lets at least one call in this time through.
 const FLOOR: Span = Span::from_secs(1);
@@ -55,15 +47,6 @@ impl Admitted {
     }
 }
 
-/// What a change did.
-struct Changed<R> {
-    result: R,
-    /// Failures have begun.
-    alarming: bool,
-    /// It is in the table, or needed not be.
-    placed: bool,
-}
-
 /// What became of what a worker wanted to tell.
 enum Told {
     /// The others know.
@@ -83,25 +66,51 @@ impl Shared {
         ticket: &Rc<Ticket>,
         now: Timestamp,
     ) -> Option<Admitted> {
-        let policy = &settings.policy;
-        let chance = || Shared::chance(host);
-        // Most calls: the breaker has never failed, and a record of it need not even be made up.
+        let present = self.copies.present(host, now);
+        if let Some(copy) = present.and_then(|present| self.copies.recall(ticket.key, present)) {
+            // Most calls: the breaker has never failed, and a record of it need not even be made up.
+            let Some(record) = copy else {
+                return Some(Admitted::default());
+            };
+            let (_, admitted, transition) = self.decide(host, settings, ticket, now, &record);
+            if transition.is_none() {
+                return Some(admitted);
+            }
+            // It is time for a change, which is made below.
+        }
         let absent = || Some(Admitted::default());
         let changed = self.change(host, settings, ticket, now, absent, |record| {
-            if policy.adaptive.is_some() && record.state == State::Closed {
-                // What this worker has not told yet is known here.
-                let mut seen = *record;
-                if let Ok(tallies) = self.tallies.try_borrow() {
-                    let pending = tallies.pending(ticket.key, record.epoch);
-                    seen.window.merge(policy.window, now, &pending);
-                }
-                let (_, admission, _) = seen.admit(policy, now, &chance);
-                return (*record, Admitted::of(admission, record), None);
-            }
-            let (next, admission, transition) = record.admit(policy, now, &chance);
-            (next, Admitted::of(admission, &next), transition)
+            self.decide(host, settings, ticket, now, record)
         })?;
+        if let (Some(present), false) = (present, changed.written) {
+            self.copies.keep(ticket.key, present, changed.before);
+        }
         Some(changed.result)
+    }
+
+    /// What a breaker does with a call now, and what that makes of it.
+    fn decide(
+        &self,
+        host: &dyn Host,
+        settings: &Settings,
+        ticket: &Ticket,
+        now: Timestamp,
+        record: &Record,
+    ) -> (Record, Admitted, Option<Transition>) {
+        let policy = &settings.policy;
+        let chance = || Shared::chance(host);
+        if policy.adaptive.is_some() && record.state == State::Closed {
+            // What this worker has not told yet is known here.
+            let mut seen = *record;
+            if let Ok(tallies) = self.tallies.try_borrow() {
+                let pending = tallies.pending(ticket.key, record.epoch);
+                seen.window.merge(policy.window, now, &pending);
+            }
+            let (_, admission, _) = seen.admit(policy, now, &chance);
+            return (*record, Admitted::of(admission, record), None);
+        }
+        let (next, admission, transition) = record.admit(policy, now, &chance);
+        (next, Admitted::of(admission, &next), transition)
     }
 
     /// Adaptive mode refuses: counts it, and says whether the floor lets it through all the same.
@@ -202,11 +211,7 @@ impl Shared {
             self.keep_ticking(host);
         }
         if changed.alarming {
-            // Should nobody hear it, they tell with the next call that they see.
-            let _ = update(host, ALARM, ATTEMPTS, |bytes| {
-                let next = number(bytes).wrapping_add(1);
-                Step::Write(next.to_le_bytes().to_vec(), ())
-            });
+            self.sound_alarm(host);
         }
     }
 
@@ -218,9 +223,7 @@ impl Shared {
         if tallies.is_empty() {
             return;
         }
-        let alarm = host.shared_get(ALARM).ok().flatten();
-        let alarm = number(alarm.as_ref().map(|(bytes, _)| bytes.as_slice()));
-        if self.alarm.replace(alarm) != alarm {
+        if self.hears_alarm(host) {
             tallies.ask_all();
         }
         let asked = tallies.asked();
@@ -271,80 +274,4 @@ impl Shared {
             self.settle(host, &call, Outcome::Slow, None, false);
         }
     }
-
-    /// Changes a breaker as `decide` says. One that is absent has never failed, and needs no decision where `absent` has one.
-    fn change<R>(
-        &self,
-        host: &dyn Host,
-        settings: &Settings,
-        ticket: &Ticket,
-        now: Timestamp,
-        absent: impl Fn() -> Option<R>,
-        decide: impl Fn(&Record) -> (Record, R, Option<Transition>),
-    ) -> Option<Changed<R>> {
-        let key = ticket.key;
-        let updated = update(host, &slot_name(key.slot(self.slots)), ATTEMPTS, |bytes| {
-            let found = find(bytes, key);
-            if found.is_none() {
-                if let Some(result) = absent() {
-                    let changed = Changed {
-                        result,
-                        alarming: false,
-                        placed: true,
-                    };
-                    return Step::Keep((changed, None));
-                }
-            }
-            let record = found.unwrap_or_default();
-            let (next, result, transition) = decide(&record);
-            let mut changed = Changed {
-                result,
-                alarming: record.rough_since == Timestamp::EPOCH
-                    && next.rough_since != Timestamp::EPOCH,
-                placed: true,
-            };
-            if next == record {
-                return Step::Keep((changed, transition));
-            }
-            let mut slot = Slot::decode(bytes);
-            if slot.put(key, next, &settings.policy, now) {
-                Step::Write(slot.encode(), (changed, transition))
-            } else {
-                changed.placed = false;
-                Step::Keep((changed, None))
-            }
-        });
-        match updated {
-            Ok(updated) => {
-                if updated.conflicts > 0 {
-                    let conflicts = u64::from(updated.conflicts);
-                    self.metrics.swap_retries.add(host, conflicts);
-                }
-                let (changed, transition) = updated.result;
-                if !changed.placed {
-                    self.metrics.table_full.increment(host);
-                    self.full.log(host, Level::Warn, || {
-                        "all breakers are in use, further keys have none: raise max_keys".to_owned()
-                    });
-                }
-                if let Some(transition) = transition {
-                    self.announce(host, settings, ticket, transition);
-                }
-                Some(changed)
-            }
-            Err(UpdateError::Contended) => {
-                self.report(host, "too many workers change a breaker at once");
-                None
-            }
-            Err(UpdateError::Host(failure)) => {
-                self.report(host, &format!("shared data: {failure:?}"));
-                None
-            }
-        }
-    }
-}
-
-fn number(bytes: Option<&[u8]>) -> u64 {
-    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-    bytes.map_or(0, u64::from_le_bytes)
 }

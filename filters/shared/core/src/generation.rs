@@ -25,6 +25,19 @@ pub struct Seen {
     at: Timestamp,
 }
 
+impl Seen {
+    fn is_young(self, now: Timestamp) -> bool {
+        // A clock that stepped back makes it old as well.
+        now >= self.at && now.since(self.at) < LONGEST
+    }
+
+    /// True when what was read at `self` is what shared data held at `present`. For those who need the present anyway, as
+    /// they will read where it is not.
+    pub fn holds_at(self, present: Seen) -> bool {
+        self.number == present.number && self.is_young(present.at)
+    }
+}
+
 impl Generation {
     /// Makes the gauge known, and different from zero.
     pub fn define(host: &dyn Host, name: &str) -> Self {
@@ -43,12 +56,10 @@ impl Generation {
 
     /// True while what was read at `seen` is what shared data holds.
     pub fn is_current(&self, host: &dyn Host, seen: Seen, now: Timestamp) -> bool {
-        // A clock that stepped back makes it old as well.
-        let young = now >= seen.at && now.since(seen.at) < LONGEST;
-        young
+        seen.is_young(now)
             && self
                 .seen(host, now)
-                .is_some_and(|present| present.number == seen.number)
+                .is_some_and(|present| seen.holds_at(present))
     }
 
     /// Says that shared data has changed, to be called *after* each change.
