@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod demo;
+pub mod docs;
 pub mod envoy;
 pub mod live;
 pub mod upstream;
