@@ -4,6 +4,7 @@
 //! fields are refused, and the validated settings that the filter works with ([`Settings`]). Serde stops at its first
 //! error; here the offending value is taken out and the rest is read again, so that the user sees all of them.
 
+mod declare;
 mod duration;
 mod errors;
 mod merge;
@@ -11,6 +12,8 @@ mod node;
 pub(crate) mod protobuf;
 mod read;
 
+#[doc(hidden)]
+pub use declare::{fill, Place};
 pub use errors::{ConfigError, ConfigErrors};
 pub use merge::merge;
 pub use node::decimal;

@@ -17,29 +17,53 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// What is wrong, and where.
+/// What is wrong, and where. One pointer, for it is handed on by code that is compiled once more for every type.
 #[derive(Debug)]
-pub(super) struct Error {
+pub(super) struct Error(Box<Problem>);
+
+#[derive(Debug)]
+struct Problem {
     /// The way to the value, last step first.
     steps: Vec<Step>,
-    pub(super) message: String,
+    message: String,
 }
 
 impl Error {
     /// The way to the value.
     pub(super) fn steps(&self) -> Vec<Step> {
-        self.steps.iter().rev().cloned().collect()
+        self.0.steps.iter().rev().cloned().collect()
     }
 
-    fn below(mut self, step: Step) -> Self {
-        self.steps.push(step);
+    /// What is wrong there.
+    pub(super) fn message(self) -> String {
+        self.0.message
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn in_field(mut self, name: &str) -> Self {
+        self.0.steps.push(Step::Field(name.to_owned()));
         self
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn in_item(mut self, at: usize) -> Self {
+        self.0.steps.push(Step::Item(at));
+        self
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new(message: String) -> Self {
+        let steps = Vec::new();
+        Error(Box::new(Problem { steps, message }))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -47,10 +71,7 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Error {
-            steps: Vec::new(),
-            message: message.to_string(),
-        }
+        Error::new(message.to_string())
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -317,7 +338,7 @@ impl<'de> de::SeqAccess<'de> for &mut Items<'de> {
         let at = self.at;
         self.at = at.saturating_add(1);
         let read = seed.deserialize(Node(value));
-        read.map(Some).map_err(|error| error.below(Step::Item(at)))
+        read.map(Some).map_err(|error| error.in_item(at))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -343,8 +364,7 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
         };
         self.present = Some((name, value));
         let read = seed.deserialize(BorrowedStrDeserializer::new(name));
-        read.map(Some)
-            .map_err(|error: Error| error.below(Step::Field(name.clone())))
+        read.map(Some).map_err(|error: Error| error.in_field(name))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
@@ -352,7 +372,7 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
             return Err(de::Error::custom("a value without its name"));
         };
         seed.deserialize(Node(value))
-            .map_err(|error| error.below(Step::Field(name.to_owned())))
+            .map_err(|error| error.in_field(name))
     }
 }
 
@@ -364,7 +384,7 @@ struct Variant<'de> {
 
 impl Variant<'_> {
     fn below(&self, error: Error) -> Error {
-        error.below(Step::Field(self.name.to_owned()))
+        error.in_field(self.name)
     }
 }
 

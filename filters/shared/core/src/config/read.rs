@@ -87,7 +87,7 @@ pub fn read<T: DeserializeOwned>(json: &Value) -> (Option<T>, ConfigErrors) {
             Err(error) => error,
         };
         let steps = error.steps();
-        errors.add(original_path(&steps, &removed), error.message);
+        errors.add(original_path(&steps, &removed), error.message());
         if !remove(&mut rest, &steps, &mut removed) {
             break;
         }
