@@ -2,17 +2,18 @@
 
 use crate::w3c::traceparent::Traceparent;
 
-/// The trace as a Server-Timing metric. Agents in browsers read one or the other name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ServerTiming {
-    /// Not at all.
-    #[default]
-    Off,
-    /// `trace;desc=00-…` (W3C Trace Context Level 3 draft, section "Server Timing Metric").
-    Trace,
-    /// `traceparent;desc="00-…"`, as the agents of several vendors read it.
-    Traceparent,
+seawall_core::words! {
+    /// The trace as a Server-Timing metric. Agents in browsers read one or the other name.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum ServerTiming {
+        /// Not at all.
+        #[default]
+        Off = "off",
+        /// `trace;desc=00-…` (W3C Trace Context Level 3 draft, section "Server Timing Metric").
+        Trace = "trace",
+        /// `traceparent;desc="00-…"`, as the agents of several vendors read it.
+        Traceparent = "traceparent",
+    }
 }
 
 impl ServerTiming {

@@ -3,19 +3,20 @@
 use crate::ids::TraceId;
 use crate::interop::Decision;
 
-/// How the `sampled` flag is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// As the caller decided; by ratio where it did not.
-    #[default]
-    Follow,
-    /// By ratio, whatever the caller decided.
-    Ratio,
-    /// Every trace.
-    Always,
-    /// No trace.
-    Never,
+seawall_core::words! {
+    /// How the `sampled` flag is decided.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Mode {
+        /// As the caller decided; by ratio where it did not.
+        #[default]
+        Follow = "follow",
+        /// By ratio, whatever the caller decided.
+        Ratio = "ratio",
+        /// Every trace.
+        Always = "always",
+        /// No trace.
+        Never = "never",
+    }
 }
 
 /// Which share of the traces, decided by the right-most 56 bits of the trace id: every hop with the same ratio decides

@@ -2,19 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// From whom an inbound identity is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// From everybody.
-    #[default]
-    Always,
-    /// From nobody: the edge of a network.
-    Never,
-    /// From connections of some networks.
-    Cidr,
-    /// From connections with a client certificate.
-    Mtls,
+seawall_core::words! {
+    /// From whom an inbound identity is accepted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Mode {
+        /// From everybody.
+        #[default]
+        Always = "always",
+        /// From nobody: the edge of a network.
+        Never = "never",
+        /// From connections of some networks.
+        Cidr = "cidr",
+        /// From connections with a client certificate.
+        Mtls = "mtls",
+    }
 }
 
 /// A network.

@@ -8,17 +8,18 @@ use seawall_core::time::Timestamp;
 /// The longest inbound id that is taken over.
 pub const LONGEST: usize = 128;
 
-/// How a request id is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// UUID version 7: sorts by time.
-    #[default]
-    Uuidv7,
-    /// UUID version 4: says nothing about its time.
-    Uuidv4,
-    /// 32 hexadecimal digits without hyphens, 128 random bits.
-    Hex32,
+seawall_core::words! {
+    /// How a request id is made.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Kind {
+        /// UUID version 7: sorts by time.
+        #[default]
+        Uuidv7 = "uuidv7",
+        /// UUID version 4: says nothing about its time.
+        Uuidv4 = "uuidv4",
+        /// 32 hexadecimal digits without hyphens, 128 random bits.
+        Hex32 = "hex32",
+    }
 }
 
 /// True for an id that is safe in a header, in a log and in markup: 1 to 128 letters, digits, `.`, `_` or `-`.

@@ -14,22 +14,23 @@ use crate::ids::{SpanId, TraceId};
 use crate::w3c::traceparent::Traceparent;
 use std::borrow::Cow;
 
-/// A format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// `traceparent` and `tracestate` (W3C Trace Context).
-    W3c,
-    /// `b3`, one line.
-    B3,
-    /// `x-b3-traceid`, `x-b3-spanid`, `x-b3-parentspanid`, `x-b3-sampled`, `x-b3-flags`.
-    B3multi,
-    /// `uber-trace-id`.
-    Jaeger,
-    /// `x-amzn-trace-id`.
-    Aws,
-    /// `x-datadog-trace-id` and its companions.
-    Datadog,
+seawall_core::words! {
+    /// A format.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Format {
+        /// `traceparent` and `tracestate` (W3C Trace Context).
+        W3c = "w3c",
+        /// `b3`, one line.
+        B3 = "b3",
+        /// `x-b3-traceid`, `x-b3-spanid`, `x-b3-parentspanid`, `x-b3-sampled`, `x-b3-flags`.
+        B3multi = "b3multi",
+        /// `uber-trace-id`.
+        Jaeger = "jaeger",
+        /// `x-amzn-trace-id`.
+        Aws = "aws",
+        /// `x-datadog-trace-id` and its companions.
+        Datadog = "datadog",
+    }
 }
 
 /// Every format there is.
