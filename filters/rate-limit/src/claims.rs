@@ -3,7 +3,7 @@
 use crate::config::{Cost, Limit, Missing, Plan, Settings};
 use crate::filter::Filter;
 use crate::fleet::{descriptor, Ticket};
-use crate::key::{key_of, Facts, Key};
+use crate::key::{hasher_of, key_of, Facts, Key};
 use crate::quota::Ask;
 use crate::rules::one_matches;
 use crate::table::{Claim, MOST};
@@ -78,7 +78,7 @@ pub(crate) fn collect<'s>(
             Some(known) => known,
             None => {
                 let mut values = Vec::new();
-                let key = key_of(parts, facts, &secret, |part, value| {
+                let key = key_of(parts, facts, hasher_of(parts, &secret), |part, value| {
                     if wanted {
                         values.resize(part, None);
                         values.push(Some(value.to_vec()));

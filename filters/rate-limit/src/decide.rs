@@ -8,6 +8,7 @@ use crate::filter::Filter;
 use crate::fleet;
 use crate::key::Facts;
 use crate::quota::Quota;
+use crate::sole;
 use crate::table::{self, Claim, Decision};
 use seawall_core::host::Host;
 use seawall_core::shared::UpdateError;
@@ -54,6 +55,9 @@ pub(crate) fn decide(
 ) -> Result<Decided, Undecided> {
     let facts = Facts::new(host, settings.headers_needed).map_err(UpdateError::Host)?;
     exchange.at = host.now().map_err(UpdateError::Host)?;
+    if let Some(hasher) = &settings.sole {
+        return sole::decide(host, filter, settings, hasher, &facts, exchange);
+    }
     let collected = collect(host, filter, settings, &facts).map_err(UpdateError::Host)?;
     let claimed = match collected {
         Collected::Exempt => {
@@ -62,14 +66,8 @@ pub(crate) fn decide(
         }
         Collected::Incomplete(limit) => {
             let name = settings.limits.get(limit).map(|limit| limit.name.as_str());
-            exchange.note(host, settings, "refused", name);
-            let refusal = answer::Refusal {
-                violated: &[name.unwrap_or_default()],
-                wait: None,
-                banned: false,
-                shown: &[],
-            };
-            return Ok(send(host, &facts, settings, &refusal)?);
+            let name = name.unwrap_or_default();
+            return Ok(incomplete(host, &facts, settings, exchange, name)?);
         }
         Collected::TooMany => return Err(Undecided::TooManyLimits),
         Collected::Claims(claimed) if claimed.is_empty() => return Ok(Decided::Passes),
@@ -206,6 +204,27 @@ pub(crate) fn passed(host: &dyn Host, filter: &Filter, settings: &Settings, admi
     {
         filter.counters(host, limit).allowed.increment(host);
     }
+}
+
+/// Answers a request whose key lacks a part, which the limit of this name refuses.
+///
+/// # Errors
+/// When the host fails.
+pub(crate) fn incomplete(
+    host: &dyn Host,
+    facts: &Facts<'_>,
+    settings: &Settings,
+    exchange: &Exchange,
+    name: &str,
+) -> Result<Decided, UpdateError> {
+    exchange.note(host, settings, "refused", Some(name));
+    let refusal = answer::Refusal {
+        violated: &[name],
+        wait: None,
+        banned: false,
+        shown: &[],
+    };
+    send(host, facts, settings, &refusal)
 }
 
 /// A limit that refuses a request.

@@ -2,6 +2,7 @@
 
 use crate::answer::Shown;
 use crate::config::{Charge, Settings};
+use crate::few::Few;
 use crate::filter::Filter;
 use crate::quota::Quota;
 use crate::table::{self, Settlement};
@@ -22,7 +23,7 @@ pub(crate) type Shared = Rc<RefCell<Exchange>>;
 pub(crate) struct Exchange {
     /// What it was decided by; none when there is nothing to tell and nothing to settle.
     pub(crate) settings: Option<Rc<Settings>>,
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Few<Told>,
     pub(crate) open: Vec<Open>,
     pub(crate) at: Timestamp,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Open {
 }
 
 impl Exchange {
-    pub(crate) fn shown<'s>(&self, settings: &'s Settings) -> Vec<Shown<'s>> {
+    pub(crate) fn shown<'s>(&self, settings: &'s Settings) -> Few<Shown<'s>> {
         let of = |told: &Told| {
             let limit = settings.limits.get(told.limit)?;
             let tier = told.tier.and_then(|tier| limit.overrides.get(tier));

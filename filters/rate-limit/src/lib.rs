@@ -14,12 +14,14 @@ mod claims;
 pub mod config;
 mod decide;
 mod exchange;
+mod few;
 mod filter;
 pub mod fleet;
 pub mod key;
 pub mod metrics;
 pub mod quota;
 pub mod rules;
+mod sole;
 mod stream;
 pub mod table;
 

@@ -28,21 +28,21 @@ impl Request {
             waiting: None,
         }
     }
+}
 
-    /// Takes back what was kept elsewhere while it waited. Nobody decides about it any more.
-    fn resume(&mut self, filter: &Filter) {
-        if let Some((token, shared)) = self.waiting.take() {
-            filter.waiting.take(token);
-            if let Ok(mut kept) = shared.try_borrow_mut() {
-                self.exchange = std::mem::take(&mut kept);
-            }
+/// Takes back what was kept elsewhere while a request waited. Nobody decides about it any more.
+fn resume(filter: &Filter, waiting: &mut Option<(u32, Shared)>, exchange: &mut Exchange) {
+    if let Some((token, shared)) = waiting.take() {
+        filter.waiting.take(token);
+        if let Ok(mut kept) = shared.try_borrow_mut() {
+            *exchange = std::mem::take(&mut kept);
         }
     }
 }
 
 impl Stream for Request {
     fn request_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
-        let Some(filter) = self.filter.clone() else {
+        let Some(filter) = &self.filter else {
             return Flow::Continue;
         };
         let settings = filter.settings(host);
@@ -50,7 +50,7 @@ impl Stream for Request {
             return Flow::Continue;
         }
         let exchange = &mut self.exchange;
-        match decide(host, &filter, &settings, self.context, exchange) {
+        match decide(host, filter, &settings, self.context, exchange) {
             Ok(Decided::Passes) => {
                 if !exchange.told.is_empty() || !exchange.open.is_empty() {
                     exchange.settings = Some(settings);
@@ -80,28 +80,43 @@ impl Stream for Request {
     }
 
     fn response_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
-        let Some(filter) = self.filter.clone() else {
+        let Request {
+            filter,
+            exchange,
+            waiting,
+            ..
+        } = self;
+        let Some(filter) = filter else {
             return Flow::Continue;
         };
-        self.resume(&filter);
-        let Some(settings) = self.exchange.settings.clone() else {
+        resume(filter, waiting, exchange);
+        let Some(settings) = exchange.settings.take() else {
             return Flow::Continue;
         };
-        let shown = self.exchange.shown(&settings);
+        let shown = exchange.shown(&settings);
         if let Err(error) = answer::add(host, settings.headers, &shown) {
             filter.trouble(host, || {
                 format!("a response has no rate limit fields: {error:?}")
             });
         }
-        self.exchange.charge_by_response(host, &filter, &settings);
+        exchange.charge_by_response(host, filter, &settings);
+        if !exchange.open.is_empty() {
+            exchange.settings = Some(settings);
+        }
         Flow::Continue
     }
 
     fn log(&mut self, host: &dyn Host) {
-        let Some(filter) = self.filter.clone() else {
+        let Request {
+            filter,
+            exchange,
+            waiting,
+            ..
+        } = self;
+        let Some(filter) = filter else {
             return;
         };
-        self.resume(&filter);
-        self.exchange.release(host, &filter);
+        resume(filter, waiting, exchange);
+        exchange.release(host, filter);
     }
 }

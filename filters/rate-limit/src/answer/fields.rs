@@ -4,6 +4,7 @@
 use crate::config::HeaderFields;
 use seawall_core::host::{Answer, Host, Map};
 use seawall_core::time::Span;
+use std::borrow::Cow;
 
 /// What is shown of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,10 @@ pub(super) fn ratelimit(shown: &[Shown<'_>]) -> Vec<u8> {
 }
 
 /// The value of `RateLimit-Policy`.
-pub(super) fn policy(shown: &[Shown<'_>]) -> Vec<u8> {
+pub(super) fn policy<'s>(shown: &'s [Shown<'_>]) -> Cow<'s, [u8]> {
+    if let [only] = shown {
+        return Cow::Borrowed(only.policy.as_bytes());
+    }
     let mut out = Vec::with_capacity(48);
     for limit in shown {
         if !out.is_empty() {
@@ -75,7 +79,7 @@ pub(super) fn policy(shown: &[Shown<'_>]) -> Vec<u8> {
         }
         out.extend_from_slice(limit.policy.as_bytes());
     }
-    out
+    Cow::Owned(out)
 }
 
 /// The limit of which least is left.
@@ -158,7 +162,7 @@ mod tests {
             "\"a\";r=3;t=1, \"a\";r=999999999999999"
         );
         assert_eq!(
-            String::from_utf8(policy(&both)).unwrap(),
+            String::from_utf8(policy(&both).into_owned()).unwrap(),
             "\"a\";q=5;w=60, \"a\";q=5;w=60"
         );
     }

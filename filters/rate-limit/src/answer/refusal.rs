@@ -46,7 +46,7 @@ pub fn refuse(
         headers.push(("retry-after", text(retry_after(wait))));
     }
     if fields.ietf && !refusal.shown.is_empty() {
-        headers.push(("ratelimit-policy", policy(refusal.shown)));
+        headers.push(("ratelimit-policy", policy(refusal.shown).into_owned()));
         headers.push(("ratelimit", ratelimit(refusal.shown)));
     }
     if fields.x_ratelimit {

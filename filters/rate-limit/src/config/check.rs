@@ -11,6 +11,7 @@ use crate::rules::{HeaderRule, Pattern, Rule};
 use crate::table::MOST;
 use seawall_core::config::ConfigErrors;
 use seawall_core::time::Span;
+use std::cell::OnceCell;
 
 /// More limits than this are a mistake.
 const MOST_LIMITS: usize = 1_000;
@@ -78,6 +79,10 @@ impl seawall_core::config::Settings for Settings {
                 })
                 .collect(),
             entries: entries.min(MOST),
+            sole: match limits.as_slice() {
+                [limit] if exempt.is_empty() && limit.is_ordinary() => Some(OnceCell::new()),
+                _ => None,
+            },
             limits,
             keys,
             exempt,

@@ -198,7 +198,7 @@ fn tier_of(
                     let problem = format!("must be an address here, got {value:?}");
                     errors.add(format!("{path}.key"), problem);
                 }
-                address.map(|address| prefixes.cut(address))
+                address.map(|address| prefixes.cut(address).as_ref().to_vec())
             }
             _ => Some(value.into_bytes()),
         }

@@ -5,6 +5,7 @@ use crate::key::Part;
 use crate::metrics::LimitMetrics;
 use crate::quota::{Penalty, Quota};
 use crate::rules::Rule;
+use seawall_core::hash::KeyHasher;
 use seawall_core::time::Span;
 use serde::Deserialize;
 use std::cell::OnceCell;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub enabled: bool,
     /// The limits, in the order of the configuration.
     pub limits: Vec<Limit>,
+    /// The hasher for the only limit's key, where there is one limit and it is an ordinary one; made with the first request.
+    pub sole: Option<OnceCell<KeyHasher>>,
     /// The distinct keys of the limits.
     pub keys: Vec<Vec<Part>>,
     /// The keys of which somebody needs the values, not only their hash.
@@ -227,6 +230,24 @@ impl Charge {
 }
 
 impl Limit {
+    /// Whether nothing but its key and its numbers decides, for every request alike and at once.
+    pub fn is_ordinary(&self) -> bool {
+        let plain = self.plan.fleet.is_none()
+            && matches!(
+                self.plan.quota,
+                Some(Quota::Gcra(_) | Quota::Sliding(_) | Quota::Fixed(_))
+            );
+        plain
+            && self.overrides.is_empty()
+            && self.matches.is_empty()
+            && self.exempt.is_empty()
+            && matches!(self.cost, Cost::Fixed(_))
+            && !self.shadow
+            && self.enforce >= 1.0
+            && self.charge.is_none()
+            && self.penalty.is_none()
+    }
+
     /// Whether somebody needs the values of its key.
     pub fn needs_values(&self) -> bool {
         self.plan.fleet.is_some() || self.overrides.iter().any(|tier| !tier.values.is_empty())

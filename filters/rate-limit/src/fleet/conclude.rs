@@ -194,7 +194,7 @@ fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &
     exchange.open.clear();
     for paid in &asked.paid {
         settle(host, filter, &asked.settings, exchange.at, paid, 0);
-        let told = exchange.told.iter_mut();
+        let told = exchange.told.as_mut_slice().iter_mut();
         for told in told.filter(|told| told.limit == paid.limit) {
             told.remaining = told.remaining.saturating_add(paid.charged);
             told.more = None;
@@ -255,13 +255,15 @@ fn by_the_service<'s>(
             (None, Some(status)) => status.requests.map(|_| (status.remaining, status.reset)),
             (None, None) => None,
         };
-        exchange.told.extend(told.map(|(remaining, more)| Told {
-            limit: ticket.limit,
-            tier: ticket.tier,
-            most: status.and_then(|status| status.requests).unwrap_or(most),
-            remaining,
-            more,
-        }));
+        if let Some((remaining, more)) = told {
+            exchange.told.push(Told {
+                limit: ticket.limit,
+                tier: ticket.tier,
+                most: status.and_then(|status| status.requests).unwrap_or(most),
+                remaining,
+                more,
+            });
+        }
         if let Some(wait) = wait {
             remember(host, filter, fleet, settings, ticket, status, wait);
             let limit = settings.limits.get(ticket.limit);

@@ -18,12 +18,30 @@ impl Default for Prefixes {
     }
 }
 
+/// The bytes of an address that count, the rest zero: four of IPv4, sixteen of IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Of an IPv4 address.
+    V4([u8; 4]),
+    /// Of an IPv6 address.
+    V6([u8; 16]),
+}
+
+impl AsRef<[u8]> for Cut {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Cut::V4(bytes) => bytes,
+            Cut::V6(bytes) => bytes,
+        }
+    }
+}
+
 impl Prefixes {
-    /// The bytes of the address that count, the rest zero.
-    pub fn cut(self, address: IpAddr) -> Vec<u8> {
+    /// The part of the address that counts.
+    pub fn cut(self, address: IpAddr) -> Cut {
         match address {
-            IpAddr::V4(address) => cut_v4(address, self.ipv4).to_be_bytes().to_vec(),
-            IpAddr::V6(address) => cut_v6(address, self.ipv6).to_be_bytes().to_vec(),
+            IpAddr::V4(address) => Cut::V4(cut_v4(address, self.ipv4).to_be_bytes()),
+            IpAddr::V6(address) => Cut::V6(cut_v6(address, self.ipv6).to_be_bytes()),
         }
     }
 }
@@ -41,6 +59,10 @@ fn cut_v6(address: Ipv6Addr, length: u8) -> u128 {
 /// Reads an address as it stands in `x-forwarded-for` or in Envoy's `source.address`: alone, with a port, or an IPv6
 /// address in brackets. An IPv4-mapped address is its IPv4.
 pub fn read(text: &[u8]) -> Option<IpAddr> {
+    // Nearly always this is what it is.
+    if let Some(address) = plain_v4(text) {
+        return Some(IpAddr::V4(address));
+    }
     let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
     let inner = text
         .strip_prefix('[')
@@ -53,6 +75,46 @@ pub fn read(text: &[u8]) -> Option<IpAddr> {
             .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())),
     };
     address.map(|address| address.to_canonical())
+}
+
+/// An IPv4 address, perhaps with a port, written plainly; `None` for everything else.
+fn plain_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut address = 0u32;
+    let mut octet = 0u32;
+    let mut digits = 0u32;
+    let mut dots = 0u32;
+    let mut bytes = text.iter();
+    for byte in bytes.by_ref() {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (octet > 0 || digits == 0) => {
+                octet = octet
+                    .wrapping_mul(10)
+                    .wrapping_add(u32::from(byte.wrapping_sub(b'0')));
+                digits = digits.wrapping_add(1);
+            }
+            b'.' if dots < 3 && digits > 0 && octet < 256 => {
+                address = address << 8 | octet;
+                dots = dots.wrapping_add(1);
+                (octet, digits) = (0, 0);
+            }
+            b':' => {
+                let port = bytes.as_slice();
+                // Five digits may be too large a number.
+                if port.is_empty()
+                    || port.len() > 5
+                    || port > b"65535".as_slice() && port.len() == 5
+                {
+                    return None;
+                }
+                if !port.iter().all(u8::is_ascii_digit) {
+                    return None;
+                }
+                break;
+            }
+            _ => return None,
+        }
+    }
+    (dots == 3 && digits > 0 && octet < 256).then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
 /// Envoy's `source.address`: who it takes for the client.
@@ -189,7 +251,10 @@ mod tests {
 
     #[test]
     fn cuts_to_prefixes() {
-        let cut = |text: &str, ipv4, ipv6| Prefixes { ipv4, ipv6 }.cut(text.parse().unwrap());
+        let cut = |text: &str, ipv4, ipv6| {
+            let cut = Prefixes { ipv4, ipv6 }.cut(text.parse().unwrap());
+            cut.as_ref().to_vec()
+        };
         assert_eq!(cut("10.1.2.3", 32, 0), [10, 1, 2, 3]);
         assert_eq!(cut("10.1.2.3", 24, 0), [10, 1, 2, 0]);
         assert_eq!(cut("10.1.2.3", 0, 0), [0, 0, 0, 0]);

@@ -87,7 +87,7 @@ impl Part {
                 prefixes,
             } => Ok(facts
                 .client(*trusted_hops)?
-                .map(|address| Cow::Owned(prefixes.cut(address)))),
+                .map(|address| Cow::Owned(prefixes.cut(address).as_ref().to_vec()))),
             Part::Path => Ok(some(facts.path()?)),
             Part::PathPrefix(segments) => {
                 Ok(text::first_segments(facts.path()?, *segments).map(Cow::Borrowed))
@@ -121,30 +121,56 @@ pub struct Key {
     pub complete: bool,
 }
 
-/// The fingerprint of a request's key. `see` gets every value on the way.
+/// A hasher for keys of these parts: what they have in common is in it.
+pub fn hasher_of(parts: &[Part], secret: &Secret) -> KeyHasher {
+    let mut hasher = KeyHasher::new(secret);
+    if let Some(first) = parts.first() {
+        head(&mut hasher, first);
+    }
+    hasher
+}
+
+fn head(hasher: &mut KeyHasher, part: &Part) {
+    let (number, name) = kind(part);
+    hasher.part(&[number]).part(name);
+}
+
+/// The fingerprint of a request's key, with a hasher of [`hasher_of`]. `see` gets every value on the way.
 ///
 /// # Errors
 /// When the host fails.
 pub fn key_of(
     parts: &[Part],
     facts: &Facts<'_>,
-    secret: &Secret,
+    mut hasher: KeyHasher,
     mut see: impl FnMut(usize, &[u8]),
 ) -> Answer<Key> {
-    let mut hasher = KeyHasher::new(secret);
     let mut complete = true;
     for (index, part) in parts.iter().enumerate() {
-        let (number, name) = kind(part);
-        hasher.part(&[number]).part(name);
-        match part.value(facts)? {
+        if index > 0 {
+            head(&mut hasher, part);
+        }
+        let mut take = |value: Option<&[u8]>| match value {
             Some(value) => {
-                see(index, &value);
-                hasher.part(&value);
+                see(index, value);
+                hasher.part(value);
             }
             None => {
                 complete = false;
                 hasher.missing();
             }
+        };
+        match part {
+            // As `Part::value` has it, without an allocation.
+            Part::ClientAddress {
+                trusted_hops,
+                prefixes,
+            } => {
+                let cut = facts.client(*trusted_hops)?;
+                let cut = cut.map(|address| prefixes.cut(address));
+                take(cut.as_ref().map(AsRef::as_ref));
+            }
+            _ => take(part.value(facts)?.as_deref()),
         }
     }
     Ok(Key {

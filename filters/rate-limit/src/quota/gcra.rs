@@ -6,11 +6,12 @@
 //! `T` is rarely a whole number of nanoseconds, so the TAT has a fraction counted in `1 / requests` of a nanosecond: no
 //! rounding ever adds up. The clock has whole nanoseconds, so the last fraction of one is not held against a request.
 
+use super::narrow::Narrow;
 use super::{Ask, State, Verdict};
 use seawall_core::time::Span;
 
 /// A step back of the clock up to this is other workers being faster; beyond it the clock was set.
-const JITTER: u64 = 1_000_000_000;
+pub(super) const JITTER: u64 = 1_000_000_000;
 
 /// A rate with a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +128,23 @@ impl Gcra {
             .saturating_add(Span(used.ahead))
     }
 
+    /// The same limit in 64 bits, where its numbers fit.
+    pub(super) fn narrow(&self) -> Option<Narrow> {
+        Some(Narrow {
+            requests: u64::from(self.requests),
+            per: u64::try_from(self.per).ok()?,
+            burst: self.burst,
+            capacity: u64::try_from(self.capacity).ok()?,
+        })
+    }
+
     pub(super) fn check(&self, state: Option<State>, now: u64, ask: Ask) -> Verdict {
+        self.narrow()
+            .and_then(|narrow| narrow.check(state, now, ask))
+            .unwrap_or_else(|| self.check_wide(state, now, ask))
+    }
+
+    pub(super) fn check_wide(&self, state: Option<State>, now: u64, ask: Ask) -> Verdict {
         let used = self.used(state, now);
         let wanted = used.units.saturating_add(self.price(ask.need));
         let admitted = wanted <= self.capacity;

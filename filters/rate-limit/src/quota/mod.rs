@@ -7,6 +7,7 @@ mod calendar;
 mod concurrency;
 mod fixed;
 mod gcra;
+mod narrow;
 mod penalty;
 mod remembered;
 mod rolling;

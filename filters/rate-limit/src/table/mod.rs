@@ -4,9 +4,11 @@
 //! entries. All limits on the same key of a request are in the same slot, so they are decided by one compare-and-swap.
 
 mod name;
+mod one;
 mod slot;
 mod transaction;
 
+pub use one::{decide_one, One};
 pub use slot::{MOST, WAYS};
 pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted, Settlement};
 

@@ -1,20 +1,21 @@
 //! The shared-data keys of slots.
 
-const PREFIX: &[u8; 11] = b"seawall.rl.";
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// The key of a slot: the prefix and eight hexadecimal digits, without an allocation.
 pub(super) struct Name([u8; 19]);
 
 impl Name {
     pub(super) fn of(slot: u32) -> Self {
-        let mut text = [0; 19];
-        let digits = (0..8u32).rev().map(|place| {
-            let digit = (slot >> place.saturating_mul(4)) & 0xf;
-            DIGITS.get(digit as usize).copied().unwrap_or(b'0')
-        });
-        for (to, from) in text.iter_mut().zip(PREFIX.iter().copied().chain(digits)) {
-            *to = from;
+        let mut text = *b"seawall.rl.00000000";
+        let mut rest = slot;
+        for digit in text.iter_mut().rev().take(8) {
+            let value = (rest & 0xf) as u8;
+            let letter = if value < 10 {
+                b'0'
+            } else {
+                b'a'.saturating_sub(10)
+            };
+            *digit = letter.saturating_add(value);
+            rest >>= 4;
         }
         Name(text)
     }

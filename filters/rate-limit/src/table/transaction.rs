@@ -6,6 +6,7 @@
 //! so it is not refused on account of a charge that is taken back. The order makes waiting for each other impossible.
 
 use super::name::Name;
+use super::one::decide_one;
 use super::slot::Slot;
 use super::Table;
 use crate::quota::{Ask, Penalty, Quota, State, Verdict};
@@ -31,7 +32,7 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn look(&self, slot: &Slot, now: Timestamp) -> Verdict {
+    pub(super) fn look(&self, slot: &Slot, now: Timestamp) -> Verdict {
         let mut verdict = self.quota.check(slot.get(self.tag), now, self.ask);
         if let Some((tag, penalty)) = self.penalty {
             if let Some(left) = penalty.banned(slot.get(tag), now) {
@@ -124,6 +125,16 @@ pub fn decide(
     now: Timestamp,
     claims: &[Claim<'_>],
 ) -> Result<Decision, UpdateError> {
+    if let [claim] = claims {
+        let one = decide_one(host, table, now, claim)?;
+        return Ok(Decision {
+            admitted: one.verdict.admitted || !claim.enforced,
+            verdicts: vec![one.verdict],
+            conflicts: one.conflicts,
+            evicted: if one.evicted { vec![0] } else { Vec::new() },
+            impatient: one.impatient,
+        });
+    }
     let blank = Verdict {
         admitted: true,
         charged: State::default(),
@@ -165,7 +176,7 @@ pub fn decide(
 }
 
 /// Writes the state of a claim that was refused after the clock was set back.
-fn keep_moved(
+pub(super) fn keep_moved(
     host: &dyn Host,
     table: &Table,
     now: Timestamp,

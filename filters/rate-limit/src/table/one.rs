@@ -1,0 +1,88 @@
+//! A request that one limit is asked about: one read and one write, and nothing else to hold together.
+
+use super::name::Name;
+use super::slot::Slot;
+use super::transaction::{keep_moved, Claim};
+use super::Table;
+use crate::quota::Verdict;
+use seawall_core::host::{Answer, Expect, Host, Swap};
+use seawall_core::shared::UpdateError;
+use seawall_core::time::Timestamp;
+
+/// What became of a claim that stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct One {
+    /// What the limit said.
+    pub verdict: Verdict,
+    /// How often somebody else was faster.
+    pub conflicts: u32,
+    /// A live entry had to go for it.
+    pub evicted: bool,
+    /// It was refused while a charge that may still be taken back stood against it, and patience ran out.
+    pub impatient: bool,
+}
+
+/// Decides about a request that one limit is asked about, and charges it where it is admitted.
+///
+/// # Errors
+/// When the host fails, or other workers were faster too often. Nothing is charged then.
+pub fn decide_one(
+    host: &dyn Host,
+    table: &Table,
+    now: Timestamp,
+    claim: &Claim<'_>,
+) -> Result<One, UpdateError> {
+    let name = Name::of(claim.slot);
+    for conflicts in 0..table.attempts {
+        let (mut slot, expect, verdict, impatient) =
+            look(host, table, &name, now, claim).map_err(UpdateError::Host)?;
+        let mut one = One {
+            verdict,
+            conflicts,
+            evicted: false,
+            impatient,
+        };
+        if !verdict.admitted {
+            if verdict.moved {
+                keep_moved(host, table, now, claim)?;
+            }
+            return Ok(one);
+        }
+        if claim.ask.cost == 0 {
+            return Ok(one);
+        }
+        one.evicted = slot.put(claim.tag, verdict.charged, now, &[], table.ways);
+        let swap = host
+            .shared_set(name.as_str(), slot.bytes(), expect)
+            .map_err(UpdateError::Host)?;
+        if swap == Swap::Done {
+            return Ok(one);
+        }
+    }
+    Err(UpdateError::Contended)
+}
+
+/// Reads the slot and asks the limit. Looks again while an unfinished charge stands against the request; the last part says
+/// that patience ran out over it.
+fn look(
+    host: &dyn Host,
+    table: &Table,
+    name: &Name,
+    now: Timestamp,
+    claim: &Claim<'_>,
+) -> Answer<(Slot, Expect, Verdict, bool)> {
+    let mut patience = table.patience;
+    loop {
+        let (value, expect) = match host.shared_get(name.as_str())? {
+            Some((value, version)) => (Some(value), Expect::Version(version)),
+            None => (None, Expect::Absent),
+        };
+        let slot = Slot::read(value);
+        let verdict = claim.look(&slot, now);
+        let blocked = claim.enforced && !verdict.admitted && slot.is_unfinished(now);
+        if !blocked || patience == 0 {
+            return Ok((slot, expect, verdict, blocked));
+        }
+        patience = patience.saturating_sub(1);
+    }
+}
