@@ -1,9 +1,9 @@
-//! Finishes a built module for Envoy: `seawall-module IN OUT CALLBACK…`
+//! Finishes a built module for Envoy: `seawall-module IN OUT [CALLBACK…]`, with every callback where none is named.
 //!
 //! - Envoy calls every `proxy_on_*` export that exists, and each call into a VM costs; the SDK exports all of them. Only the
 //!   callbacks named are kept, besides those that every module needs.
-//! - The SDK panics when an answer comes to a callout that it did not start itself. Those exports are redirected to the
-//!   module's own `seawall_on_*` functions, or dropped where no callback of that kind is named.
+//! - Where the module exports `seawall_on_*`, that takes the place of the SDK's `proxy_on_*` of the same name, and what only
+//!   the SDK's dispatcher needed goes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -23,8 +23,7 @@ const ALWAYS: [&str; 9] = [
 ];
 
 /// Callbacks that a module may ask for, as Envoy knows them.
-const OPTIONAL: [&str; 12] = [
-    "proxy_on_done",
+const OPTIONAL: [&str; 11] = [
     "proxy_on_log",
     "proxy_on_tick",
     "proxy_on_queue_ready",
@@ -40,6 +39,15 @@ const OPTIONAL: [&str; 12] = [
 
 fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
     let mut kept: BTreeSet<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+    let every: Vec<String> = OPTIONAL
+        .iter()
+        .map(|name| name.replace("proxy_on_", ""))
+        .collect();
+    let callbacks = if callbacks.is_empty() {
+        &every
+    } else {
+        callbacks
+    };
     for callback in callbacks {
         let name = format!("proxy_on_{callback}");
         if !OPTIONAL.contains(&name.as_str()) {
@@ -80,7 +88,7 @@ fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
 fn run() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1);
     let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: seawall-module IN OUT CALLBACK...".to_owned());
+        return Err("usage: seawall-module IN OUT [CALLBACK...]".to_owned());
     };
     let callbacks: Vec<String> = arguments.collect();
     // Function names are of no use to Envoy, and a third of the file.
