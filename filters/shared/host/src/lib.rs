@@ -1,8 +1,8 @@
 //! The proxy-wasm side of Seawall: the host port on the raw ABI, and the way from the host's callbacks to filters.
 //!
 //! Of the SDK, what cannot fail is used: start-up, the ABI's version and the allocator for what the host gives away. Calls
-//! to the host are made here ([`abi`]) because the SDK's own panic on statuses that they do not expect, and callbacks are
-//! dispatched here ([`dispatch`]) because the SDK's dispatcher panics on contexts and calls that it does not know: a panic
+//! to the host are made here (`abi`) because the SDK's own panic on statuses that they do not expect, and callbacks are
+//! dispatched here (`dispatch`) because the SDK's dispatcher panics on contexts and calls that it does not know: a panic
 //! ends the VM with every request in it.
 
 mod abi;
