@@ -60,7 +60,7 @@ fn cut_v6(address: Ipv6Addr, length: u8) -> u128 {
 /// address in brackets. An IPv4-mapped address is its IPv4.
 pub fn read(text: &[u8]) -> Option<IpAddr> {
     // Nearly always this is what it is.
-    if let Some(address) = plain_v4(text) {
+    if let Some(address) = super::ipv4::read(text) {
         return Some(IpAddr::V4(address));
     }
     let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
@@ -75,46 +75,6 @@ pub fn read(text: &[u8]) -> Option<IpAddr> {
             .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())),
     };
     address.map(|address| address.to_canonical())
-}
-
-/// An IPv4 address, perhaps with a port, written plainly; `None` for everything else.
-fn plain_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut address = 0u32;
-    let mut octet = 0u32;
-    let mut digits = 0u32;
-    let mut dots = 0u32;
-    let mut bytes = text.iter();
-    for byte in bytes.by_ref() {
-        match byte {
-            b'0'..=b'9' if digits < 3 && (octet > 0 || digits == 0) => {
-                octet = octet
-                    .wrapping_mul(10)
-                    .wrapping_add(u32::from(byte.wrapping_sub(b'0')));
-                digits = digits.wrapping_add(1);
-            }
-            b'.' if dots < 3 && digits > 0 && octet < 256 => {
-                address = address << 8 | octet;
-                dots = dots.wrapping_add(1);
-                (octet, digits) = (0, 0);
-            }
-            b':' => {
-                let port = bytes.as_slice();
-                // Five digits may be too large a number.
-                if port.is_empty()
-                    || port.len() > 5
-                    || port > b"65535".as_slice() && port.len() == 5
-                {
-                    return None;
-                }
-                if !port.iter().all(u8::is_ascii_digit) {
-                    return None;
-                }
-                break;
-            }
-            _ => return None,
-        }
-    }
-    (dots == 3 && digits > 0 && octet < 256).then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
 /// Envoy's `source.address`: who it takes for the client.

@@ -2,6 +2,7 @@
 
 pub mod address;
 mod facts;
+mod ipv4;
 mod text;
 
 pub use facts::Facts;
