@@ -55,10 +55,23 @@ pub(crate) fn decide(
 ) -> Result<Decided, Undecided> {
     let facts = Facts::new(host, settings.headers_needed).map_err(UpdateError::Host)?;
     exchange.at = host.now().map_err(UpdateError::Host)?;
-    if let Some(hasher) = &settings.sole {
-        return sole::decide(host, filter, settings, hasher, &facts, exchange);
+    match &settings.sole {
+        Some(hasher) => sole::decide(host, filter, settings, hasher, &facts, exchange),
+        None => several(host, filter, settings, context, &facts, exchange),
     }
-    let collected = collect(host, filter, settings, &facts).map_err(UpdateError::Host)?;
+}
+
+/// Asks limits of all kinds. Kept apart in the module, too: code that is not run is not to lie between that which is.
+#[inline(never)]
+fn several(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Rc<Settings>,
+    context: u32,
+    facts: &Facts<'_>,
+    exchange: &mut Exchange,
+) -> Result<Decided, Undecided> {
+    let collected = collect(host, filter, settings, facts).map_err(UpdateError::Host)?;
     let claimed = match collected {
         Collected::Exempt => {
             exchange.note(host, settings, "exempt", None);
@@ -67,7 +80,7 @@ pub(crate) fn decide(
         Collected::Incomplete(limit) => {
             let name = settings.limits.get(limit).map(|limit| limit.name.as_str());
             let name = name.unwrap_or_default();
-            return Ok(incomplete(host, &facts, settings, exchange, name)?);
+            return Ok(incomplete(host, facts, settings, exchange, name)?);
         }
         Collected::TooMany => return Err(Undecided::TooManyLimits),
         Collected::Claims(claimed) if claimed.is_empty() => return Ok(Decided::Passes),
@@ -118,7 +131,7 @@ pub(crate) fn decide(
                 wait: verdict.wait,
             })
             .collect();
-        return Ok(refuse(host, filter, settings, exchange, &facts, &blamed)?);
+        return Ok(refuse(host, filter, settings, exchange, facts, &blamed)?);
     }
     let asks = claimed.iter().any(|claimed| claimed.fleet.is_some());
     let mut admitted = Vec::new();
@@ -166,7 +179,7 @@ pub(crate) fn decide(
         admitted,
         shadowed,
     };
-    Ok(fleet::ask(host, filter, context, exchange, &facts, asked)?)
+    Ok(fleet::ask(host, filter, context, exchange, facts, asked)?)
 }
 
 /// Counts what a decision took: lost races at its first limit, evictions at the limits that they were for.
@@ -210,6 +223,7 @@ pub(crate) fn passed(host: &dyn Host, filter: &Filter, settings: &Settings, admi
 ///
 /// # Errors
 /// When the host fails.
+#[inline(never)]
 pub(crate) fn incomplete(
     host: &dyn Host,
     facts: &Facts<'_>,
@@ -238,6 +252,7 @@ pub(crate) struct Blamed<'s> {
 ///
 /// # Errors
 /// When the host fails.
+#[inline(never)]
 pub(crate) fn refuse(
     host: &dyn Host,
     filter: &Filter,

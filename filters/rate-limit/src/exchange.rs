@@ -75,9 +75,19 @@ impl Exchange {
         decision: &str,
         limit: Option<&str>,
     ) {
-        if !settings.access_log {
-            return;
+        if settings.access_log {
+            self.write_note(host, settings, decision, limit);
         }
+    }
+
+    #[inline(never)]
+    fn write_note(
+        &self,
+        host: &dyn Host,
+        settings: &Settings,
+        decision: &str,
+        limit: Option<&str>,
+    ) {
         let tightest = self.told.iter().min_by_key(|told| told.remaining);
         let name = tightest
             .and_then(|told| settings.limits.get(told.limit))
@@ -102,6 +112,14 @@ impl Exchange {
         filter: &Filter,
         settings: &Settings,
     ) {
+        if self.open.is_empty() {
+            return;
+        }
+        self.settle_charges(host, filter, settings);
+    }
+
+    #[inline(never)]
+    fn settle_charges(&mut self, host: &dyn Host, filter: &Filter, settings: &Settings) {
         let mut index = 0;
         while let Some(open) = self.open.get(index).copied() {
             let charge = settings
@@ -126,10 +144,24 @@ impl Exchange {
         let Some(settings) = self.settings.take() else {
             return;
         };
-        for open in std::mem::take(&mut self.open) {
-            if matches!(open.quota, Quota::Concurrency(_)) {
-                settle(host, filter, &settings, self.at, &open, 0);
-            }
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty() {
+            give_back(host, filter, &settings, self.at, open);
+        }
+    }
+}
+
+#[inline(never)]
+fn give_back(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    open: Vec<Open>,
+) {
+    for open in open {
+        if matches!(open.quota, Quota::Concurrency(_)) {
+            settle(host, filter, settings, at, &open, 0);
         }
     }
 }

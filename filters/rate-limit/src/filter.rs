@@ -107,23 +107,30 @@ impl Filter {
 
     /// The counters of a limit, the same for all limits of this name.
     pub(crate) fn counters(&self, host: &dyn Host, limit: &Limit) -> LimitMetrics {
-        *limit.metrics.get_or_init(|| {
-            let Ok(mut counted) = self.counted.try_borrow_mut() else {
-                return LimitMetrics::default();
-            };
-            if let Some(known) = counted.get(&limit.name) {
-                return *known;
-            }
-            if counted.len() >= MOST_COUNTED {
-                return LimitMetrics::default();
-            }
-            let metrics = LimitMetrics::define(host, &limit.name);
-            counted.insert(limit.name.clone(), metrics);
-            metrics
-        })
+        match limit.metrics.get() {
+            Some(metrics) => *metrics,
+            None => *limit.metrics.get_or_init(|| self.define(host, limit)),
+        }
+    }
+
+    #[cold]
+    fn define(&self, host: &dyn Host, limit: &Limit) -> LimitMetrics {
+        let Ok(mut counted) = self.counted.try_borrow_mut() else {
+            return LimitMetrics::default();
+        };
+        if let Some(known) = counted.get(&limit.name) {
+            return *known;
+        }
+        if counted.len() >= MOST_COUNTED {
+            return LimitMetrics::default();
+        }
+        let metrics = LimitMetrics::define(host, &limit.name);
+        counted.insert(limit.name.clone(), metrics);
+        metrics
     }
 
     /// Counts and reports that something could not be done.
+    #[cold]
     pub(crate) fn trouble(&self, host: &dyn Host, text: impl FnOnce() -> String) {
         self.metrics.errors.increment(host);
         self.trouble.log(host, Level::Error, text);

@@ -5,7 +5,7 @@ use crate::config::{Cost, Limit, Missing, Settings};
 use crate::decide::{incomplete, refuse, refused, Blamed, Decided, Undecided};
 use crate::exchange::{Exchange, Told};
 use crate::filter::Filter;
-use crate::key::{hasher_of, key_of, Facts, Key};
+use crate::key::{hasher_of, key_of, Facts, Key, Part};
 use crate::quota::Ask;
 use crate::table::{self, Claim};
 use seawall_core::hash::KeyHasher;
@@ -88,10 +88,18 @@ fn key(
     let parts = settings.keys.get(limit.key).map_or(&[][..], Vec::as_slice);
     let hasher = match hasher.get() {
         Some(hasher) => hasher,
-        None => {
-            let secret = filter.secret(host)?;
-            hasher.get_or_init(|| hasher_of(parts, &secret))
-        }
+        None => begin(host, filter, parts, hasher)?,
     };
     key_of(parts, facts, hasher.clone(), |_, _| {})
+}
+
+#[cold]
+fn begin<'h>(
+    host: &dyn Host,
+    filter: &Filter,
+    parts: &[Part],
+    hasher: &'h OnceCell<KeyHasher>,
+) -> Answer<&'h KeyHasher> {
+    let secret = filter.secret(host)?;
+    Ok(hasher.get_or_init(|| hasher_of(parts, &secret)))
 }

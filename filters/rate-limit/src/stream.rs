@@ -1,8 +1,8 @@
 //! One request: asked on its way in, settled on its way out.
 
 use crate::answer;
-use crate::config::OnError;
-use crate::decide::{decide, Decided};
+use crate::config::{OnError, Settings};
+use crate::decide::{decide, Decided, Undecided};
 use crate::exchange::{Exchange, Shared};
 use crate::filter::Filter;
 use seawall_core::host::Host;
@@ -40,6 +40,29 @@ fn resume(filter: &Filter, waiting: &mut Option<(u32, Shared)>, exchange: &mut E
     }
 }
 
+/// What becomes of a request that nobody can decide about.
+#[cold]
+fn undecided(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    exchange: &Exchange,
+    error: &Undecided,
+) -> Flow {
+    filter.trouble(host, || {
+        format!("a request could not be decided about: {error:?}")
+    });
+    exchange.note(host, settings, "error", None);
+    match settings.on_error {
+        OnError::Allow => Flow::Continue,
+        // A request that is held without an answer would hang for ever.
+        OnError::Deny => match answer::unavailable(host) {
+            Ok(()) => Flow::Pause,
+            Err(_) => Flow::Continue,
+        },
+    }
+}
+
 impl Stream for Request {
     fn request_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
         let Some(filter) = &self.filter else {
@@ -62,20 +85,7 @@ impl Stream for Request {
                 self.waiting = Some((token, shared));
                 Flow::Pause
             }
-            Err(error) => {
-                filter.trouble(host, || {
-                    format!("a request could not be decided about: {error:?}")
-                });
-                exchange.note(host, &settings, "error", None);
-                match settings.on_error {
-                    OnError::Allow => Flow::Continue,
-                    // A request that is held without an answer would hang for ever.
-                    OnError::Deny => match answer::unavailable(host) {
-                        Ok(()) => Flow::Pause,
-                        Err(_) => Flow::Continue,
-                    },
-                }
-            }
+            Err(error) => undecided(host, filter, &settings, exchange, &error),
         }
     }
 
