@@ -51,11 +51,17 @@ impl Copies {
         self.generation.seen(host, now)
     }
 
-    /// The breaker of a key as shared data holds it at `present`, if this worker knows: `Some(None)` has never failed.
-    pub(crate) fn recall(&self, key: Fingerprint, present: Seen) -> Option<Option<Record>> {
+    /// Judges the breaker of a key as shared data holds it at `present`, if this worker knows it; one that has never failed is
+    /// `None`. `judge` must not come back here.
+    pub(crate) fn recall<R>(
+        &self,
+        key: Fingerprint,
+        present: Seen,
+        judge: impl FnOnce(Option<&Record>) -> R,
+    ) -> Option<R> {
         let places = self.places.try_borrow().ok()?;
         let kept = places.get(place(key))?.as_ref()?;
-        (kept.key == key && kept.seen.holds_at(present)).then_some(kept.record)
+        (kept.key == key && kept.seen.holds_at(present)).then(|| judge(kept.record.as_ref()))
     }
 
     /// Remembers what was read after `seen`.

@@ -2,6 +2,7 @@
 
 use crate::announce::Lines;
 use crate::copies::Copies;
+use crate::key::Tickets;
 use crate::metrics::Metrics;
 use crate::overdue::Watch;
 use crate::settings::{Part, Settings};
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) watch: RefCell<Watch<Call>>,
     pub(crate) tallies: RefCell<Tallies>,
     pub(crate) copies: Copies,
+    pub(crate) tickets: Tickets,
     pub(crate) slots: u32,
     pub(crate) alarm: Cell<u64>,
     pub(crate) full: Throttle,
@@ -89,6 +91,7 @@ impl Plugin for CircuitBreaker {
             watch: RefCell::default(),
             tallies: RefCell::default(),
             copies: Copies::define(host),
+            tickets: Tickets::default(),
             slots,
             alarm: Cell::new(0),
             full: Throttle::default(),

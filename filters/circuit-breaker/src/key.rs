@@ -1,42 +1,115 @@
 //! Whose breaker a call has.
 
-use crate::settings::Part;
+use crate::filter::Ticket;
+use crate::settings::{Part, Settings};
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::host::{Host, Map};
+use std::cell::RefCell;
+use std::rc::Rc;
 
-/// The key of the request at hand, and the values of its parts.
+/// Tickets that a worker keeps at hand, so that a key that was hashed a moment ago is not hashed again.
+const RECENT: usize = 16;
+
+/// A ticket with longer values is made anew each time.
+const MOST_BYTES: usize = 256;
+
+/// The values of a key's parts; one that is missing is empty.
 ///
 /// Calls without a header that is part of the key share a breaker. A cluster, a route's name or a host that is missing is the
 /// configuration's fault: the call has no breaker.
 ///
 /// # Errors
 /// The part that is missing.
-pub(crate) fn key_of<'a>(
-    host: &dyn Host,
-    secret: &Secret,
-    parts: &'a [Part],
-) -> Result<(Fingerprint, Vec<Vec<u8>>), &'a Part> {
-    let mut hasher = KeyHasher::new(secret);
+fn values_of<'a>(host: &dyn Host, parts: &'a [Part]) -> Result<Vec<Vec<u8>>, &'a Part> {
     let mut values = Vec::with_capacity(parts.len());
     for part in parts {
-        let (kind, value) = match part {
-            Part::Cluster => ("cluster", host.property(&["xds", "cluster_name"])),
-            Part::Route => ("route", host.property(&["xds", "route_name"])),
-            Part::Host => ("host", host.header(Map::Request, ":authority")),
-            Part::Header(field) => (field.as_str(), host.header(Map::Request, field)),
+        let value = match part {
+            Part::Cluster => host.property(&["xds", "cluster_name"]),
+            Part::Route => host.property(&["xds", "route_name"]),
+            Part::Host => host.header(Map::Request, ":authority"),
+            Part::Header(field) => host.header(Map::Request, field),
+        };
+        let value = value.ok().flatten().unwrap_or_default();
+        if value.is_empty() && !matches!(part, Part::Header(_)) {
+            return Err(part);
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn fingerprint(secret: &Secret, parts: &[Part], values: &[Vec<u8>]) -> Fingerprint {
+    let mut hasher = KeyHasher::new(secret);
+    for (part, value) in parts.iter().zip(values) {
+        let kind = match part {
+            Part::Cluster => "cluster",
+            Part::Route => "route",
+            Part::Host => "host",
+            Part::Header(field) => field,
         };
         hasher.part(kind.as_bytes());
-        match value.ok().flatten().filter(|value| !value.is_empty()) {
-            Some(value) => {
-                hasher.part(&value);
-                values.push(value);
-            }
-            None if matches!(part, Part::Header(_)) => {
-                hasher.missing();
-                values.push(Vec::new());
-            }
-            None => return Err(part),
+        if value.is_empty() {
+            hasher.missing();
+        } else {
+            hasher.part(value);
         }
     }
-    Ok((hasher.finish(), values))
+    hasher.finish()
+}
+
+/// The tickets of late.
+#[derive(Debug)]
+pub(crate) struct Tickets(RefCell<Vec<Option<(Rc<Settings>, Rc<Ticket>)>>>);
+
+impl Default for Tickets {
+    fn default() -> Self {
+        Tickets(RefCell::new(vec![None; RECENT]))
+    }
+}
+
+/// Where a ticket is kept. Whoever aims at a place gains nothing: a ticket that is not there is made.
+fn place(values: &[Vec<u8>]) -> usize {
+    let mut mixed = 0usize;
+    for value in values {
+        let end = value.last().copied().unwrap_or_default();
+        mixed = mixed
+            .wrapping_mul(7)
+            .wrapping_add(value.len())
+            .wrapping_add(usize::from(end).wrapping_mul(3));
+    }
+    mixed % RECENT
+}
+
+impl Tickets {
+    /// The ticket of the request at hand.
+    ///
+    /// # Errors
+    /// The part of the key that is missing.
+    pub(crate) fn of_request<'a>(
+        &self,
+        host: &dyn Host,
+        secret: &Secret,
+        settings: &'a Rc<Settings>,
+    ) -> Result<Rc<Ticket>, &'a Part> {
+        let values = values_of(host, &settings.key)?;
+        let place = place(&values);
+        if let Ok(recent) = self.0.try_borrow() {
+            if let Some(Some((whose, ticket))) = recent.get(place) {
+                if Rc::ptr_eq(whose, settings) && ticket.values == values {
+                    return Ok(Rc::clone(ticket));
+                }
+            }
+        }
+        let key = fingerprint(secret, &settings.key, &values);
+        let short = values.iter().map(Vec::len).sum::<usize>() <= MOST_BYTES;
+        let ticket = Rc::new(Ticket { key, values });
+        if short {
+            if let Ok(mut recent) = self.0.try_borrow_mut() {
+                if let Some(kept) = recent.get_mut(place) {
+                    *kept = Some((Rc::clone(settings), Rc::clone(&ticket)));
+                }
+            }
+        }
+        Ok(ticket)
+    }
 }

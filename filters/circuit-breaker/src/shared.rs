@@ -67,16 +67,19 @@ impl Shared {
         now: Timestamp,
     ) -> Option<Admitted> {
         let present = self.copies.present(host, now);
-        if let Some(copy) = present.and_then(|present| self.copies.recall(ticket.key, present)) {
+        let recalled = present.and_then(|present| {
             // Most calls: the breaker has never failed, and a record of it need not even be made up.
-            let Some(record) = copy else {
-                return Some(Admitted::default());
-            };
-            let (_, admitted, transition) = self.decide(host, settings, ticket, now, &record);
-            if transition.is_none() {
-                return Some(admitted);
-            }
-            // It is time for a change, which is made below.
+            self.copies.recall(ticket.key, present, |copy| match copy {
+                None => Some(Admitted::default()),
+                Some(record) => match self.decide(host, settings, ticket, now, record) {
+                    (_, admitted, None) => Some(admitted),
+                    // It is time for a change, which is made below.
+                    (_, _, Some(_)) => None,
+                },
+            })
+        });
+        if let Some(Some(admitted)) = recalled {
+            return Some(admitted);
         }
         let absent = || Some(Admitted::default());
         let changed = self.change(host, settings, ticket, now, absent, |record| {

@@ -3,7 +3,6 @@
 use crate::breaker::{Admission, Reason, Refusal};
 use crate::evidence::Evidence;
 use crate::filter::{Call, Shared, Ticket};
-use crate::key::key_of;
 use crate::outcome::{classify, Outcome, Signals, Verdict};
 use crate::overdue::Watched;
 use crate::refusal::{answer_of, is_grpc, Refused};
@@ -228,14 +227,13 @@ impl Stream for CircuitBreakerStream {
             return Flow::Continue;
         };
         shared.count_overdue(host, now);
-        let (key, values) = match key_of(host, &shared.secret, &settings.key) {
-            Ok(key) => key,
+        let ticket = match shared.tickets.of_request(host, &shared.secret, &settings) {
+            Ok(ticket) => ticket,
             Err(part) => {
                 shared.report_keyless(host, part);
                 return Flow::Continue;
             }
         };
-        let ticket = Rc::new(Ticket { key, values });
         self.decide(host, &shared, settings, ticket, now)
     }
 
