@@ -76,7 +76,8 @@ fn calls_to_break(calls: &[Made]) -> Vec<usize> {
 }
 
 /// Lives a life, and then again with each fault: at each place, each status and each garbage, once and from then on. `judge`
-/// sees each of them after its aftermath.
+/// sees each of them after its aftermath. With `every` above 1 only each so manieth of these lives is lived: still one or more
+/// at each place, and by turns with each status, as long as it is a prime below the number of answers.
 ///
 /// # Panics
 /// When a life without any fault traps, and with `judge`.
@@ -84,6 +85,7 @@ pub fn explore(
     module: &Module,
     state: State,
     life: &[Step],
+    every: usize,
     judge: impl Fn(&Run, Option<&Fault>) + Sync,
 ) -> Report {
     let mut run = Run::new(module, state).expect("no fault, no trap");
@@ -120,6 +122,7 @@ pub fn explore(
             });
         }
     }
+    let faults: Vec<Fault> = faults.into_iter().step_by(every).collect();
     let called = Mutex::new(calls.iter().map(|made| made.name).collect::<BTreeSet<_>>());
     let live = |fault: &Fault| {
         let step = saved.partition_point(|(calls, _)| *calls <= fault.call) - 1;

@@ -11,6 +11,7 @@ fn callbacks_allowed_in_the_example_are_those_of_the_module() {
         "response-cache",
         "circuit-breaker",
         "trace-headers",
+        "seawall",
     ] {
         let module = module(filter);
         let exported: BTreeSet<String> = module

@@ -140,7 +140,7 @@ struct Modules(
 
 fn modules() -> Modules {
     let mut modules = Modules(BTreeMap::new(), BTreeMap::new());
-    for configured in ALL {
+    for configured in ALL.iter() {
         let module = modules
             .0
             .entry(configured.filter)
@@ -188,7 +188,7 @@ fn hostile_life(fields: &Pairs) -> Vec<Step> {
 fn hostile_headers_are_survived_by_every_filter() {
     let modules = modules();
     for (about, fields) in hostile() {
-        for configured in ALL {
+        for configured in ALL.iter() {
             let run = live(configured, &modules, &hostile_life(&fields));
             let state = run.vm.state();
             assert!(state.log.len() < 12, "{about}: {:?}", state.log);
@@ -210,7 +210,7 @@ fn what_a_filter_has_no_business_with_goes_on_unchanged() {
     for number in 0..=255u8 {
         fields.push((b"x-raw".to_vec(), vec![number; 3]));
     }
-    for configured in ALL {
+    for configured in ALL.iter() {
         let run = live(
             configured,
             &modules,
@@ -229,7 +229,7 @@ fn what_a_filter_has_no_business_with_goes_on_unchanged() {
 fn bodies_are_cut_anywhere_and_arrive_whole() {
     let modules = modules();
     let body: Vec<u8> = (0..40).collect();
-    for configured in ALL {
+    for configured in ALL.iter() {
         for cut in 0..=body.len() {
             for (end, trailers) in [(true, false), (false, true), (false, false)] {
                 let (head, tail) = body.split_at(cut);
@@ -270,7 +270,7 @@ fn bodies_are_cut_anywhere_and_arrive_whole() {
 #[test]
 fn a_request_may_end_after_any_callback() {
     let modules = modules();
-    for configured in ALL {
+    for configured in ALL.iter() {
         let steps = exchange(2, request("GET", "/aborted"), "200");
         for cut in 1..steps.len() {
             let mut life = steps[..cut].to_vec();
@@ -304,7 +304,7 @@ fn any_fields_are_survived_by_every_filter() {
         ..ProptestConfig::default()
     };
     proptest!(config, |(fields in any_fields(), clock in 0..NOW * 2)| {
-        for configured in ALL {
+        for configured in ALL.iter() {
             let mut life = hostile_life(&fields);
             life.insert(5, Step::Clock(clock));
             live(configured, &modules, &life);

@@ -1,5 +1,8 @@
 //! For each filter: configurations that switch on what there is, and one that is refused.
 
+use super::FILTERS;
+use std::sync::LazyLock;
+
 /// A filter and a configuration of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Configured {
@@ -20,7 +23,70 @@ const fn of(filter: &'static str, about: &'static str, json: &'static str) -> Co
 }
 
 /// Every configuration that is tried.
-pub const ALL: &[Configured] = &[
+pub static ALL: LazyLock<Vec<Configured>> = LazyLock::new(|| {
+    let mut all = OF_ONE.to_vec();
+    all.extend(of_all_four());
+    all
+});
+
+/// The four filters as one, with configurations of each.
+fn of_all_four() -> impl Iterator<Item = Configured> {
+    [
+        (
+            "all, and enough for everybody",
+            [
+                "the defaults",
+                "enough for everybody",
+                "the defaults",
+                "another route",
+            ],
+        ),
+        (
+            "all, with everything",
+            [
+                "everything",
+                "places and charges by response, refusing on errors",
+                "everything",
+                "windows, a ramp and fallbacks by kind",
+            ],
+        ),
+        (
+            "all, with limits that a service keeps",
+            [
+                "one id, nobody trusted",
+                "limits that a service keeps",
+                "everything",
+                "a brown-out",
+            ],
+        ),
+    ]
+    .into_iter()
+    .map(|(about, parts)| {
+        let blocks = FILTERS.iter().zip(parts).map(|(filter, part)| {
+            let found = OF_ONE
+                .iter()
+                .find(|one| one.filter == *filter && one.about == part);
+            let json = found
+                .unwrap_or_else(|| panic!("no {part} of {filter}"))
+                .json;
+            format!("\"{}\": {json}", filter.replace('-', "_"))
+        });
+        let blocks: Vec<String> = blocks.collect();
+        // For as long as the tests run.
+        of(
+            "seawall",
+            about,
+            format!("{{{}}}", blocks.join(", ")).leak(),
+        )
+    })
+}
+
+const OF_ONE: &[Configured] = &[
+    of(
+        "rate-limit",
+        "enough for everybody",
+        r#"{"limits": [{"name": "tenant", "key": [{"header": "x-tenant-id"}], "requests": 1000, "per": "1h"}]}"#,
+    ),
     of(
         "rate-limit",
         "keys of every kind",
@@ -93,6 +159,11 @@ pub const ALL: &[Configured] = &[
         "circuit-breaker",
         "the textbook's",
         r#"{"failure_threshold": 2, "timeout": "1s"}"#,
+    ),
+    of(
+        "circuit-breaker",
+        "another route",
+        r#"{"failure_threshold": 2, "open_for": "1s", "fallback": {"route": {"header": "x-fallback", "value": "1"}}}"#,
     ),
     of("trace-headers", "the defaults", "{}"),
     of(

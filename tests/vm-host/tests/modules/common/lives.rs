@@ -1,6 +1,6 @@
 //! Lives with everything in them.
 
-use super::metadata;
+use super::{metadata, FILTERS};
 use seawall_vm_host::{pairs, Pairs, Step};
 use serde_json::{json, Value};
 
@@ -74,8 +74,26 @@ pub fn exchange(context: u32, headers: Pairs, status: &str) -> Vec<Step> {
     steps
 }
 
-/// A route's settings that are good, and then some that are not.
-fn routes(namespace: &str, good: &Value) -> Vec<Step> {
+/// A route's settings that are good, and then some that are not; of one filter, or of all.
+fn routes(filter: &str) -> Vec<Step> {
+    let filters = match filter {
+        "seawall" => FILTERS.to_vec(),
+        one => vec![one],
+    };
+    let of_each = |settings: &dyn Fn(&str) -> Value| {
+        let names = filters.iter().map(|name| {
+            (
+                format!("seawall.{}", name.replace('-', "_")),
+                settings(name),
+            )
+        });
+        let names: Vec<_> = names.collect();
+        let names: Vec<_> = names
+            .iter()
+            .map(|(name, settings)| (name.as_str(), settings.clone()))
+            .collect();
+        metadata(&names)
+    };
     let route = |name: &str, bytes: Vec<u8>| {
         vec![
             Step::Property("xds.route_name", name.as_bytes().to_vec()),
@@ -83,17 +101,14 @@ fn routes(namespace: &str, good: &Value) -> Vec<Step> {
             Step::Property("xds.virtual_host_metadata", bytes),
         ]
     };
-    let mut life = route("good", metadata(namespace, good));
+    let mut life = route("good", of_each(&route_settings));
     life.extend(exchange(40, request("GET", "/good"), "200"));
-    let bad = metadata(namespace, &json!({"colour": [1, null, {"a": "b"}]}));
+    let bad = of_each(&|_| json!({"colour": [1, null, {"a": "b"}]}));
     life.extend(route("bad", bad.clone()));
     life.extend(exchange(41, request("GET", "/bad"), "200"));
     life.extend(route("cut", bad[..bad.len() / 2].to_vec()));
     life.extend(exchange(42, request("GET", "/cut"), "200"));
-    life.extend(route(
-        "off",
-        metadata(namespace, &json!({"enabled": false})),
-    ));
+    life.extend(route("off", of_each(&|_| json!({"enabled": false}))));
     life.extend(exchange(43, request("GET", "/off"), "200"));
     life
 }
@@ -204,8 +219,7 @@ pub fn full(filter: &str) -> Vec<Step> {
         Step::Wait(1_100),
         Step::CallsFailed,
     ]);
-    let namespace = format!("seawall.{}", filter.replace('-', "_"));
-    life.extend(routes(&namespace, &route_settings(filter)));
+    life.extend(routes(filter));
     // The clock is set back a day, and forward by two.
     for (context, clock) in [(50, -86_400_000i64), (51, 86_400_000)] {
         life.push(Step::Clock((super::NOW as i64 + clock) as u64));

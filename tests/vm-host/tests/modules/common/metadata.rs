@@ -53,9 +53,11 @@ fn encoded(value: &Value) -> Vec<u8> {
     out
 }
 
-/// The metadata of a route.
-pub fn metadata(namespace: &str, settings: &Value) -> Vec<u8> {
+/// The metadata of a route: settings by namespace.
+pub fn metadata(namespaces: &[(&str, Value)]) -> Vec<u8> {
     let mut out = Vec::new();
-    field(1, &entry(namespace, &structure(settings)), &mut out);
+    for (namespace, settings) in namespaces {
+        field(1, &entry(namespace, &structure(settings)), &mut out);
+    }
     out
 }

@@ -9,6 +9,14 @@ pub use metadata::metadata;
 
 use seawall_vm_host::State;
 
+/// The filters that are also modules of their own.
+pub const FILTERS: [&str; 4] = [
+    "trace-headers",
+    "rate-limit",
+    "response-cache",
+    "circuit-breaker",
+];
+
 /// A quarter of an hour before noon, 2025-06-15.
 pub const NOW: u64 = 1_749_987_900_000;
 
