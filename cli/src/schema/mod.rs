@@ -2,8 +2,9 @@
 //!
 //! The deserializer of `trace` asks a type what it wants instead of giving it anything, `explore` asks on until nothing is
 //! left to ask, and `forms` knows the texts that types read by themselves, such as durations. So the schema cannot say
-//! anything else than the filter does. What it cannot say are rules that join fields or bound numbers; those are the work of
-//! `seawall check`. The meaning of a field comes from the table in the filter's README (`table`).
+//! anything else than the filter does. The meaning of a field, its default and the range of a number come from the table in the
+//! filter's README (`table`), which the tests hold against what the filter does. What the schema cannot say are rules that join
+//! fields; those are the work of `seawall check`.
 
 mod explore;
 mod forms;
@@ -139,7 +140,27 @@ fn describe(schema: &mut Value, path: &str, rows: &[Row]) {
                 if let Some(default) = row.default_value() {
                     field.insert("default".to_owned(), default);
                 }
+                if let Some((least, most)) = row.bounds() {
+                    bound(field, &least, &most);
+                }
             }
         }
+    }
+}
+
+/// Says the range of a number, in each form that the field may have.
+fn bound(field: &mut Map<String, Value>, least: &Value, most: &Value) {
+    if let Some(alternatives) = field.get_mut("anyOf").and_then(Value::as_array_mut) {
+        for alternative in alternatives.iter_mut().filter_map(Value::as_object_mut) {
+            bound(alternative, least, most);
+        }
+    }
+    let kinds = match field.get("type") {
+        Some(Value::Array(kinds)) => kinds.clone(),
+        kind => kind.into_iter().cloned().collect(),
+    };
+    if kinds.contains(&json!("integer")) || kinds.contains(&json!("number")) {
+        field.insert("minimum".to_owned(), least.clone());
+        field.insert("maximum".to_owned(), most.clone());
     }
 }

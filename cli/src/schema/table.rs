@@ -1,5 +1,6 @@
 //! The tables of fields in a filter's README: `field | type | default | range | meaning`.
 
+use crate::document::read;
 use serde_json::Value;
 
 /// A row: a field, in the words of the README.
@@ -30,13 +31,34 @@ impl Row {
     }
 
     /// The default, where it is a value by itself.
-    pub(super) fn default_value(&self) -> Option<Value> {
-        let text = self.default.strip_prefix('`')?.strip_suffix('`')?;
+    pub fn default_value(&self) -> Option<Value> {
+        let (text, after) = self.default.strip_prefix('`')?.split_once('`')?;
+        if !(after.is_empty() || after.starts_with(':')) {
+            return None;
+        }
         match self.kind.as_str() {
             "boolean" | "integer" | "number" => serde_json::from_str(text).ok(),
-            "duration" => Some(text.into()),
-            _ => None,
+            "duration" | "bytes" => text
+                .starts_with(|c: char| c.is_ascii_digit())
+                .then(|| text.into()),
+            // Line ends are written as in quotes.
+            _ if text.contains('\\') => serde_json::from_str(&format!("\"{text}\"")).ok(),
+            _ => Some(read(text).ok()?.first()?.json()),
         }
+    }
+
+    /// The least and the most of a number.
+    pub(super) fn bounds(&self) -> Option<(Value, Value)> {
+        if !["integer", "number"].contains(&self.kind.as_str()) {
+            return None;
+        }
+        let mut words = self.range.split([' ', ',', ';']);
+        let least = serde_json::from_str(words.next()?).ok()?;
+        let most = words
+            .next()
+            .filter(|word| *word == "to")
+            .and(words.next())?;
+        Some((least, serde_json::from_str(most).ok()?))
     }
 }
 
