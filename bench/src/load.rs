@@ -1,6 +1,6 @@
 //! Load from outside: `h2load` for a fixed number of requests, `wrk` with a script where every request has a key of its own.
 
-use crate::process::Proxy;
+use crate::process::{on_processor, Proxy, OTHERS};
 use crate::stats::percentile;
 use std::error::Error;
 use std::fs;
@@ -31,22 +31,36 @@ fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// So many requests over HTTP/1.1; every one must be answered with 200.
+/// How requests come: as many at a time either way, so that the proxy always has work. With few, what is measured is how
+/// the kernel wakes a client that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// HTTP/1.1, each on a connection of its own.
+    Connections,
+    /// HTTP/2, sixteen on a connection.
+    Streams,
+}
+
+/// So many requests; every one must be answered with 200.
 pub fn fixed(
     proxy: &Proxy,
     path: &str,
     requests: usize,
-    connections: usize,
+    at_a_time: usize,
+    arrival: Arrival,
     folder: &Path,
 ) -> Result<Measured, Box<dyn Error>> {
+    let shape = match arrival {
+        Arrival::Connections => vec!["--h1".to_owned(), format!("-c{at_a_time}")],
+        Arrival::Streams => vec!["-m16".to_owned(), format!("-c{}", (at_a_time / 16).max(1))],
+    };
     let log = folder.join("requests.log");
     let _ = fs::remove_file(&log);
     let (cpu, start) = (proxy.cpu(), Instant::now());
-    run(Command::new("h2load")
-        .args(["--h1", "-t1", "-n"])
+    run(on_processor(OTHERS, "h2load")
+        .args(shape)
+        .args(["-t1", "-n"])
         .arg(requests.to_string())
-        .arg("-c")
-        .arg(connections.to_string())
         .arg("--log-file")
         .arg(&log)
         .arg(format!("http://{}{path}", proxy.address)))?;

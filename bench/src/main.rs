@@ -21,7 +21,7 @@ pub struct Options {
     pub rounds: usize,
     /// Requests per measurement.
     pub requests: usize,
-    /// Connections that they come over.
+    /// How many of them are under way at a time.
     pub connections: usize,
     /// Where the results go.
     pub out: PathBuf,
@@ -36,7 +36,7 @@ impl Options {
         let mut options = Options {
             rounds: 5,
             requests: 20_000,
-            connections: 16,
+            connections: 64,
             out: PathBuf::from("docs/performance"),
             only: None,
             skip_scaling: false,

@@ -15,9 +15,31 @@ pub struct Proxy {
     pub address: SocketAddr,
 }
 
+/// The processor of the measured proxy, and that of the client and the upstream.
+pub const PROXY: usize = 0;
+/// See [`PROXY`].
+pub const OTHERS: usize = 1;
+
+/// A command that stays on one processor, where there are two and `taskset` is: then the proxy competes with nobody, and
+/// neither migrates.
+pub fn on_processor(processor: usize, program: &str) -> Command {
+    let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    let taskset = || Command::new("taskset").arg("--version").output();
+    if several && taskset().is_ok_and(|output| output.status.success()) {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &processor.to_string(), program]);
+        return command;
+    }
+    Command::new(program)
+}
+
 /// A port that nobody uses.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn program() -> String {
+    std::env::var("ENVOY_BIN").unwrap_or_else(|_| ".tools/bin/envoy".into())
 }
 
 impl Proxy {
@@ -46,8 +68,28 @@ impl Proxy {
         }
     }
 
-    /// Starts Envoy with a configuration.
+    /// Starts Envoy with a configuration, on any processor.
     pub fn envoy(
+        config: &serde_json::Value,
+        port: u16,
+        workers: u32,
+        folder: &Path,
+    ) -> Result<Self> {
+        Self::run_envoy(Command::new(program()), config, port, workers, folder)
+    }
+
+    /// Starts Envoy with a configuration and one worker, on one processor.
+    pub fn envoy_on(
+        processor: usize,
+        config: &serde_json::Value,
+        port: u16,
+        folder: &Path,
+    ) -> Result<Self> {
+        Self::run_envoy(on_processor(processor, &program()), config, port, 1, folder)
+    }
+
+    fn run_envoy(
+        mut command: Command,
         config: &serde_json::Value,
         port: u16,
         workers: u32,
@@ -55,8 +97,6 @@ impl Proxy {
     ) -> Result<Self> {
         let path = folder.join(format!("{port}.json"));
         fs::write(&path, config.to_string())?;
-        let program = std::env::var("ENVOY_BIN").unwrap_or_else(|_| ".tools/bin/envoy".into());
-        let mut command = Command::new(program);
         command
             .arg("-c")
             .arg(&path)

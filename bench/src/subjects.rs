@@ -1,8 +1,8 @@
 //! What is measured: Seawall's filters, the yardsticks, and the peers that do the same work.
 
 use crate::config::{self, native, wasm, Chain};
-use crate::load::{fixed, Measured};
-use crate::process::{free_port, Proxy};
+use crate::load::{fixed, Arrival, Measured};
+use crate::process::{free_port, on_processor, Proxy, OTHERS, PROXY};
 use crate::Options;
 use serde_json::{json, Value};
 use std::error::Error;
@@ -17,14 +17,30 @@ pub struct Subject {
     pub name: String,
     /// Which of Seawall's filters it is a peer of, or the yardstick.
     pub group: &'static str,
-    /// The measurements.
+    /// The measurements over HTTP/1.1.
     pub rounds: Vec<Measured>,
+    /// Those over HTTP/2, of a proxy that speaks it here.
+    pub http2: Vec<Measured>,
 }
 
 struct Running {
     subject: Subject,
     path: &'static str,
     proxy: Proxy,
+    arrivals: &'static [Arrival],
+}
+
+impl Running {
+    fn measure(
+        &self,
+        options: &Options,
+        arrival: Arrival,
+        folder: &Path,
+    ) -> Result<Measured, Box<dyn Error>> {
+        let (requests, at_a_time) = (options.requests, options.connections);
+        fixed(&self.proxy, self.path, requests, at_a_time, arrival, folder)
+            .map_err(|error| format!("{}: {error}", self.subject.name).into())
+    }
 }
 
 /// Where a response has 64 KB.
@@ -284,14 +300,14 @@ fn nginx(upstream: u16, folder: &Path) -> Result<Proxy, Box<dyn Error>> {
              proxy_cache bench; }} }} }}\n"
         ),
     )?;
-    let mut command = Command::new("nginx");
+    let mut command = on_processor(PROXY, "nginx");
     command.arg("-c").arg(&path);
     Ok(Proxy::start(&mut command, port, &folder.join("nginx.log"))?)
 }
 
 fn varnish(upstream: u16, folder: &Path) -> Result<Proxy, Box<dyn Error>> {
     let port = free_port()?;
-    let mut command = Command::new("varnishd");
+    let mut command = on_processor(PROXY, "varnishd");
     command
         .args([
             "-F",
@@ -318,17 +334,20 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
         name: name.to_owned(),
         group,
         rounds: Vec::new(),
+        http2: Vec::new(),
     };
     let mut running = Vec::new();
     for (group, name, path, chain) in chains() {
         if wanted(name) {
             let port = free_port()?;
-            let proxy = Proxy::envoy(&config::proxy(port, upstream, &chain), port, 1, folder)
+            let chain = config::proxy(port, upstream, &chain);
+            let proxy = Proxy::envoy_on(PROXY, &chain, port, folder)
                 .map_err(|error| format!("{name}: {error}"))?;
             running.push(Running {
                 subject: subject(group, name),
                 path,
                 proxy,
+                arrivals: &[Arrival::Connections, Arrival::Streams],
             });
         }
     }
@@ -344,6 +363,7 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
                 subject: subject("response-cache", name),
                 path: "/cached",
                 proxy,
+                arrivals: &[Arrival::Connections],
             });
         } else if wanted(name) {
             eprintln!("{program} is not installed: left out");
@@ -356,18 +376,13 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
 pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
-    let _upstream = Proxy::envoy(&config::upstream(port), port, 1, folder.path())?;
+    let _upstream = Proxy::envoy_on(OTHERS, &config::upstream(port), port, folder.path())?;
     let mut running = start(options, port, folder.path())?;
     for one in &running {
         // Warm: connections, caches, and code that V8 compiles again once it is hot.
-        fixed(
-            &one.proxy,
-            one.path,
-            options.requests,
-            options.connections,
-            folder.path(),
-        )
-        .map_err(|error| format!("{}: {error}", one.subject.name))?;
+        for arrival in one.arrivals {
+            one.measure(options, *arrival, folder.path())?;
+        }
     }
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
@@ -375,14 +390,13 @@ pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
         for at in 0..count {
             // Every round begins with another one.
             let one = &mut running[(at + round) % count];
-            let seen = fixed(
-                &one.proxy,
-                one.path,
-                options.requests,
-                options.connections,
-                folder.path(),
-            )?;
-            one.subject.rounds.push(seen);
+            for arrival in one.arrivals {
+                let seen = one.measure(options, *arrival, folder.path())?;
+                match arrival {
+                    Arrival::Connections => one.subject.rounds.push(seen),
+                    Arrival::Streams => one.subject.http2.push(seen),
+                }
+            }
         }
     }
     Ok(running.into_iter().map(|one| one.subject).collect())

@@ -16,15 +16,18 @@ pub(super) fn tables(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "Written by `make bench`: {machine}; {} rounds of {} requests over {} connections, one worker; medians.\n\n\
-         | | CPU µs/request | above no filter | ratio | requests/s | p50 µs | p99 µs |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "Written by `make bench`: {machine}; {} rounds of {} requests, {} at a time, one worker; medians.\n\n\
+         | | CPU µs/request, HTTP/1.1 | above no filter | ratio | HTTP/2 | above no filter | requests/s | p50 µs | p99 µs |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         options.rounds, options.requests, options.connections
     );
     for one in summaries {
+        let (cpu, above) = one.http2.map_or_else(Default::default, |(cpu, above)| {
+            (format!("{cpu:.1}"), format!("{above:+.1}"))
+        });
         let _ = writeln!(
             text,
-            "| {} | {:.1} | {:+.1} | {:.2} | {:.0} | {:.0} | {:.0} |",
+            "| {} | {:.1} | {:+.1} | {:.2} | {cpu} | {above} | {:.0} | {:.0} | {:.0} |",
             one.name, one.cpu_us, one.added_us, one.ratio, one.per_second, one.p50_us, one.p99_us
         );
     }

@@ -25,6 +25,8 @@ pub struct Summary {
     pub added_us: f64,
     /// Median of its cost divided by that of "no filter" in the same round.
     pub ratio: f64,
+    /// Median CPU per request over HTTP/2, and above "no filter"; of a proxy that speaks it here.
+    pub http2: Option<(f64, f64)>,
     /// Median requests per second.
     pub per_second: f64,
     /// Median of the rounds' medians.
@@ -46,6 +48,12 @@ fn summarize(subjects: &[Subject]) -> Vec<Summary> {
                 .collect::<Vec<_>>(),
         )
     };
+    let http2 = |subject: &Subject| {
+        let cpu: Vec<f64> = subject.http2.iter().map(|seen| seen.cpu_us).collect();
+        let none = subjects[0].http2.iter().map(|seen| seen.cpu_us);
+        let above: Vec<f64> = cpu.iter().zip(none).map(|(one, none)| one - none).collect();
+        (!cpu.is_empty()).then(|| (median(&cpu), median(&above)))
+    };
     subjects
         .iter()
         .map(|subject| Summary {
@@ -54,6 +62,7 @@ fn summarize(subjects: &[Subject]) -> Vec<Summary> {
             cpu_us: of(subject, |seen| seen.cpu_us),
             added_us: beside(subject, |one, none| one - none),
             ratio: beside(subject, |one, none| one / none),
+            http2: http2(subject),
             per_second: of(subject, |seen| seen.per_second),
             p50_us: of(subject, |seen| seen.p50_us),
             p99_us: of(subject, |seen| seen.p99_us),
