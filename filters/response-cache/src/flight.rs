@@ -45,8 +45,10 @@ pub enum Joined {
     Waits,
     /// Somebody else went, and this request does not wait.
     Taken,
-    /// Go on by itself: answers of this key are not shared, or there is no place for another flight.
+    /// Go on by itself: there is no place for another flight, or nobody to wait for.
     Alone,
+    /// The same, for until then answers of this key are not shared.
+    Unshared(Timestamp),
 }
 
 /// How a request would join.
@@ -87,12 +89,12 @@ pub fn join(
 ) -> Result<Joined, UpdateError> {
     change(host, fingerprint, lease.now, |place| {
         let now = lease.now.0;
-        if place
+        let unshared = place
             .unshared
             .iter()
-            .any(|(key, until)| *key == fingerprint.0 && *until > now)
-        {
-            return (Joined::Alone, false);
+            .find(|(key, until)| *key == fingerprint.0 && *until > now);
+        if let Some((_, until)) = unshared {
+            return (Joined::Unshared(Timestamp(*until)), false);
         }
         let full = place.flights.len() >= MOST_FLIGHTS;
         let running = place
@@ -333,7 +335,7 @@ mod tests {
         }
         let join =
             |key, now| join(&host, Fingerprint(key), Wish::LeadOrWait(5), lease(1, now)).unwrap();
-        assert_eq!(join(99, 10), Joined::Alone);
+        assert_eq!(join(99, 10), Joined::Unshared(at(20)));
         assert_eq!(join(0, 10), Joined::Leads);
         assert_eq!(join(99, 20), Joined::Leads);
         assert!(host.world().shared_bytes() < 1000);

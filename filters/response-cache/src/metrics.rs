@@ -3,16 +3,42 @@
 use crate::http::storable::Refusal;
 use seawall_core::host::Host;
 use seawall_core::metrics::{Counter, Gauge};
+use std::cell::Cell;
+
+/// A count that the timer brings in: a host call less for what is frequent.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    counter: Counter,
+    counted: Cell<u64>,
+}
+
+impl Tally {
+    fn define(host: &dyn Host, name: &str) -> Self {
+        Tally {
+            counter: Counter::define(host, name),
+            counted: Cell::default(),
+        }
+    }
+
+    /// Counts one.
+    pub fn increment(&self) {
+        self.counted.set(self.counted.get().saturating_add(1));
+    }
+
+    fn flush(&self, host: &dyn Host) {
+        self.counter.add(host, self.counted.take());
+    }
+}
 
 /// The counters and gauges.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Answered from a fresh entry.
-    pub hits: Counter,
+    pub hits: Tally,
     /// Gone to the origin for want of an entry.
-    pub misses: Counter,
+    pub misses: Tally,
     /// Passed the cache by.
-    pub bypasses: Counter,
+    pub bypasses: Tally,
     /// Answered stale while the entry is refreshed.
     pub stale_while_revalidate: Counter,
     /// Answered stale instead of an error.
@@ -32,9 +58,9 @@ pub struct Metrics {
     /// Of those, waited too long.
     pub waits_timed_out: Counter,
     /// Answers stored.
-    pub stored: Counter,
+    pub stored: Tally,
     /// Answers not stored, by reason.
-    pub rejected: Vec<(Refusal, Counter)>,
+    pub rejected: Vec<(Refusal, Tally)>,
     /// Entries given up for others.
     pub evicted: Counter,
     /// Entries invalidated by unsafe methods.
@@ -55,10 +81,11 @@ impl Metrics {
     /// Makes them known to the host.
     pub fn define(host: &dyn Host) -> Self {
         let counter = |name: &str| Counter::define(host, &format!("seawall.response_cache.{name}"));
+        let tally = |name: &str| Tally::define(host, &format!("seawall.response_cache.{name}"));
         Metrics {
-            hits: counter("hits"),
-            misses: counter("misses"),
-            bypasses: counter("bypasses"),
+            hits: tally("hits"),
+            misses: tally("misses"),
+            bypasses: tally("bypasses"),
             stale_while_revalidate: counter("stale.while_revalidate"),
             stale_if_error: counter("stale.if_error"),
             stale_max_stale: counter("stale.max_stale"),
@@ -68,10 +95,10 @@ impl Metrics {
             revalidated: counter("revalidated"),
             coalesced: counter("coalesced"),
             waits_timed_out: counter("waits_timed_out"),
-            stored: counter("stored"),
+            stored: tally("stored"),
             rejected: Refusal::ALL
                 .iter()
-                .map(|refusal| (*refusal, counter(&format!("rejected.{}", refusal.name()))))
+                .map(|refusal| (*refusal, tally(&format!("rejected.{}", refusal.name()))))
                 .collect(),
             evicted: counter("evicted"),
             invalidated: counter("invalidated"),
@@ -84,9 +111,19 @@ impl Metrics {
     }
 
     /// Counts an answer that was not stored.
-    pub fn reject(&self, host: &dyn Host, refusal: Refusal) {
-        if let Some((_, counter)) = self.rejected.iter().find(|(known, _)| *known == refusal) {
-            counter.increment(host);
+    pub fn reject(&self, refusal: Refusal) {
+        if let Some((_, tally)) = self.rejected.iter().find(|(known, _)| *known == refusal) {
+            tally.increment();
+        }
+    }
+
+    /// Brings in what was counted since the last time.
+    pub fn flush(&self, host: &dyn Host) {
+        for tally in [&self.hits, &self.misses, &self.bypasses, &self.stored] {
+            tally.flush(host);
+        }
+        for (_, tally) in &self.rejected {
+            tally.flush(host);
         }
     }
 }

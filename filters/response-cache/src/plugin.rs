@@ -6,6 +6,7 @@ use crate::flow::request::{begin, Next};
 use crate::flow::worker::{drain, put, take, tick, TICK};
 use crate::flow::{background, filling, origin, Core, Cx};
 use crate::metrics::Metrics;
+use crate::store::Changes;
 use seawall_core::config::ConfigErrors;
 use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Plugin, Stream};
@@ -29,7 +30,7 @@ impl Plugin for ResponseCache {
         if host.set_tick(TICK).is_err() {
             return Err(ConfigErrors::one("", "the host does not give us a timer"));
         }
-        self.core = Some(Rc::new(Core::new(layers, metrics)));
+        self.core = Some(Rc::new(Core::new(layers, metrics, Changes::define(host))));
         Ok(())
     }
 

@@ -1,13 +1,14 @@
 //! Purges of many keys at once: by prefix, by tag, of everything.
 //!
 //! Nothing is searched. Every purge raises one number, the epoch; an entry carries the epoch of the moment when its
-//! request went out, and is checked against the purges since then whenever it is read. Workers notice a purge by reading
-//! the epoch, a few bytes, with every lookup; the list of purges is read only when it has changed.
+//! request went out, and is checked against the purges since then whenever it is read. A purge makes every worker's copies be
+//! read again ([`Changes`]), and with them the epoch; the list of purges is read only when that has changed.
 //!
 //! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
 //! does not fit makes a purge hit more, never less.
 
 use crate::key::{location, location_of, tags};
+use crate::store::Changes;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host};
@@ -76,6 +77,7 @@ struct List {
 pub struct Purges {
     epoch: Cell<u64>,
     list: RefCell<Rc<List>>,
+    changes: Changes,
 }
 
 /// The place that a tag shares with others.
@@ -134,6 +136,14 @@ impl Mark {
 }
 
 impl Purges {
+    /// Purges that make these changes.
+    pub fn new(changes: Changes) -> Self {
+        Purges {
+            changes,
+            ..Purges::default()
+        }
+    }
+
     /// The present epoch, and the list brought up to it.
     ///
     /// # Errors
@@ -227,6 +237,8 @@ impl Purges {
                 Step::Write(epoch.to_le_bytes().to_vec(), ())
             }
         });
+        // Also where it failed halfway: whoever looks again reads what there is.
+        self.changes.advance_all(host);
         raised.map_err(|_| Failure::BadArgument)?;
         Ok(epoch)
     }

@@ -107,6 +107,8 @@ fn every_metric_is_in_the_table_and_the_other_way_round() {
         .collect();
     let text = read("README.md");
     let mut documented = first_cells(&text, "## Metrics");
+    // One row for all of a kind.
+    known.retain(|name| !name.starts_with("generation.") || *name == "generation.0");
     known.sort_unstable();
     documented.sort_unstable();
     assert_eq!(documented, known);

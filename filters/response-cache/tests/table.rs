@@ -18,7 +18,7 @@ use seawall_core::testing::{FakeHost, World};
 use seawall_core::time::{Span, Timestamp};
 use seawall_response_cache::entry::{Content, Entry, Meta};
 use seawall_response_cache::refresh::Random;
-use seawall_response_cache::store::{Insert, Layout, Table};
+use seawall_response_cache::store::{Changes, Insert, Layout, Table};
 use serde_json::json;
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ fn layout(buckets: u32, most_bytes: u64, admission: bool) -> Layout {
 }
 
 fn table(layout: Layout) -> Table {
-    Table::new(layout, Secret([1; 16]), 7)
+    Table::new(layout, Secret([1; 16]), 7, Changes::default())
 }
 
 fn entry(key: u32, generation: u64, size: usize) -> Entry {

@@ -61,7 +61,7 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
     let Some(stored) = &fetch.stale else {
         return false;
     };
-    let Content::Response { headers: known, .. } = &stored.found.entry.content else {
+    let Content::Response { headers: known, .. } = &stored.entry.content else {
         return false;
     };
     let nominated: Vec<Vec<u8>> = exchange
@@ -140,7 +140,7 @@ pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
     exchange.request.directives = Default::default();
     let result = learn(cx, &exchange, &fetch, header_count, body_size);
     if let Err(refusal) = result {
-        cx.core.metrics.reject(cx.host, refusal);
+        cx.core.metrics.reject(refusal);
     }
     finish(cx, &exchange, &fetch, result, false);
 }
@@ -150,11 +150,11 @@ fn is_replaced(cx: Cx<'_>, fetch: &Fetch) -> bool {
     let Some(stored) = &fetch.stale else {
         return false;
     };
-    let present = cx.worker.table.find(cx.host, &stored.key, cx.now);
+    let present = cx.worker.table.find(cx.host, &stored.entry.key, cx.now);
     present
         .ok()
         .flatten()
-        .is_some_and(|found| found.entry.generation() != stored.found.entry.generation())
+        .is_some_and(|found| found.entry.generation() != stored.entry.generation())
 }
 
 fn learn(

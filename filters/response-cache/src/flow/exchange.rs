@@ -92,20 +92,11 @@ pub struct Fetch {
     /// The number of the flight that it leads.
     pub leader: Option<u64>,
     /// What is stored already.
-    pub stale: Option<Stored>,
+    pub stale: Option<Found>,
     /// It carries the validators of what is stored.
     pub validating: bool,
     /// Its answer may be stored, as far as the request goes.
     pub store: bool,
-}
-
-/// Something stored, and under which key.
-#[derive(Debug, Clone)]
-pub struct Stored {
-    /// The entry and what purges left of it.
-    pub found: Found,
-    /// The key.
-    pub key: Vec<u8>,
 }
 
 /// A response on its way into the cache.

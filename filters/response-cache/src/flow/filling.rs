@@ -72,7 +72,7 @@ pub fn trailers(cx: Cx<'_>, exchange: &mut Exchange) {
 
 fn give_up(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill, refusal: Refusal) {
     cx.worker.release_filling(fill.body.len());
-    cx.core.metrics.reject(cx.host, refusal);
+    cx.core.metrics.reject(refusal);
     finish(cx, exchange, &fill.fetch, Err(refusal), false);
 }
 
@@ -83,7 +83,7 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
         .promised
         .is_some_and(|length| length != fill.body.len())
     {
-        cx.core.metrics.reject(cx.host, Refusal::Incomplete);
+        cx.core.metrics.reject(Refusal::Incomplete);
         finish(cx, exchange, &fill.fetch, Err(Refusal::Incomplete), false);
         return;
     }
@@ -92,7 +92,7 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
     pending.meta.delta = cx.now.since(exchange.asked);
     let stored = store(cx, exchange, &fill.fetch, pending, fill.body);
     if let Err(refusal) = stored {
-        cx.core.metrics.reject(cx.host, refusal);
+        cx.core.metrics.reject(refusal);
     }
     match stored {
         // Stored, but every use needs the origin: waiting for it gains nothing.
@@ -130,7 +130,7 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
         Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), true),
         Phase::Filling(fill) => {
             cx.worker.release_filling(fill.body.len());
-            cx.core.metrics.reject(cx.host, Refusal::Incomplete);
+            cx.core.metrics.reject(Refusal::Incomplete);
             finish(cx, exchange, &fill.fetch, Err(Refusal::Outdated), true);
         }
         _ => {}

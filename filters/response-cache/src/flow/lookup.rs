@@ -1,12 +1,13 @@
 //! What is stored for a request, variants and purges considered.
 
-use super::exchange::{Exchange, Stored};
+use super::exchange::Exchange;
 use super::Cx;
 use crate::entry::Content;
 use crate::key::variant;
 use crate::marks::marked;
 use crate::purge::Verdict;
 use crate::store::Found;
+use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Answer;
 
@@ -14,9 +15,13 @@ use seawall_core::host::Answer;
 #[derive(Debug, Default)]
 pub struct Looked {
     /// A response for this request.
-    pub stored: Option<Stored>,
+    pub stored: Option<Found>,
     /// The URL has responses for other request fields.
     pub has_variants: bool,
+    /// Nothing is stored, and nobody waits for this key's answers.
+    pub alone: bool,
+    /// Before when nothing was stored for the URL, to remember that.
+    pub seen: Option<Seen>,
 }
 
 /// Looks.
@@ -24,51 +29,98 @@ pub struct Looked {
 /// # Errors
 /// When the host fails.
 pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
-    exchange.epoch = cx.worker.purges.refresh(cx.host)?;
     let parted = exchange.settings.key.is_parted();
     if exchange.salt.take().is_some() {
         exchange.fingerprint = None;
     }
+    let table = &cx.worker.table;
     let fingerprint = exchange
         .fingerprint
-        .unwrap_or_else(|| cx.worker.table.fingerprint(&exchange.key));
+        .unwrap_or_else(|| table.fingerprint(&exchange.key));
     exchange.fingerprint = Some(fingerprint);
-    let Some(primary) = find(cx, parted, fingerprint, &exchange.key)? else {
-        return Ok(Looked::default());
+    let seen = table.changes().seen(cx.host, fingerprint, cx.now);
+    // Where what is remembered still holds, there was no purge since.
+    exchange.epoch = cx.worker.purges.known();
+    let alone = &cx.worker.alone;
+    if seen.is_some_and(|seen| alone.borrow().knows(fingerprint, seen, cx.now)) {
+        return Ok(Looked {
+            alone: true,
+            ..Looked::default()
+        });
+    }
+    let found = find_current(cx, parted, fingerprint, &exchange.key, seen)?;
+    exchange.epoch = cx.worker.purges.known();
+    let Some(primary) = found else {
+        return Ok(Looked {
+            seen,
+            ..Looked::default()
+        });
     };
     let entry = std::rc::Rc::clone(&primary.entry);
     let Content::Variants { salt, lists, .. } = &entry.content else {
-        let stored = Stored {
-            found: primary,
-            key: exchange.key.clone(),
-        };
         return Ok(Looked {
-            stored: Some(stored),
-            has_variants: false,
+            stored: Some(primary),
+            ..Looked::default()
         });
     };
     // Each variant has a flight of its own: none waits for another.
     exchange.salt = Some(*salt);
     for (at, fields) in lists.iter().enumerate() {
         let key = variant(&exchange.key, *salt, fields, &exchange.request.headers);
-        let fingerprint = cx.worker.table.fingerprint(&key);
+        let fingerprint = table.fingerprint(&key);
         if at == 0 {
             exchange.fingerprint = Some(fingerprint);
             // A variant is admitted by its own demand.
-            cx.worker.table.count(fingerprint);
+            table.count(fingerprint);
         }
-        if let Some(found) = find(cx, parted, fingerprint, &key)? {
+        let seen = table.changes().seen(cx.host, fingerprint, cx.now);
+        let found = find_current(cx, parted, fingerprint, &key, seen)?;
+        exchange.epoch = cx.worker.purges.known();
+        if let Some(found) = found {
             exchange.fingerprint = Some(fingerprint);
             return Ok(Looked {
-                stored: Some(Stored { found, key }),
+                stored: Some(found),
                 has_variants: true,
+                ..Looked::default()
             });
         }
     }
     Ok(Looked {
-        stored: None,
         has_variants: true,
+        ..Looked::default()
     })
+}
+
+/// The same as [`find`], from the worker's own copy where that is current; else read anew and remembered as of `seen`.
+fn find_current(
+    cx: Cx<'_>,
+    parted: bool,
+    fingerprint: Fingerprint,
+    key: &[u8],
+    seen: Option<Seen>,
+) -> Answer<Option<Found>> {
+    let table = &cx.worker.table;
+    if let Some(seen) = seen {
+        if let Some(found) = table.current(cx.host, fingerprint, key, seen, cx.now) {
+            let gone = parted && is_marked(cx, &found)?;
+            return Ok(Some(found).filter(|_| !gone));
+        }
+    }
+    // After `seen` was taken, so that no purge is missed.
+    cx.worker.purges.refresh(cx.host)?;
+    let found = find(cx, parted, fingerprint, key)?;
+    if let Some(found) = &found {
+        table.keep(fingerprint, found, seen);
+    }
+    Ok(found)
+}
+
+/// True where one URL has several keys, and it was invalidated since this was asked for.
+fn is_marked(cx: Cx<'_>, found: &Found) -> Answer<bool> {
+    match &found.entry.content {
+        Content::Response { meta, .. } => Ok(meta.asked <= marked(cx.host, meta.url)?),
+        Content::Variants { .. } => Ok(false),
+    }
 }
 
 /// What is stored under a key, if no purge has hit it, nor an invalidation of its URL where one URL has several keys.
@@ -82,10 +134,8 @@ pub(super) fn find(
     let Some(mut found) = table.find_as(cx.host, fingerprint, key, cx.now)? else {
         return Ok(None);
     };
-    if let Content::Response { meta, .. } = &found.entry.content {
-        if parted && meta.asked <= marked(cx.host, meta.url)? {
-            return Ok(None);
-        }
+    if parted && is_marked(cx, &found)? {
+        return Ok(None);
     }
     let (headers, url) = match &found.entry.content {
         Content::Response { meta, headers, .. } => (Some(headers), Some(meta.url)),

@@ -18,6 +18,7 @@ pub mod worker;
 
 use crate::config::Settings;
 use crate::metrics::Metrics;
+use crate::store::Changes;
 use seawall_core::host::Host;
 use seawall_core::log::Throttle;
 use seawall_core::route::Layers;
@@ -33,6 +34,7 @@ pub struct Core {
     pub layers: Layers<Settings>,
     /// What it counts.
     pub metrics: Metrics,
+    changes: Changes,
     /// Made with the first request: configurations are tried on VMs that never see one.
     worker: RefCell<Option<Rc<Worker>>>,
     throttle: Throttle,
@@ -54,10 +56,11 @@ pub struct Cx<'a> {
 
 impl Core {
     /// The filter with a configuration.
-    pub fn new(layers: Layers<Settings>, metrics: Metrics) -> Self {
+    pub fn new(layers: Layers<Settings>, metrics: Metrics, changes: Changes) -> Self {
         Core {
             layers,
             metrics,
+            changes,
             worker: RefCell::default(),
             throttle: Throttle::default(),
             reported: Cell::default(),
@@ -70,7 +73,7 @@ impl Core {
         if present.is_some() {
             return present;
         }
-        match Worker::new(host, self.layers.plugin().layout) {
+        match Worker::new(host, self.layers.plugin().layout, self.changes) {
             Ok(worker) => {
                 let worker = Rc::new(worker);
                 *self.worker.borrow_mut() = Some(Rc::clone(&worker));

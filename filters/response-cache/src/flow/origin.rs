@@ -97,8 +97,8 @@ fn arrived(cx: Cx<'_>, exchange: &mut Exchange, fetch: Fetch, end_of_stream: boo
     let answerer = answerer(cx);
     if is_error(status) || answerer == Answerer::Breaker {
         if let Some(stored) = fetch.stale.clone() {
-            let purged = stored.found.purged;
-            let allowed = match &stored.found.entry.content {
+            let purged = stored.purged;
+            let allowed = match &stored.entry.content {
                 Content::Response { meta, .. } => {
                     on_error(meta, cx.now, &exchange.request.directives, purged)
                 }
@@ -166,7 +166,7 @@ fn fill(
         }
         Err(refusal) => {
             tell(cx, exchange, status, Ended::NotStored(Some(refusal)));
-            cx.core.metrics.reject(cx.host, refusal);
+            cx.core.metrics.reject(refusal);
             // An error says nothing about the answers to come.
             let lasts = refusal.lasts() && !is_error(status);
             let ended = if lasts { refusal } else { Refusal::Incomplete };

@@ -1,10 +1,11 @@
 //! What is stored in the place of a response whose headers are at hand.
 
 use super::answer::{age, Answer};
-use super::exchange::{Exchange, Phase, Stored};
+use super::exchange::{Exchange, Phase};
 use super::status::{forwarded, Ended, Forward};
 use super::Cx;
 use crate::http::request::Method;
+use crate::store::Found;
 use seawall_core::headers::Headers;
 use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
@@ -17,12 +18,12 @@ use seawall_core::reply::Reply;
 pub(super) fn replace(
     cx: Cx<'_>,
     exchange: &mut Exchange,
-    stored: &Stored,
+    stored: &Found,
     status: u16,
     ended: Ended,
     end_of_stream: bool,
 ) -> Flow {
-    let entry = &stored.found.entry;
+    let entry = &stored.entry;
     let Some(mut answer) = Answer::of(entry, exchange) else {
         return Flow::Continue;
     };

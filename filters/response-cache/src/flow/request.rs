@@ -1,7 +1,7 @@
 //! The request's side: answer it, let it wait, or let it go to the origin.
 
 use super::answer::{age, Answer};
-use super::exchange::{Exchange, Fetch, Phase, Shared, Stored};
+use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
 use super::status::{hit, Forward};
 use super::{background, invalidate, purge, Cx};
@@ -11,6 +11,8 @@ use crate::http::directives::RequestDirectives;
 use crate::http::request::{Method, Request};
 use crate::refresh::due;
 use crate::reuse::{decide, Use, Why};
+use crate::store::Found;
+use seawall_core::generation::Seen;
 use seawall_core::host::Map;
 use seawall_core::metrics::Counter;
 use seawall_core::reply::Reply;
@@ -74,7 +76,7 @@ pub fn begin(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, has_body: boo
     match settings.key.key(request).filter(|_| !passes) {
         Some(key) => exchange.key = key,
         None => {
-            cx.core.metrics.bypasses.increment(cx.host);
+            cx.core.metrics.bypasses.increment();
             exchange.forward = Some(Forward::Bypass);
             return Next::Forward;
         }
@@ -119,12 +121,17 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         } else {
             Forward::UriMiss
         });
-        return go(cx, shared, exchange, None, false, occasion);
+        let occasion = if looked.alone {
+            Occasion::Alone
+        } else {
+            occasion
+        };
+        return go(cx, shared, exchange, Lacking::absent(looked.seen), occasion);
     };
-    let Content::Response { meta, headers, .. } = &stored.found.entry.content else {
+    let Content::Response { meta, headers, .. } = &stored.entry.content else {
         return Next::Forward;
     };
-    let purged = stored.found.purged;
+    let purged = stored.purged;
     match decide(meta, cx.now, &directives, purged) {
         Use::Fresh => {
             // Who wants what is stored or nothing is not sent to the origin, neither here nor below.
@@ -163,7 +170,12 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
             } else {
                 occasion
             };
-            go(cx, shared, exchange, Some(stored), has_validator, occasion)
+            let lacking = Lacking {
+                stored: Some(stored),
+                has_validator,
+                absent: None,
+            };
+            go(cx, shared, exchange, lacking, occasion)
         }
     }
 }
@@ -192,15 +204,39 @@ fn plain(request: &Request) -> bool {
     request.method == Method::Get && request.range.is_none() && !request.conditions.any()
 }
 
+/// Why a request cannot be answered from here.
+#[derive(Debug, Default)]
+struct Lacking {
+    /// What is stored must be validated first.
+    stored: Option<Found>,
+    /// It can be.
+    has_validator: bool,
+    /// Nothing is stored, as was seen then.
+    absent: Option<Seen>,
+}
+
+impl Lacking {
+    fn absent(absent: Option<Seen>) -> Self {
+        Lacking {
+            absent,
+            ..Lacking::default()
+        }
+    }
+}
+
 /// To the origin, as the one for all where that is possible, or behind another one.
 fn go(
     cx: Cx<'_>,
     shared: &Shared,
     exchange: &mut Exchange,
-    stored: Option<Stored>,
-    has_validator: bool,
+    lacking: Lacking,
     occasion: Occasion,
 ) -> Next {
+    let Lacking {
+        stored,
+        has_validator,
+        absent,
+    } = lacking;
     let settings = std::rc::Rc::clone(&exchange.settings);
     let may_store = !exchange.request.directives.no_store || settings.ignore_client_directives;
     let ruled_out = settings
@@ -233,6 +269,13 @@ fn go(
                     }
                     Ok(Joined::Waits) if cx.worker.has_room() => {
                         return wait(cx, shared, exchange, fingerprint);
+                    }
+                    Ok(Joined::Unshared(until)) => {
+                        // Only what is known to be absent need not be looked for.
+                        if let Some(seen) = absent {
+                            let mut alone = cx.worker.alone.borrow_mut();
+                            alone.remember(fingerprint, seen, until);
+                        }
                     }
                     Ok(Joined::Waits | Joined::Taken | Joined::Alone) => {}
                     Err(_) => cx.core.failed(cx.host, "requests could not be coalesced"),
@@ -272,19 +315,18 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
     if let Some(stored) = &fetch.stale {
         fetch.validating = set_validators(cx, exchange, stored);
     }
-    let counter = if fetch.stale.is_some() {
-        &cx.core.metrics.refreshes
+    if fetch.stale.is_some() {
+        cx.core.metrics.refreshes.increment(cx.host);
     } else {
-        &cx.core.metrics.misses
-    };
-    counter.increment(cx.host);
+        cx.core.metrics.misses.increment();
+    }
     exchange.phase = Phase::Fetching(fetch);
     Next::Forward
 }
 
 /// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
-fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Stored) -> bool {
-    let Content::Response { headers, .. } = &stored.found.entry.content else {
+fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
+    let Content::Response { headers, .. } = &stored.entry.content else {
         return false;
     };
     let mut set = false;
@@ -318,7 +360,7 @@ fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Stored) -> bool {
 }
 
 /// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it.
-fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Stored, why: Forward) -> Option<Next> {
+fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Found, why: Forward) -> Option<Next> {
     let fingerprint = exchange.fingerprint?;
     let lease = exchange.settings.coalesce.lease;
     let number = cx.worker.table.bits();
@@ -336,7 +378,9 @@ fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Stored, why: Forward) -
     match joined {
         Ok(Joined::Leads) => {}
         // Nobody leads for keys whose answers are not shared: this one refreshes on its own when it must.
-        Ok(Joined::Alone) if why == Forward::Stale && plain(&exchange.request) => {
+        Ok(Joined::Alone | Joined::Unshared(_))
+            if why == Forward::Stale && plain(&exchange.request) =>
+        {
             exchange.forward = Some(why);
             let fetch = Fetch {
                 stale: Some(stored.clone()),
@@ -373,11 +417,11 @@ fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Stored, why: Forward) -
 fn serve(
     cx: Cx<'_>,
     exchange: &mut Exchange,
-    stored: &Stored,
+    stored: &Found,
     detail: &str,
     counter: Option<&Counter>,
 ) -> Next {
-    let entry = &stored.found.entry;
+    let entry = &stored.entry;
     let (Some(mut answer), Content::Response { meta, .. }) =
         (Answer::of(entry, exchange), &entry.content)
     else {
@@ -388,7 +432,7 @@ fn serve(
         name.unwrap_or_default(),
         meta,
         cx.now,
-        stored.found.purged,
+        stored.purged,
         exchange.forward.filter(|_| exchange.collapsed),
         detail,
     );
@@ -421,7 +465,7 @@ fn serve(
     }
     match counter {
         Some(counter) => counter.increment(cx.host),
-        None => cx.worker.count_hit(),
+        None => cx.core.metrics.hits.increment(),
     }
     exchange.phase = Phase::Answered;
     Next::Replied

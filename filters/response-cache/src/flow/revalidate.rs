@@ -1,6 +1,6 @@
 //! What a 304 or a response to `HEAD` says of what is stored (RFC 9111, sections 4.3.3 to 4.3.5).
 
-use super::exchange::{Exchange, Fetch, Stored};
+use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
 use super::replace::replace;
 use super::status::Ended;
@@ -11,6 +11,7 @@ use crate::http::conditions::weakly_equal;
 use crate::http::directives::seconds;
 use crate::http::fields::updated;
 use crate::http::storable::Refusal;
+use crate::store::Found;
 use seawall_core::headers::Headers;
 use seawall_core::plugin::Flow;
 use seawall_core::time::Timestamp;
@@ -20,7 +21,7 @@ pub(super) fn freshened(
     cx: Cx<'_>,
     exchange: &Exchange,
     fetch: &Fetch,
-    stored: &Stored,
+    stored: &Found,
     fresh: &Headers,
     arrived: Timestamp,
 ) -> Result<(Pending, Vec<u8>), Refusal> {
@@ -28,7 +29,7 @@ pub(super) fn freshened(
         meta,
         headers,
         body,
-    } = &stored.found.entry.content
+    } = &stored.entry.content
     else {
         return Err(Refusal::Internal);
     };
@@ -59,7 +60,7 @@ pub(super) fn revalidated(
         return Flow::Continue;
     };
     cx.core.metrics.revalidated.increment(cx.host);
-    let known = match &stored.found.entry.content {
+    let known = match &stored.entry.content {
         Content::Response { headers, .. } => headers.get("etag").map(<[u8]>::to_vec),
         Content::Variants { .. } => None,
     };
@@ -73,15 +74,15 @@ pub(super) fn revalidated(
         freshened(cx, exchange, &fetch, &stored, fresh, cx.now).and_then(|(pending, body)| {
             let shared = pending.is_shared();
             let entry = crate::entry::Entry {
-                key: stored.key.clone(),
+                key: stored.entry.key.clone(),
                 content: Content::Response {
                     meta: pending.meta.clone(),
                     headers: pending.headers.clone(),
                     body: body.clone(),
                 },
             };
-            answer.found.entry = std::rc::Rc::new(entry);
-            answer.found.purged = None;
+            answer.entry = std::rc::Rc::new(entry);
+            answer.purged = None;
             store(cx, exchange, &fetch, pending, body)?;
             if shared {
                 Ok(())
@@ -90,12 +91,14 @@ pub(super) fn revalidated(
             }
         })
     } else {
-        cx.worker.table.invalidate(cx.host, &stored.key, cx.now);
+        cx.worker
+            .table
+            .invalidate(cx.host, &stored.entry.key, cx.now);
         Err(Refusal::Outdated)
     };
     if let Err(refusal) = result {
         if refusal != Refusal::NoFreshness {
-            cx.core.metrics.reject(cx.host, refusal);
+            cx.core.metrics.reject(refusal);
         }
     }
     finish(cx, exchange, &fetch, result, false);
@@ -114,7 +117,7 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
     let Some(stored) = fetch.stale.as_ref().filter(|_| status == 200) else {
         return;
     };
-    let Content::Response { headers, body, .. } = &stored.found.entry.content else {
+    let Content::Response { headers, body, .. } = &stored.entry.content else {
         return;
     };
     let agrees = |field: &str| match (fresh.get(field), headers.get(field)) {
@@ -132,6 +135,8 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
             let _ = store(cx, exchange, fetch, pending, body);
         }
     } else {
-        cx.worker.table.invalidate(cx.host, &stored.key, cx.now);
+        cx.worker
+            .table
+            .invalidate(cx.host, &stored.entry.key, cx.now);
     }
 }

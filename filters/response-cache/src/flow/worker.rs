@@ -7,7 +7,7 @@ use super::{Core, Cx};
 use crate::flight::{self, Lease};
 use crate::purge::Purges;
 use crate::refresh::Random;
-use crate::store::{adopt, Layout, Table};
+use crate::store::{adopt, alone::Alone, Changes, Layout, Table};
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::{Answer, Host};
 use seawall_core::shared::secret;
@@ -43,6 +43,8 @@ pub struct Worker {
     pub table: Table,
     /// What was purged.
     pub purges: Purges,
+    /// Keys of which nothing is stored, and for which nobody waits.
+    pub alone: RefCell<Alone>,
     /// Requests to the origin without a client.
     pub calls: RefCell<BTreeMap<u32, Call>>,
     queue: Cell<Option<u32>>,
@@ -50,7 +52,6 @@ pub struct Worker {
     parked: Cell<usize>,
     leading: RefCell<BTreeMap<u64, Leading>>,
     filling: Cell<usize>,
-    hits: Cell<u64>,
     reported: Cell<Timestamp>,
 }
 
@@ -59,20 +60,25 @@ impl Worker {
     ///
     /// # Errors
     /// When the host fails.
-    pub fn new(host: &dyn Host, layout: Layout) -> Answer<Self> {
+    pub fn new(host: &dyn Host, layout: Layout, changes: Changes) -> Answer<Self> {
         let mut seed = [0; 8];
         host.random(&mut seed)?;
         adopt(host, layout.buckets)?;
         Ok(Worker {
-            table: Table::new(layout, secret(host, SECRET_KEY)?, u64::from_le_bytes(seed)),
-            purges: Purges::default(),
+            table: Table::new(
+                layout,
+                secret(host, SECRET_KEY)?,
+                u64::from_le_bytes(seed),
+                changes,
+            ),
+            purges: Purges::new(changes),
+            alone: RefCell::default(),
             calls: RefCell::default(),
             queue: Cell::default(),
             waiting: RefCell::default(),
             parked: Cell::default(),
             leading: RefCell::default(),
             filling: Cell::default(),
-            hits: Cell::default(),
             reported: Cell::default(),
         })
     }
@@ -166,11 +172,6 @@ impl Worker {
         (first, more)
     }
 
-    /// Counts a hit. The metric is brought up to date by the timer: a host call less for what is most frequent.
-    pub fn count_hit(&self) {
-        self.hits.set(self.hits.get().saturating_add(1));
-    }
-
     /// Takes room for a part of a body that is being stored; all bodies on their way share it.
     pub fn reserve_filling(&self, bytes: usize, most: usize) -> bool {
         let total = self.filling.get().saturating_add(bytes);
@@ -248,7 +249,7 @@ pub fn put(shared: &Shared, exchange: Box<Exchange>) {
 
 /// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
 pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
-    core.metrics.hits.add(host, worker.hits.take());
+    core.metrics.flush(host);
     let idle = worker.waiting.borrow().is_empty() && worker.leading.borrow().is_empty();
     let Ok(now) = host.now() else {
         return;

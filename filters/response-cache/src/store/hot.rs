@@ -3,18 +3,34 @@
 
 use crate::entry::Entry;
 use crate::refresh::Random;
+use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
+use seawall_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How many are looked at to find the one used longest ago.
 const SAMPLE: usize = 8;
 
+/// What shared data said of an entry when it was last read.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// When that was.
+    pub seen: Seen,
+    /// The slot's time of last use.
+    pub touched: Timestamp,
+    /// The slot's demand.
+    pub demand: u8,
+    /// When it was purged softly.
+    pub purged: Option<Timestamp>,
+}
+
 #[derive(Debug)]
 struct Copy {
     fingerprint: Fingerprint,
     entry: Rc<Entry>,
     used: u64,
+    view: Option<View>,
 }
 
 /// The copies, within a budget of bytes.
@@ -50,6 +66,25 @@ impl Hot {
         Some(Rc::clone(&copy.entry))
     }
 
+    /// The copy and what was last read of it.
+    pub fn viewed(&mut self, fingerprint: Fingerprint) -> Option<(&Rc<Entry>, &mut View)> {
+        let place = *self.places.get(&fingerprint)?;
+        self.clock = self.clock.saturating_add(1);
+        let copy = self.copies.get_mut(place)?;
+        copy.used = self.clock;
+        Some((&copy.entry, copy.view.as_mut()?))
+    }
+
+    /// Remembers what was read of the copy of this generation.
+    pub fn view(&mut self, fingerprint: Fingerprint, generation: u64, view: Option<View>) {
+        let place = self.places.get(&fingerprint);
+        if let Some(copy) = place.and_then(|place| self.copies.get_mut(*place)) {
+            if copy.entry.generation() == generation {
+                copy.view = view;
+            }
+        }
+    }
+
     /// Keeps a copy, giving up others where needed.
     pub fn put(&mut self, fingerprint: Fingerprint, entry: Rc<Entry>) {
         if let Some(place) = self.places.get(&fingerprint).copied() {
@@ -73,6 +108,7 @@ impl Hot {
             fingerprint,
             entry,
             used: self.clock,
+            view: None,
         });
     }
 

@@ -2,12 +2,15 @@
 //! entries in the worker's own memory.
 
 mod adopt;
+pub mod alone;
 pub mod bucket;
 pub mod budget;
+mod changes;
 mod evict;
 pub mod hot;
 pub mod sketch;
 mod table;
 
 pub use adopt::adopt;
+pub use changes::{Changes, GROUPS};
 pub use table::{buckets_for, Found, Insert, Layout, Table};

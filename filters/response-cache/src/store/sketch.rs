@@ -8,7 +8,7 @@ use seawall_core::hash::Fingerprint;
 const WIDTH: usize = 16_384;
 const ROWS: usize = 4;
 /// A count cannot say more than "often".
-const MOST: u8 = 15;
+pub(super) const MOST: u8 = 15;
 /// After this many counts all are halved, so that what was once hot can be given up.
 const SAMPLE: u32 = 10 * 16_384;
 

@@ -7,12 +7,14 @@
 
 use super::bucket::{Bucket, Slot, State, WAYS};
 use super::budget;
-use super::hot::Hot;
-use super::sketch::Sketch;
+use super::changes::Changes;
+use super::hot::{Hot, View};
+use super::sketch::{Sketch, MOST};
 use crate::entry::Entry;
 use crate::http::storable::Refusal;
 use crate::key::fingerprint;
 use crate::refresh::Random;
+use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
 use seawall_core::shared::{update, Step};
@@ -47,6 +49,8 @@ pub struct Found {
     pub entry: Rc<Entry>,
     /// When it was purged softly.
     pub purged: Option<Timestamp>,
+    /// The time of last use and the demand, where the slot names this very entry.
+    pub slot: Option<(Timestamp, u8)>,
 }
 
 /// A write.
@@ -65,6 +69,7 @@ pub struct Insert {
 pub struct Table {
     pub(super) layout: Layout,
     secret: Secret,
+    changes: Changes,
     hot: RefCell<Hot>,
     pub(super) sketch: RefCell<Sketch>,
     random: RefCell<Random>,
@@ -82,10 +87,11 @@ pub(super) fn entry_key(bucket: u32, way: usize) -> String {
 
 impl Table {
     /// A view of the table that all workers share.
-    pub fn new(layout: Layout, secret: Secret, seed: u64) -> Self {
+    pub fn new(layout: Layout, secret: Secret, seed: u64, changes: Changes) -> Self {
         Table {
             layout,
             secret,
+            changes,
             hot: RefCell::new(Hot::new(layout.worker_bytes)),
             sketch: RefCell::default(),
             random: RefCell::new(Random::new(seed)),
@@ -127,6 +133,69 @@ impl Table {
     pub(super) fn read_bucket(&self, host: &dyn Host, bucket: u32) -> Answer<Bucket> {
         let value = host.shared_get(&bucket_key(bucket))?;
         Ok(value.map_or_else(Bucket::default, |(value, _)| Bucket::decode(&value)))
+    }
+
+    /// What tells whether a key's entry has changed.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The worker's own copy of what is stored under a key, if it is that still at present; purges are considered.
+    pub fn current(
+        &self,
+        host: &dyn Host,
+        fingerprint: Fingerprint,
+        key: &[u8],
+        present: Seen,
+        now: Timestamp,
+    ) -> Option<Found> {
+        let mut hot = self.hot.borrow_mut();
+        let (entry, view) = hot.viewed(fingerprint)?;
+        let known = *view;
+        if entry.key != key || !known.seen.holds_at(present) {
+            return None;
+        }
+        let found = Found {
+            entry: Rc::clone(entry),
+            purged: known.purged,
+            slot: None,
+        };
+        drop(hot);
+        if let Some((touched, demand)) = self.keep_warm(
+            host,
+            fingerprint,
+            found.entry.generation(),
+            (known.touched, known.demand),
+            now,
+        ) {
+            let view = View {
+                touched,
+                demand,
+                ..known
+            };
+            let generation = found.entry.generation();
+            self.hot
+                .borrow_mut()
+                .view(fingerprint, generation, Some(view));
+        }
+        Some(found)
+    }
+
+    /// Remembers what [`Table::find_as`] has found, as of a `seen` that was taken before.
+    pub fn keep(&self, fingerprint: Fingerprint, found: &Found, seen: Option<Seen>) {
+        let (Some(seen), Some((touched, demand))) = (seen, found.slot) else {
+            return;
+        };
+        let view = View {
+            seen,
+            touched,
+            demand,
+            purged: found.purged,
+        };
+        let generation = found.entry.generation();
+        self.hot
+            .borrow_mut()
+            .view(fingerprint, generation, Some(view));
     }
 
     /// What is stored under a key.
@@ -174,16 +243,38 @@ impl Table {
         if entry.key != key {
             return Ok(None);
         }
-        // A few writes while it becomes hot, so that other workers know, and then one now and again.
-        let demand = self.sketch.borrow().estimate(fingerprint);
-        let rising = demand >= slot.demand.max(1).saturating_mul(2);
-        if rising || now.since(slot.touched) >= TOUCH {
-            self.touch(host, bucket, fingerprint, slot.generation, now, demand);
-        }
+        let used = (slot.touched, slot.demand);
+        let warm = self.keep_warm(host, fingerprint, slot.generation, used, now);
+        let named = entry.generation() == slot.generation;
         Ok(Some(Found {
             entry,
             purged: None,
+            slot: named.then_some(warm.unwrap_or(used)),
         }))
+    }
+
+    /// Writes down that an entry is used, where it is time for that: a few times while it becomes hot, so that other workers
+    /// know, and then now and again. Nothing that a copy is used for depends on it, so it is no change.
+    fn keep_warm(
+        &self,
+        host: &dyn Host,
+        fingerprint: Fingerprint,
+        generation: u64,
+        (touched, known): (Timestamp, u8),
+        now: Timestamp,
+    ) -> Option<(Timestamp, u8)> {
+        let due = now.since(touched) >= TOUCH;
+        let rises_at = known.max(1).saturating_mul(2);
+        if !due && rises_at > MOST {
+            return None;
+        }
+        let demand = self.sketch.borrow().estimate(fingerprint);
+        if !due && demand < rises_at {
+            return None;
+        }
+        let bucket = fingerprint.slot(self.layout.buckets);
+        self.touch(host, bucket, fingerprint, generation, now, demand);
+        Some((now, demand.max(known)))
     }
 
     fn load(
@@ -264,6 +355,8 @@ impl Table {
         };
         let key = entry_key(bucket, way);
         let written = host.shared_set(&key, &value, Expect::Anything).is_ok();
+        // Until now, copies of what it replaces were good.
+        self.changes.advance(host, bucket, self.layout.buckets);
         if let Some(old) = replaced {
             let _ = budget::release(host, u64::from(old.weight));
             if old.fingerprint != fingerprint && old.state != State::Tombstone {
@@ -366,6 +459,7 @@ impl Table {
         let Ok(Some((found, kept))) = updated.map(|updated| updated.result) else {
             return false;
         };
+        self.changes.advance(host, bucket, self.layout.buckets);
         if let Some((way, slot)) =
             found.filter(|(_, slot)| slot.weight > 0 && kept.unwrap_or(0) == 0)
         {
