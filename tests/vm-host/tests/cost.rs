@@ -142,14 +142,14 @@ fn paths() -> Vec<Path> {
             "rate-limit",
             limit(),
             "no-store",
-            (4, 9, 4, 78_000),
+            (4, 9, 4, 35_100),
         ),
         path(
             "refused",
             "rate-limit",
             refused,
             "no-store",
-            (4, 9, 6, 106_000),
+            (4, 9, 6, 70_100),
         ),
         path(
             "hit",
