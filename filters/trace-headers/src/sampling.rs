@@ -45,7 +45,7 @@ impl Ratio {
 
     /// True for a trace that is kept.
     pub fn keeps(self, trace_id: &TraceId) -> bool {
-        trace_id.random_bits() >= self.threshold
+        self.threshold == 0 || trace_id.random_bits() >= self.threshold
     }
 }
 

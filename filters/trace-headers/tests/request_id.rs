@@ -99,7 +99,9 @@ fn forms() {
         String::from_utf8(
             generator
                 .text(&host, &mut pool, kind, Some(world.now()))
-                .unwrap(),
+                .unwrap()
+                .as_bytes()
+                .to_vec(),
         )
         .unwrap()
     };

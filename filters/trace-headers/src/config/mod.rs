@@ -68,6 +68,8 @@ pub struct Settings {
     pub tenant_id: Option<Source>,
     /// Where the user comes from.
     pub user_id: Option<Source>,
+    /// Whether one of them is a claim of a token.
+    pub claims: bool,
     /// Whether the ids are set as properties for each request.
     pub properties: bool,
     /// Routes with a histogram of their own.
@@ -78,6 +80,8 @@ pub struct Settings {
     pub spans: Option<Spans>,
     /// Whether routes and virtual hosts may have settings of their own.
     pub per_route: bool,
+    /// Whether `traceparent` is all there is to write.
+    pub writes_w3c_only: bool,
 }
 
 /// The export of spans.
@@ -143,6 +147,11 @@ impl Configuration for Settings {
                 }
                 value
             };
+        let tenant_id = source::validate("log.tenant_id", raw.log.tenant_id, errors);
+        let user_id = source::validate("log.user_id", raw.log.user_id, errors);
+        let claim = |source: &Option<Source>| matches!(source, Some(Source::Claim(_)));
+        let claims = claim(&tenant_id) || claim(&user_id);
+        let writes_w3c_only = write == [Format::W3c];
         Settings {
             enabled: raw.enabled.unwrap_or(true),
             request_id_header: header.unwrap_or_else(|| "x-request-id".to_owned()),
@@ -185,13 +194,15 @@ impl Configuration for Settings {
             server_timing: raw.response.server_timing.unwrap_or_default(),
             traceresponse: raw.response.traceresponse.unwrap_or(false),
             endpoint: endpoint(raw.endpoint, errors),
-            tenant_id: source::validate("log.tenant_id", raw.log.tenant_id, errors),
-            user_id: source::validate("log.user_id", raw.log.user_id, errors),
+            tenant_id,
+            user_id,
+            claims,
             properties: raw.log.properties.unwrap_or(false),
             latency_routes: names("latency.routes", raw.latency.routes, errors),
             latency_upstreams: names("latency.upstreams", raw.latency.upstreams, errors),
             spans: raw.spans.map(|spans| export(spans, errors)),
             per_route: raw.per_route.unwrap_or(true),
+            writes_w3c_only,
         }
     }
 }

@@ -25,14 +25,14 @@ impl Pool {
             self.refill(host)?;
         }
         let rest = self.left.checked_sub(N).ok_or(Failure::BadArgument)?;
-        let mut out = [0; N];
-        for (to, from) in out.iter_mut().zip(self.bytes.iter_mut().skip(rest)) {
-            *to = std::mem::take(from);
-        }
+        let place = self.bytes.get_mut(rest..).and_then(<[u8]>::first_chunk_mut);
+        let out = std::mem::replace(place.ok_or(Failure::BadArgument)?, [0; N]);
         self.left = rest;
         Ok(out)
     }
 
+    #[cold]
+    #[inline(never)]
     fn refill(&mut self, host: &dyn Host) -> Answer<()> {
         self.left = 0;
         self.bytes.resize(BATCH, 0);

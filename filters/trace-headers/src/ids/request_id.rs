@@ -30,22 +30,61 @@ pub fn is_safe(id: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
+/// A request id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestId {
+    /// A UUID.
+    Uuid([u8; 36]),
+    /// 32 digits.
+    Digits([u8; 32]),
+    /// A caller's.
+    Kept(Vec<u8>),
+}
+
+impl RequestId {
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            RequestId::Uuid(text) => text,
+            RequestId::Digits(text) => text,
+            RequestId::Kept(text) => text,
+        }
+    }
+}
+
+fn quarters(bytes: &[u8; 16]) -> [[u8; 8]; 4] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *bytes;
+    [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(hex::digits)
+}
+
+/// Puts a piece into a text. The compiler knows all of this, and leaves one or two stores.
+#[inline(always)]
+fn put<const N: usize>(text: &mut [u8], at: usize, piece: &[u8]) {
+    let place = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>);
+    if let (Some(place), Some(piece)) = (place, piece.first_chunk::<N>()) {
+        *place = *piece;
+    }
+}
+
 /// 16 bytes in the form 8-4-4-4-12.
 pub fn hyphenated(bytes: &[u8; 16]) -> [u8; 36] {
+    let [time, middle, clock, node] = quarters(bytes);
     let mut text = *b"00000000-0000-0000-0000-000000000000";
-    let [a, b, c, d, e, f, g, h, i, j, node @ ..] = bytes;
-    hex::write(&[*a, *b, *c, *d], &mut text, 0);
-    hex::write(&[*e, *f], &mut text, 9);
-    hex::write(&[*g, *h], &mut text, 14);
-    hex::write(&[*i, *j], &mut text, 19);
-    hex::write(node, &mut text, 24);
+    put::<8>(&mut text, 0, &time);
+    put::<4>(&mut text, 9, &middle);
+    put::<4>(&mut text, 14, middle.get(4..).unwrap_or_default());
+    put::<4>(&mut text, 19, &clock);
+    put::<4>(&mut text, 24, clock.get(4..).unwrap_or_default());
+    put::<8>(&mut text, 28, &node);
     text
 }
 
 /// 16 bytes as 32 digits.
 pub fn plain(bytes: &[u8; 16]) -> [u8; 32] {
     let mut text = [0; 32];
-    hex::write(bytes, &mut text, 0);
+    for (place, quarter) in text.as_chunks_mut::<8>().0.iter_mut().zip(quarters(bytes)) {
+        *place = quarter;
+    }
     text
 }
 
@@ -88,11 +127,11 @@ impl Generator {
         pool: &mut Pool,
         kind: Kind,
         now: Option<Timestamp>,
-    ) -> Answer<Vec<u8>> {
+    ) -> Answer<RequestId> {
         Ok(match kind {
-            Kind::Uuidv7 => hyphenated(&self.version_7(host, pool, now)?).to_vec(),
-            Kind::Uuidv4 => hyphenated(&version_4(pool.take(host)?)).to_vec(),
-            Kind::Hex32 => plain(&pool.take(host)?).to_vec(),
+            Kind::Uuidv7 => RequestId::Uuid(hyphenated(&self.version_7(host, pool, now)?)),
+            Kind::Uuidv4 => RequestId::Uuid(hyphenated(&version_4(pool.take(host)?))),
+            Kind::Hex32 => RequestId::Digits(plain(&pool.take(host)?)),
         })
     }
 
@@ -122,11 +161,14 @@ impl Generator {
             self.last_ms = self.last_ms.saturating_add(1);
             self.counter = start;
         }
-        let time = (u128::from(self.last_ms) & 0xffff_ffff_ffff) << 80;
-        let counter = u128::from(self.counter & COUNTER_MAX) << 64;
-        let random = u128::from(u64::from_be_bytes(random) & (u64::MAX >> 2));
-        Ok((time | (7 << 76) | counter | (0b10 << 62) | random).to_be_bytes())
+        let high = (self.last_ms << 16) | (7 << 12) | u64::from(self.counter & COUNTER_MAX);
+        let low = (0b10 << 62) | (u64::from_be_bytes(random) & (u64::MAX >> 2));
+        Ok(joined(high, low))
     }
+}
+
+fn joined(high: u64, low: u64) -> [u8; 16] {
+    ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
 }
 
 /// A UUID version 4 of 16 random bytes.

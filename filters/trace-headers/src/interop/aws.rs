@@ -1,7 +1,7 @@
 //! AWS X-Ray: `x-amzn-trace-id: Root=1-{8 digits}-{24 digits};Parent={16 digits};Sampled={0|1}`, in any order, with fields
 //! of others between.
 
-use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
 use crate::w3c::trim;
 
@@ -9,7 +9,7 @@ use crate::w3c::trim;
 const MOST_CARRIED: usize = 1024;
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
-    match single(&inbound.aws) {
+    match single(inbound.lines(Field::Aws)) {
         Ok(Some(value)) => parse(value).map_or(Found::Invalid, Found::Remote),
         Ok(None) => Found::Absent,
         Err(found) => found,
@@ -82,7 +82,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
     } else {
         b";Sampled=0"
     });
-    let line = inbound.and_then(|inbound| inbound.aws.first());
+    let line = inbound.and_then(|inbound| inbound.lines(Field::Aws).first());
     for (name, text) in line.into_iter().flat_map(parts) {
         let length = value
             .len()

@@ -1,6 +1,6 @@
 //! B3 (openzipkin/b3-propagation), on one line and on several.
 
-use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ fn remote(trace: &[u8], span: &[u8], decision: Decision) -> Found {
 
 /// `{trace}-{span}[-{decision}[-{parent}]]`, or a decision alone.
 pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
-    let value = match single(&inbound.b3) {
+    let value = match single(inbound.lines(Field::B3)) {
         Ok(Some(value)) => value,
         Ok(None) => return Found::Absent,
         Err(found) => return found,
@@ -67,10 +67,10 @@ pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
 
 pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
     let fields = [
-        single(&inbound.b3_trace),
-        single(&inbound.b3_span),
-        single(&inbound.b3_sampled),
-        single(&inbound.b3_flags),
+        single(inbound.lines(Field::B3Trace)),
+        single(inbound.lines(Field::B3Span)),
+        single(inbound.lines(Field::B3Sampled)),
+        single(inbound.lines(Field::B3Flags)),
     ];
     let [Ok(trace), Ok(span), Ok(sampled), Ok(flags)] = fields else {
         return Found::Invalid;

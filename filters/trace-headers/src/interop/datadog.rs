@@ -1,7 +1,7 @@
 //! Datadog: `x-datadog-trace-id` and `-parent-id` in decimal, the upper half of the trace id as `_dd.p.tid` among
 //! `x-datadog-tags`, the decision as `x-datadog-sampling-priority`.
 
-use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
 use crate::w3c::trim;
 
@@ -34,10 +34,10 @@ fn tags(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
     let fields = [
-        single(&inbound.datadog_trace),
-        single(&inbound.datadog_parent),
-        single(&inbound.datadog_priority),
-        single(&inbound.datadog_tags),
+        single(inbound.lines(Field::DatadogTrace)),
+        single(inbound.lines(Field::DatadogParent)),
+        single(inbound.lines(Field::DatadogPriority)),
+        single(inbound.lines(Field::DatadogTags)),
     ];
     let [Ok(trace), Ok(parent), Ok(sampling), Ok(carried)] = fields else {
         return Found::Invalid;
@@ -86,7 +86,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
     ));
     // A user's own decision (2 or -1) stays one as long as it is followed.
     let kept = inbound
-        .and_then(|inbound| inbound.datadog_priority.first())
+        .and_then(|inbound| inbound.lines(Field::DatadogPriority).first())
         .map(trim)
         .filter(|text| priority(text).and_then(Decision::sampled) == Some(out.sampled));
     let plain: &[u8] = if out.sampled { b"1" } else { b"0" };
@@ -100,7 +100,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         carried.push(b'=');
         hex::encode(&out.trace_id.high().to_be_bytes(), &mut carried);
     }
-    let line = inbound.and_then(|inbound| inbound.datadog_tags.first());
+    let line = inbound.and_then(|inbound| inbound.lines(Field::DatadogTags).first());
     for (name, text) in line.into_iter().flat_map(tags) {
         let length = carried
             .len()

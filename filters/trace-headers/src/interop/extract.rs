@@ -1,6 +1,6 @@
 //! Which of the formats of a request counts.
 
-use super::{read, Decision, Format, Found, Inbound, Remote};
+use super::{read, Decision, Field, Format, Found, Inbound, Remote};
 use crate::w3c::traceparent::{receive, Received};
 
 /// What a request says, over all formats that are read.
@@ -16,14 +16,19 @@ pub struct Extracted {
     pub conflict: bool,
 }
 
-/// Reads the formats in order: the first that names a trace wins.
-pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
-    let mut all = Extracted {
+impl Extracted {
+    /// What a request without a trace says.
+    pub const NOTHING: Extracted = Extracted {
         remote: None,
         decision: Decision::Defer,
         invalid: false,
         conflict: false,
     };
+}
+
+/// Reads the formats in order: the first that names a trace wins.
+pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
+    let mut all = Extracted::NOTHING;
     for format in order {
         match (read(*format, inbound), all.remote) {
             (Found::Absent, _) => {}
@@ -47,7 +52,7 @@ pub(super) fn same(one: &Remote, other: &Remote) -> bool {
 }
 
 pub(super) fn w3c(inbound: &Inbound<'_>) -> Found {
-    match receive(inbound.traceparent.iter()) {
+    match receive(inbound.lines(Field::Traceparent).iter()) {
         Received::Absent => Found::Absent,
         Received::Invalid => Found::Invalid,
         Received::Valid(parent) => Found::Remote(Remote {

@@ -2,22 +2,95 @@
 
 use seawall_core::headers::Headers;
 
-/// Field lines of one name, in order. One line, or none, is what there nearly always is, and costs no memory.
-#[derive(Debug, Clone, Default)]
+/// A field that matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The request id.
+    RequestId,
+    /// `cookie`.
+    Cookie,
+    /// `traceparent`.
+    Traceparent,
+    /// `tracestate`.
+    Tracestate,
+    /// `baggage`.
+    Baggage,
+    /// `b3`.
+    B3,
+    /// `x-b3-traceid`.
+    B3Trace,
+    /// `x-b3-spanid`.
+    B3Span,
+    /// `x-b3-parentspanid`.
+    B3Parent,
+    /// `x-b3-sampled`.
+    B3Sampled,
+    /// `x-b3-flags`.
+    B3Flags,
+    /// `uber-trace-id`.
+    Jaeger,
+    /// `x-amzn-trace-id`.
+    Aws,
+    /// `x-datadog-trace-id`.
+    DatadogTrace,
+    /// `x-datadog-parent-id`.
+    DatadogParent,
+    /// `x-datadog-sampling-priority`.
+    DatadogPriority,
+    /// `x-datadog-tags`.
+    DatadogTags,
+    /// `x-datadog-origin`.
+    DatadogOrigin,
+}
+
+const FIELDS: usize = 18;
+
+/// Every name is shorter.
+const LONGEST: usize = 28;
+
+/// A name, and what it stands for.
+type Known = (&'static str, Field);
+
+/// The names of this length. Most fields of a request are sorted out by their length alone, nearly all others by the
+/// first letters.
+fn names(length: usize) -> &'static [Known] {
+    match length {
+        2 => &[("b3", Field::B3)],
+        6 => &[("cookie", Field::Cookie)],
+        7 => &[("baggage", Field::Baggage)],
+        10 => &[
+            ("tracestate", Field::Tracestate),
+            ("x-b3-flags", Field::B3Flags),
+        ],
+        11 => &[
+            ("traceparent", Field::Traceparent),
+            ("x-b3-spanid", Field::B3Span),
+        ],
+        12 => &[
+            ("x-b3-traceid", Field::B3Trace),
+            ("x-b3-sampled", Field::B3Sampled),
+        ],
+        13 => &[("uber-trace-id", Field::Jaeger)],
+        14 => &[("x-datadog-tags", Field::DatadogTags)],
+        15 => &[("x-amzn-trace-id", Field::Aws)],
+        16 => &[("x-datadog-origin", Field::DatadogOrigin)],
+        17 => &[("x-b3-parentspanid", Field::B3Parent)],
+        18 => &[("x-datadog-trace-id", Field::DatadogTrace)],
+        19 => &[("x-datadog-parent-id", Field::DatadogParent)],
+        27 => &[("x-datadog-sampling-priority", Field::DatadogPriority)],
+        _ => &[],
+    }
+}
+
+/// Field lines of one name, in order. One line, or none, is what there nearly always is.
+#[derive(Debug, Clone, Copy)]
 pub struct Lines<'a> {
     first: Option<&'a [u8]>,
-    more: Vec<&'a [u8]>,
+    /// Where the others are.
+    more: Option<(&'a Headers, &'a str)>,
 }
 
 impl<'a> Lines<'a> {
-    fn push(&mut self, line: &'a [u8]) {
-        if self.first.is_none() {
-            self.first = Some(line);
-        } else {
-            self.more.push(line);
-        }
-    }
-
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
@@ -30,78 +103,133 @@ impl<'a> Lines<'a> {
 
     /// The line, where there is exactly one.
     pub fn only(&self) -> Option<&'a [u8]> {
-        self.first.filter(|_| self.more.is_empty())
+        self.first.filter(|_| self.more.is_none())
     }
 
     /// All lines.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.first.into_iter().chain(self.more.iter().copied())
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let more = self.more.into_iter();
+        let more = more.flat_map(|(headers, name)| headers.all(name).skip(1));
+        self.first.into_iter().chain(more)
     }
 }
 
 /// The fields of a request that carry an identity.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inbound<'a> {
-    /// The request id.
-    pub request_id: Lines<'a>,
-    /// `traceparent`.
-    pub traceparent: Lines<'a>,
-    /// `tracestate`.
-    pub tracestate: Lines<'a>,
-    /// `baggage`.
-    pub baggage: Lines<'a>,
-    /// `cookie`.
-    pub cookie: Lines<'a>,
-    /// `b3`.
-    pub b3: Lines<'a>,
-    /// `x-b3-traceid`.
-    pub b3_trace: Lines<'a>,
-    /// `x-b3-spanid`.
-    pub b3_span: Lines<'a>,
-    /// `x-b3-sampled`.
-    pub b3_sampled: Lines<'a>,
-    /// `x-b3-flags`.
-    pub b3_flags: Lines<'a>,
-    /// `uber-trace-id`.
-    pub jaeger: Lines<'a>,
-    /// `x-amzn-trace-id`.
-    pub aws: Lines<'a>,
-    /// `x-datadog-trace-id`.
-    pub datadog_trace: Lines<'a>,
-    /// `x-datadog-parent-id`.
-    pub datadog_parent: Lines<'a>,
-    /// `x-datadog-sampling-priority`.
-    pub datadog_priority: Lines<'a>,
-    /// `x-datadog-tags`.
-    pub datadog_tags: Lines<'a>,
+    headers: &'a Headers,
+    request_id: &'a str,
+    first: [Option<&'a [u8]>; FIELDS],
+    /// A bit for each field that is there, and for each that is there more than once.
+    found: u32,
+    several: u32,
+}
+
+/// The bit of a field.
+const fn bit(field: Field) -> u32 {
+    1 << field as u32
 }
 
 impl<'a> Inbound<'a> {
     /// Finds them.
-    pub fn find(headers: &'a Headers, request_id: &str) -> Self {
-        let mut found = Inbound::default();
+    pub fn find(headers: &'a Headers, request_id: &'a str) -> Self {
+        let mut inbound = Inbound {
+            headers,
+            request_id,
+            first: [None; FIELDS],
+            found: 0,
+            several: 0,
+        };
         for (name, value) in headers.iter() {
-            let lines = match name {
-                b"traceparent" => &mut found.traceparent,
-                b"tracestate" => &mut found.tracestate,
-                b"baggage" => &mut found.baggage,
-                b"cookie" => &mut found.cookie,
-                b"b3" => &mut found.b3,
-                b"x-b3-traceid" => &mut found.b3_trace,
-                b"x-b3-spanid" => &mut found.b3_span,
-                b"x-b3-sampled" => &mut found.b3_sampled,
-                b"x-b3-flags" => &mut found.b3_flags,
-                b"uber-trace-id" => &mut found.jaeger,
-                b"x-amzn-trace-id" => &mut found.aws,
-                b"x-datadog-trace-id" => &mut found.datadog_trace,
-                b"x-datadog-parent-id" => &mut found.datadog_parent,
-                b"x-datadog-sampling-priority" => &mut found.datadog_priority,
-                b"x-datadog-tags" => &mut found.datadog_tags,
-                name if name == request_id.as_bytes() => &mut found.request_id,
-                _ => continue,
+            let known = names(name.len())
+                .iter()
+                .find(|(known, _)| known.as_bytes() == name);
+            let field = match known {
+                Some((_, field)) => *field,
+                None if name == request_id.as_bytes() => Field::RequestId,
+                None => continue,
             };
-            lines.push(value);
+            inbound.add(field, value);
         }
-        found
+        inbound
+    }
+
+    fn add(&mut self, field: Field, value: &'a [u8]) {
+        if self.found & bit(field) != 0 {
+            self.several |= bit(field);
+            return;
+        }
+        self.found |= bit(field);
+        if let Some(first) = self.first.get_mut(field as usize) {
+            *first = Some(value);
+        }
+    }
+
+    /// The lines of a field.
+    pub fn lines(&self, field: Field) -> Lines<'a> {
+        let several = self.several & bit(field) != 0;
+        Lines {
+            first: self.first.get(field as usize).copied().flatten(),
+            more: several.then(|| (self.headers, self.name(field))),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn name(&self, field: Field) -> &'a str {
+        let mut all = (0..LONGEST).flat_map(names);
+        let known = all.find(|(_, known)| *known == field);
+        known.map_or(self.request_id, |(name, _)| name)
+    }
+
+    /// True when there is no trace in any format, nor what travels along with one.
+    pub fn has_no_trace(&self) -> bool {
+        self.found & !(bit(Field::RequestId) | bit(Field::Cookie)) == 0
+    }
+
+    /// True when a `traceparent` is all there is of a trace.
+    pub fn has_only_a_parent(&self) -> bool {
+        let others = bit(Field::RequestId) | bit(Field::Cookie);
+        self.found & !others == bit(Field::Traceparent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interop::ALL;
+
+    #[test]
+    fn every_field_of_every_format_is_seen() {
+        let fields = ALL.iter().flat_map(|format| format.headers());
+        for name in fields.chain(&["baggage"]) {
+            let headers = Headers::from_pairs(&[("x-request-id", "a"), (name, "1"), (name, "2")]);
+            let inbound = Inbound::find(&headers, "x-request-id");
+            assert!(!inbound.has_no_trace(), "{name}");
+            let (_, field) = names(name.len())
+                .iter()
+                .find(|(known, _)| known == name)
+                .unwrap();
+            let lines = inbound.lines(*field);
+            assert_eq!(lines.iter().collect::<Vec<_>>(), [b"1", b"2"], "{name}");
+            assert_eq!((lines.first(), lines.only()), (Some(&b"1"[..]), None));
+        }
+    }
+
+    #[test]
+    fn ids_and_cookies_are_no_trace() {
+        let pairs = [
+            ("x-id", "a"),
+            ("cookie", "b=1"),
+            ("x-id", "c"),
+            ("x-b3", "d"),
+        ];
+        let headers = Headers::from_pairs(&pairs);
+        let inbound = Inbound::find(&headers, "x-id");
+        assert!(inbound.has_no_trace());
+        let ids = inbound.lines(Field::RequestId);
+        assert_eq!(ids.iter().collect::<Vec<_>>(), [b"a", b"c"]);
+        assert_eq!(inbound.lines(Field::Cookie).only(), Some(&b"b=1"[..]));
+        assert!(inbound.lines(Field::Traceparent).is_empty());
     }
 }

@@ -1,13 +1,13 @@
 //! Jaeger's `uber-trace-id: {trace}:{span}:{parent}:{flags}`, each a hexadecimal number without leading zeros.
 
-use super::{single, Decision, Fields, Found, Inbound, Outbound, Remote};
+use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
 
 const SAMPLED: u8 = 1;
 const DEBUG: u8 = 2;
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
-    match single(&inbound.jaeger) {
+    match single(inbound.lines(Field::Jaeger)) {
         Ok(Some(value)) => parse(value).map_or(Found::Invalid, Found::Remote),
         Ok(None) => Found::Absent,
         Err(found) => found,

@@ -8,7 +8,7 @@ mod inbound;
 mod jaeger;
 
 pub use extract::{extract, Extracted};
-pub use inbound::{Inbound, Lines};
+pub use inbound::{Field, Inbound, Lines};
 
 use crate::ids::{SpanId, TraceId};
 use crate::w3c::traceparent::Traceparent;
@@ -144,6 +144,18 @@ pub struct Outbound {
     pub debug: bool,
 }
 
+impl Outbound {
+    /// As `traceparent` has it.
+    pub fn traceparent(&self) -> Traceparent {
+        Traceparent {
+            trace_id: self.trace_id,
+            parent_id: self.span_id,
+            sampled: self.sampled,
+            random: self.random,
+        }
+    }
+}
+
 /// Header fields to be set.
 pub type Fields<'a> = Vec<(&'a str, Cow<'a, [u8]>)>;
 
@@ -168,13 +180,7 @@ pub fn write(
 ) {
     match format {
         Format::W3c => {
-            let value = Traceparent {
-                trace_id: out.trace_id,
-                parent_id: out.span_id,
-                sampled: out.sampled,
-                random: out.random,
-            }
-            .value();
+            let value = out.traceparent().value();
             fields.push(("traceparent", Cow::Owned(value.to_vec())));
         }
         Format::B3 => b3::write_single(out, fields),
@@ -186,7 +192,7 @@ pub fn write(
 }
 
 /// The value of a field of which there must be one line; `Err` when there are more, whose meaning nobody defines.
-pub(crate) fn single<'a>(lines: &Lines<'a>) -> Result<Option<&'a [u8]>, Found> {
+pub(crate) fn single<'a>(lines: Lines<'a>) -> Result<Option<&'a [u8]>, Found> {
     match (lines.first(), lines.only()) {
         (None, _) => Ok(None),
         (_, Some(line)) => Ok(Some(crate::w3c::trim(line))),

@@ -3,9 +3,9 @@
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
 use crate::ids::random::Pool;
-use crate::ids::request_id::{bytes_of, hyphenated, is_safe, plain, Generator, Kind};
+use crate::ids::request_id::{bytes_of, hyphenated, is_safe, plain, Generator, Kind, RequestId};
 use crate::ids::{SpanId, TraceId};
-use crate::interop::{extract, Decision, Extracted, Format, Inbound, Outbound};
+use crate::interop::{extract, Decision, Extracted, Field, Format, Inbound, Outbound};
 use crate::sampling::decide;
 use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
@@ -21,7 +21,7 @@ pub struct Ids {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The request id.
-    pub request_id: Vec<u8>,
+    pub request_id: RequestId,
     /// The position in the trace that goes to the next hop.
     pub position: Outbound,
 }
@@ -44,26 +44,39 @@ pub fn judge<'a>(
     trusted: bool,
     counters: &Counters,
 ) -> Judged<'a> {
-    let request_id = inbound
-        .request_id
-        .only()
-        .filter(|id| trusted && is_safe(id));
-    counters.increment(match (request_id, inbound.request_id.is_empty()) {
+    let sent = inbound.lines(Field::RequestId);
+    let request_id = sent.only().filter(|id| trusted && is_safe(id));
+    counters.increment(match (request_id, sent.is_empty()) {
         (Some(_), _) => Count::RequestIdsKept,
         (None, true) => Count::RequestIdsCreated,
         (None, false) => Count::RequestIdsReplaced,
     });
-    let mut trace = extract(&settings.read, inbound);
+    let trace = if inbound.has_no_trace() {
+        Extracted::NOTHING
+    } else {
+        trace(settings, inbound, trusted, counters)
+    };
+    Judged {
+        request_id,
+        trace,
+        trusted,
+    }
+}
+
+/// The trace to continue, where something was sent that may be one.
+#[inline(never)]
+fn trace(
+    settings: &Settings,
+    inbound: &Inbound<'_>,
+    trusted: bool,
+    counters: &Counters,
+) -> Extracted {
+    let trace = extract(&settings.read, inbound);
     if !trusted {
         if trace.remote.is_some() {
             counters.increment(Count::TracesUntrusted);
         }
-        trace = Extracted {
-            remote: None,
-            decision: Decision::Defer,
-            invalid: false,
-            conflict: false,
-        };
+        return Extracted::NOTHING;
     }
     if trace.invalid {
         counters.increment(Count::TraceparentInvalid);
@@ -71,11 +84,7 @@ pub fn judge<'a>(
     if trace.conflict {
         counters.increment(Count::Conflicts);
     }
-    Judged {
-        request_id,
-        trace,
-        trusted,
-    }
+    trace
 }
 
 impl Ids {
@@ -92,11 +101,15 @@ impl Ids {
     ) -> Answer<Identity> {
         let remote = judged.trace.remote.map(|(_, remote)| remote);
         let (request_id, trace_id, random) = match (judged.request_id, remote) {
-            (Some(id), Some(remote)) => (id.to_vec(), remote.trace_id, remote.random),
+            (Some(id), Some(remote)) => {
+                (RequestId::Kept(id.to_vec()), remote.trace_id, remote.random)
+            }
             (Some(id), None) => match bytes_of(id).and_then(TraceId::new) {
                 // Nobody says how much of a caller's id is random.
-                Some(trace_id) if settings.one_id => (id.to_vec(), trace_id, false),
-                _ => (id.to_vec(), self.trace_id(host)?, true),
+                Some(trace_id) if settings.one_id => {
+                    (RequestId::Kept(id.to_vec()), trace_id, false)
+                }
+                _ => (RequestId::Kept(id.to_vec()), self.trace_id(host)?, true),
             },
             (None, Some(remote)) if settings.one_id => (
                 text(settings.request_id_format, &remote.trace_id),
@@ -139,7 +152,7 @@ impl Ids {
         host: &dyn Host,
         settings: &Settings,
         now: &dyn Fn() -> Option<Timestamp>,
-    ) -> Answer<Vec<u8>> {
+    ) -> Answer<RequestId> {
         let kind = settings.request_id_format;
         let now = if kind == Kind::Uuidv7 { now() } else { None };
         self.generator.text(host, &mut self.pool, kind, now)
@@ -151,10 +164,10 @@ impl Ids {
 }
 
 /// A trace id as request id.
-fn text(kind: Kind, trace_id: &TraceId) -> Vec<u8> {
+fn text(kind: Kind, trace_id: &TraceId) -> RequestId {
     match kind {
-        Kind::Uuidv7 | Kind::Uuidv4 => hyphenated(trace_id.bytes()).to_vec(),
-        Kind::Hex32 => plain(trace_id.bytes()).to_vec(),
+        Kind::Uuidv7 | Kind::Uuidv4 => RequestId::Uuid(hyphenated(trace_id.bytes())),
+        Kind::Hex32 => RequestId::Digits(plain(trace_id.bytes())),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::identity::Identity;
 use crate::config::{Settings, Source};
 use crate::ids::request_id::LONGEST;
-use crate::interop::{Inbound, Lines};
+use crate::interop::{Field, Inbound, Lines};
 use crate::w3c::trim;
 use seawall_core::headers::Headers;
 use seawall_core::host::Host;
@@ -22,7 +22,7 @@ pub fn printable(value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of a cookie.
-fn cookie<'a>(lines: &Lines<'a>, name: &str) -> Option<&'a [u8]> {
+fn cookie<'a>(lines: Lines<'a>, name: &str) -> Option<&'a [u8]> {
     lines
         .iter()
         .flat_map(|line| line.split(|byte| *byte == b';'))
@@ -45,6 +45,7 @@ fn sources(settings: &Settings) -> impl Iterator<Item = (&'static str, &Source)>
 }
 
 /// Tenant and user, where the request's headers say it.
+#[inline(never)]
 pub fn from_request(
     host: &dyn Host,
     settings: &Settings,
@@ -54,7 +55,7 @@ pub fn from_request(
     for (name, source) in sources(settings) {
         let value = match source {
             Source::Header(header) => headers.get(header),
-            Source::Cookie(cookie_name) => cookie(&inbound.cookie, cookie_name),
+            Source::Cookie(cookie_name) => cookie(inbound.lines(Field::Cookie), cookie_name),
             Source::Claim(_) => None,
         };
         set(host, name, &printable(value.unwrap_or_default()));
@@ -62,6 +63,7 @@ pub fn from_request(
 }
 
 /// Tenant and user, where a token says it. A filter further on has verified that token, so it is known with the response.
+#[inline(never)]
 pub fn from_claims(host: &dyn Host, settings: &Settings) {
     for (name, source) in sources(settings) {
         if let Source::Claim(steps) = source {
@@ -74,16 +76,18 @@ pub fn from_claims(host: &dyn Host, settings: &Settings) {
 }
 
 /// The ids, for a log that cannot find them in the request's headers.
+#[inline(never)]
 pub fn ids(host: &dyn Host, identity: &Identity) {
     let (mut trace, mut span) = (Vec::with_capacity(32), Vec::with_capacity(16));
     identity.position.trace_id.write(&mut trace);
     identity.position.span_id.write(&mut span);
-    set(host, "request_id", &identity.request_id);
+    set(host, "request_id", identity.request_id.as_bytes());
     set(host, "trace_id", &trace);
     set(host, "span_id", &span);
 }
 
 /// Ids that were sent and not taken over.
+#[inline(never)]
 pub fn refused(host: &dyn Host, request_id: Option<&[u8]>, traceparent: Option<&[u8]>) {
     for (name, value) in [
         ("inbound_request_id", request_id),

@@ -9,10 +9,10 @@ pub mod propagate;
 use crate::config::Settings;
 use crate::counters::Count;
 use crate::filter::Shared;
-use crate::interop::{Decision, Extracted, Inbound};
+use crate::interop::{Extracted, Field, Inbound};
+use crate::response::ServerTiming;
 use crate::spans::Server;
 use crate::trust;
-use crate::w3c::traceparent::Traceparent;
 use identity::{judge, Identity, Judged};
 use propagate::Scene;
 use seawall_core::host::{Answer, Failure, Host, Level, Map};
@@ -43,12 +43,8 @@ impl Request {
     fn receive(&mut self, host: &dyn Host, shared: &Shared, settings: &Settings) -> Answer<()> {
         let headers = host.headers(Map::Request)?;
         let inbound = Inbound::find(&headers, &settings.request_id_header);
-        let judged = judge(
-            settings,
-            &inbound,
-            trusted(host, settings),
-            &shared.counters,
-        );
+        let trusted = settings.trust == trust::Mode::Always || trusted(host, settings);
+        let judged = judge(settings, &inbound, trusted, &shared.counters);
         let identity = shared.identify(host, settings, &judged);
         let scene = Scene {
             settings,
@@ -57,14 +53,23 @@ impl Request {
             judged: &judged,
             counters: &shared.counters,
         };
-        let written = propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request);
-        log::from_request(host, settings, &headers, &inbound);
-        if judged.request_id.is_none() || !judged.trusted {
-            log::refused(
-                host,
-                inbound.request_id.first(),
-                inbound.traceparent.first().filter(|_| !judged.trusted),
-            );
+        let plainly = match &identity {
+            Ok(identity) => propagate::plainly(host, &scene, identity),
+            Err(_) => Ok(false),
+        };
+        let written = match plainly {
+            Ok(false) => {
+                propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request)
+            }
+            done => done.map(|_| ()),
+        };
+        if settings.tenant_id.is_some() || settings.user_id.is_some() {
+            log::from_request(host, settings, &headers, &inbound);
+        }
+        let sent = inbound.lines(Field::RequestId).first();
+        if !trusted || (judged.request_id.is_none() && sent.is_some()) {
+            let parent = inbound.lines(Field::Traceparent).first();
+            log::refused(host, sent, parent.filter(|_| !trusted));
         }
         let identity = identity?;
         shared.counters.increment(if judged.trace.remote.is_some() {
@@ -85,20 +90,44 @@ impl Request {
     }
 
     /// The request never came by here: it was answered before. It gets an identity of its own.
+    #[inline(never)]
     fn unseen(&mut self, host: &dyn Host, shared: &Shared, settings: &Settings) {
         let nothing = Judged {
             request_id: None,
-            trace: Extracted {
-                remote: None,
-                decision: Decision::Defer,
-                invalid: false,
-                conflict: false,
-            },
+            trace: Extracted::NOTHING,
             trusted: true,
         };
         if let Ok(identity) = shared.identify(host, settings, &nothing) {
             log::ids(host, &identity);
             self.identity = Some(identity);
+        }
+    }
+
+    /// What is left to do at the end, where there is something.
+    #[inline(never)]
+    fn conclude(&mut self, host: &dyn Host, shared: &Shared) {
+        let (seen, settings) = match &self.settings {
+            Some(settings) => (true, Rc::clone(settings)),
+            None => (false, shared.settings(host)),
+        };
+        if !settings.enabled {
+            return;
+        }
+        if !seen {
+            // A filter before this one has answered, and the response did not come by either. Properties that are set here
+            // still reach the access log.
+            self.unseen(host, shared, &settings);
+        }
+        shared.record_latency(host);
+        if let (Some(spans), Some(span), Some(identity)) =
+            (&shared.spans, self.span.take(), &self.identity)
+        {
+            let duration = duration(host);
+            if let Some(done) = span.end(host, &settings, identity, duration) {
+                if identity.position.sampled || (spans.wants_errors() && done.failed) {
+                    spans.push(&shared.counters, done);
+                }
+            }
         }
     }
 
@@ -111,15 +140,13 @@ impl Request {
             done = host.set_header(
                 Map::Response,
                 &settings.request_id_header,
-                &identity.request_id,
+                identity.request_id.as_bytes(),
             );
         }
-        let position = Traceparent {
-            trace_id: identity.position.trace_id,
-            parent_id: identity.position.span_id,
-            sampled: identity.position.sampled,
-            random: identity.position.random,
-        };
+        if settings.server_timing == ServerTiming::Off && !settings.traceresponse {
+            return done;
+        }
+        let position = identity.position.traceparent();
         if let Some(metric) = settings.server_timing.value(&position) {
             done = done.and(host.add_header(Map::Response, "server-timing", &metric));
         }
@@ -131,6 +158,7 @@ impl Request {
 }
 
 /// Whether the identity of this request's sender counts. What the host cannot tell does not.
+#[inline(never)]
 fn trusted(host: &dyn Host, settings: &Settings) -> bool {
     let read = |path: [&str; 2]| host.property(&path).ok().flatten().unwrap_or_default();
     match settings.trust {
@@ -196,7 +224,9 @@ impl Stream for Request {
             self.unseen(host, &shared, &settings);
             self.settings = Some(Rc::clone(&settings));
         }
-        log::from_claims(host, &settings);
+        if settings.claims {
+            log::from_claims(host, &settings);
+        }
         if let Err(failure) = self.answer(host, &settings) {
             shared.trouble(host, "the response goes on without an id", failure);
         }
@@ -207,36 +237,21 @@ impl Stream for Request {
     }
 
     fn log(&mut self, host: &dyn Host) {
-        let Some(shared) = self.shared.clone() else {
+        let Some(shared) = self.shared.take() else {
             return;
         };
-        let (seen, settings) = match &self.settings {
-            Some(settings) => (true, Rc::clone(settings)),
-            None => (false, shared.settings(host)),
-        };
-        if !settings.enabled {
-            return;
-        }
-        if !seen {
-            // A filter before this one has answered, and the response did not come by either. Properties that are set here
-            // still reach the access log.
-            self.unseen(host, &shared, &settings);
-        }
-        shared.record_latency(host);
-        if let (Some(spans), Some(span), Some(identity)) =
-            (&shared.spans, self.span.take(), &self.identity)
-        {
-            let duration = duration(host);
-            if let Some(done) = span.end(host, &settings, identity, duration) {
-                if identity.position.sampled || (spans.wants_errors() && done.failed) {
-                    spans.push(&shared.counters, done);
-                }
-            }
+        if self.settings.is_none() || shared.watches() {
+            self.conclude(host, &shared);
         }
     }
 }
 
 impl Shared {
+    /// Whether a request is looked at once more at its end.
+    fn watches(&self) -> bool {
+        self.spans.is_some() || self.routes.is_some() || self.upstreams.is_some()
+    }
+
     fn record_latency(&self, host: &dyn Host) {
         if self.routes.is_none() && self.upstreams.is_none() {
             return;
@@ -255,6 +270,8 @@ impl Shared {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn trouble(&self, host: &dyn Host, consequence: &str, failure: Failure) {
         self.counters.increment(Count::HostErrors);
         self.throttle.log(host, Level::Warn, || {

@@ -4,9 +4,10 @@ use super::changes::Changes;
 use super::identity::{keeps_tracestate, Identity, Judged};
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
-use crate::interop::{self, Format, Inbound};
+use crate::interop::{self, Field, Format, Inbound};
 use crate::w3c::{baggage, tracestate};
 use seawall_core::headers::Headers;
+use seawall_core::host::{Answer, Host, Map};
 
 /// Everything that is known about a request while its headers are at hand.
 pub struct Scene<'a> {
@@ -22,14 +23,44 @@ pub struct Scene<'a> {
     pub counters: &'a Counters,
 }
 
+/// What nearly every request needs, without a list of changes: a `traceparent`, and a request id where it has none. False
+/// where something else arrived, or something else is to be written; then nothing was done.
+///
+/// # Errors
+/// When the host refuses a field; the other is written.
+pub fn plainly(host: &dyn Host, scene: &Scene<'_>, identity: &Identity) -> Answer<bool> {
+    let settings = scene.settings;
+    let nothing_else = scene.inbound.has_no_trace() || {
+        let continued = matches!(scene.judged.trace.remote, Some((Format::W3c, _)));
+        continued && scene.inbound.has_only_a_parent() && settings.clear.is_empty()
+    };
+    if !(scene.judged.trusted && settings.writes_w3c_only && nothing_else) {
+        return Ok(false);
+    }
+    let made = match scene.judged.request_id {
+        Some(_) => Ok(()),
+        None => host.set_header(
+            Map::Request,
+            &settings.request_id_header,
+            identity.request_id.as_bytes(),
+        ),
+    };
+    let value = identity.position.traceparent().value();
+    let written = host.set_header(Map::Request, "traceparent", &value);
+    made.and(written).map(|()| true)
+}
+
 /// The changes to the request's headers. Without an identity (the host has no randomness) nothing is written, but what
 /// must not go on still does not.
+#[inline(never)]
 pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes<'a> {
     let mut changes = Changes::default();
     let settings = scene.settings;
     if scene.judged.request_id.is_none() {
         match identity {
-            Some(identity) => changes.set(&settings.request_id_header, &identity.request_id),
+            Some(identity) => {
+                changes.set(&settings.request_id_header, identity.request_id.as_bytes());
+            }
             None => changes.remove(scene.headers, &settings.request_id_header),
         }
     }
@@ -48,7 +79,7 @@ pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes
         None if scene.judged.trusted && !scene.judged.trace.invalid => {}
         _ => strip(scene, &mut changes),
     }
-    if !scene.inbound.baggage.is_empty() {
+    if !scene.inbound.lines(Field::Baggage).is_empty() {
         carry_baggage(scene, &mut changes);
     }
     for format in &settings.clear {
@@ -101,14 +132,15 @@ fn stale<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
 
 fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
     let written = scene.settings.write.contains(&Format::W3c);
-    if scene.inbound.tracestate.is_empty() || !(written || scene.judged.trace.invalid) {
+    if scene.inbound.lines(Field::Tracestate).is_empty() || !(written || scene.judged.trace.invalid)
+    {
         return;
     }
     if !keeps_tracestate(scene.judged, scene.inbound) {
         changes.remove(scene.headers, "tracestate");
         return;
     }
-    let lines: Vec<&[u8]> = scene.inbound.tracestate.iter().collect();
+    let lines: Vec<&[u8]> = scene.inbound.lines(Field::Tracestate).iter().collect();
     let state = tracestate::receive(&lines, scene.settings.tracestate_max_length);
     match state {
         tracestate::Tracestate::Absent | tracestate::Tracestate::Unchanged => {}
@@ -136,7 +168,7 @@ fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         changes.remove(scene.headers, "baggage");
         return;
     }
-    let lines: Vec<&[u8]> = scene.inbound.baggage.iter().collect();
+    let lines: Vec<&[u8]> = scene.inbound.lines(Field::Baggage).iter().collect();
     let carried = baggage::receive(&lines, settings.baggage_members, settings.baggage_bytes);
     if let baggage::Baggage::Rewritten { value, dropped } = carried {
         scene.counters.add(Count::BaggageDropped, dropped as u64);

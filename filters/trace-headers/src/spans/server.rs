@@ -175,7 +175,7 @@ impl Server {
             self.attributes.push(("http.route", route));
         }
         self.attributes
-            .push(("seawall.request_id", text(&identity.request_id)));
+            .push(("seawall.request_id", text(identity.request_id.as_bytes())));
         Some(Span {
             position: identity.position,
             name,
