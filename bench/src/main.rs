@@ -4,6 +4,7 @@
 //! that whatever else the machine does hits all of them. What counts is the CPU time of the proxy process per request.
 
 mod config;
+mod keys;
 mod load;
 mod probe;
 mod process;
@@ -27,6 +28,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Only the subjects whose names contain this.
     pub only: Option<String>,
+    /// The most keys that rate-limit is measured with.
+    pub keys: u64,
     /// Without the part about workers, keys and memory.
     pub skip_scaling: bool,
 }
@@ -39,6 +42,7 @@ impl Options {
             connections: 64,
             out: PathBuf::from("docs/performance"),
             only: None,
+            keys: 1_000_000,
             skip_scaling: false,
         };
         let mut words = std::env::args().skip(1);
@@ -51,11 +55,12 @@ impl Options {
                 "--connections" => options.connections = number(value()?)?,
                 "--out" => options.out = value()?.into(),
                 "--only" => options.only = Some(value()?),
+                "--keys" => options.keys = number(value()?)? as u64,
                 "--skip-scaling" => options.skip_scaling = true,
                 _ => {
                     return Err(format!(
                         "{word:?} is unknown; there are --rounds N, --requests N, --connections N, --out FOLDER, \
-                         --only TEXT, --skip-scaling"
+                         --only TEXT, --keys N, --skip-scaling"
                     ))
                 }
             }

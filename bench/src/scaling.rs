@@ -1,15 +1,18 @@
 //! What grows with what: CPU with workers and keys, memory with keys, time to load with the number of limits.
 
 use crate::config::{self, wasm, Chain};
-use crate::load::keys;
 use crate::process::{free_port, Proxy};
+use crate::stats::median;
 use crate::subjects::module;
-use crate::Options;
+use crate::{keys, load, Options};
 use serde_json::{json, Value};
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// How often the table is measured for each of the subjects' rounds: its rows differ by less.
+const ROUNDS: usize = 2;
 
 /// One row: so many workers and keys.
 #[derive(Debug, serde::Serialize)]
@@ -22,6 +25,8 @@ pub struct Row {
     pub without_us: f64,
     /// CPU per request with rate-limit.
     pub with_us: f64,
+    /// What rate-limit adds: the median of the differences in the same round.
+    pub above_us: f64,
     /// Resident memory afterwards, with rate-limit.
     pub memory_mb: f64,
 }
@@ -106,7 +111,7 @@ fn entries(
         let config = config::proxy(port, upstream, &chain);
         let proxy = Proxy::envoy(&config, port, workers, folder)?;
         let before = proxy.memory();
-        keys(
+        load::keys(
             &proxy,
             "/cached",
             urls,
@@ -124,60 +129,112 @@ fn entries(
     Ok(all)
 }
 
+/// A proxy that answers by itself: with an upstream behind it, most of what scatters is how the two wake each other.
+fn start(filters: Vec<Value>, workers: u32, folder: &Path) -> Result<Proxy, Box<dyn Error>> {
+    let port = free_port()?;
+    let chain = Chain {
+        filters,
+        ..Chain::default()
+    };
+    let mut config = config::proxy(port, port, &chain);
+    let listener = &mut config["static_resources"]["listeners"][0];
+    // The few connections of the load are to be spread over the workers evenly, not as the kernel likes.
+    listener["connection_balance_config"] = json!({"exact_balance": {}});
+    let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    manager["route_config"]["virtual_hosts"][0]["routes"][0] = json!({"match": {"prefix": "/"},
+        "direct_response": {"status": 200, "body": {"inline_string": "ok"}}});
+    Ok(Proxy::envoy(&config, port, workers, folder)?)
+}
+
+/// The proxies of so many workers, and what was measured of them.
+struct Group {
+    workers: u32,
+    without: Proxy,
+    /// With rate-limit: each for so many keys.
+    with: Vec<(u64, Proxy)>,
+    without_us: Vec<f64>,
+    with_us: Vec<Vec<f64>>,
+}
+
+impl Group {
+    fn start(workers: u32, most: u64, folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let without = start(vec![], workers, folder)?;
+        let mut with = Vec::new();
+        for count in [1, most.min(1000), most] {
+            eprintln!("scaling: {workers} workers, {count} keys");
+            let proxy = start(vec![limited()], workers, folder)?;
+            keys::each(&proxy, count, folder)?;
+            with.push((count, proxy));
+        }
+        Ok(Group {
+            workers,
+            without,
+            with_us: vec![Vec::new(); with.len()],
+            with,
+            without_us: Vec::new(),
+        })
+    }
+
+    fn measure(&mut self, requests: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
+        self.without_us
+            .push(keys::random(&self.without, 1, requests, folder)?);
+        for ((count, proxy), seen) in self.with.iter().zip(&mut self.with_us) {
+            seen.push(keys::random(proxy, *count, requests, folder)?);
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        self.with
+            .iter()
+            .zip(&self.with_us)
+            .map(|((count, proxy), with_us)| {
+                let above: Vec<f64> = with_us
+                    .iter()
+                    .zip(&self.without_us)
+                    .map(|(with, without)| with - without)
+                    .collect();
+                Row {
+                    workers: self.workers,
+                    keys: *count,
+                    without_us: median(&self.without_us),
+                    with_us: median(with_us),
+                    above_us: median(&above),
+                    memory_mb: proxy.memory() as f64 / 1e6,
+                }
+            })
+    }
+}
+
+/// CPU by workers and keys: all proxies at once, measured in turns.
+fn rows(options: &Options, folder: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
+    let mut groups = Vec::new();
+    for workers in [1, 2, 4] {
+        groups.push(Group::start(workers, options.keys, folder)?);
+    }
+    // The first round warms up.
+    for round in 0..=options.rounds * ROUNDS {
+        eprintln!("scaling: round {round} of {}", options.rounds * ROUNDS);
+        for group in &mut groups {
+            group.measure(options.requests, folder)?;
+            if round == 0 {
+                group.without_us.clear();
+                group.with_us.iter_mut().for_each(Vec::clear);
+            }
+        }
+    }
+    Ok(groups.iter().flat_map(Group::rows).collect())
+}
+
 /// Measures.
 pub fn measure(options: &Options) -> Result<Scaling, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let upstream = free_port()?;
     let _upstream = Proxy::envoy(&config::upstream(upstream), upstream, 1, folder)?;
-    let time = Duration::from_secs(4);
-    let mut rows = Vec::new();
-    for workers in [1, 2, 4] {
-        for count in [1, 1000, 1_000_000] {
-            eprintln!("scaling: {workers} workers, {count} keys");
-            let start = |filters: Vec<Value>| -> Result<Proxy, Box<dyn Error>> {
-                let port = free_port()?;
-                let chain = Chain {
-                    filters,
-                    ..Chain::default()
-                };
-                Ok(Proxy::envoy(
-                    &config::proxy(port, upstream, &chain),
-                    port,
-                    workers,
-                    folder,
-                )?)
-            };
-            let (without, with) = (start(vec![])?, start(vec![limited()])?);
-            let run = |proxy: &Proxy, time| {
-                keys(
-                    proxy,
-                    "/plain",
-                    count,
-                    options.connections.max(32),
-                    time,
-                    folder,
-                )
-            };
-            run(&without, Duration::from_secs(1))?;
-            run(&with, Duration::from_secs(1))?;
-            let (mut plain, mut limited) = (Vec::new(), Vec::new());
-            for _ in 0..2 {
-                plain.push(run(&without, time)?);
-                limited.push(run(&with, time)?);
-            }
-            rows.push(Row {
-                workers,
-                keys: count,
-                without_us: crate::stats::median(&plain),
-                with_us: crate::stats::median(&limited),
-                memory_mb: with.memory() as f64 / 1e6,
-            });
-        }
-    }
     Ok(Scaling {
-        rows,
-        entries: entries(options, upstream, time.saturating_mul(3), folder)?,
+        rows: rows(options, folder)?,
+        entries: entries(options, upstream, Duration::from_secs(12), folder)?,
         validate_none_s: validate(&many_limits(0), folder)?,
         validate_thousand_s: validate(&many_limits(1000), folder)?,
     })

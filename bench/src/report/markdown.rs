@@ -51,12 +51,7 @@ pub(super) fn tables(
             let _ = writeln!(
                 text,
                 "| {} | {} | {:.1} | {:.1} | {:+.1} | {:.0} |",
-                row.workers,
-                row.keys,
-                row.without_us,
-                row.with_us,
-                row.with_us - row.without_us,
-                row.memory_mb
+                row.workers, row.keys, row.without_us, row.with_us, row.above_us, row.memory_mb
             );
         }
         let _ = writeln!(
