@@ -171,3 +171,30 @@ async fn with_less_requests_pass_and_it_is_counted() {
             .collect::<Vec<_>>()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_gauge_the_breaker_reads_more_and_is_as_exact() {
+    let upstream = Upstream::start().await;
+    let breaker = json!({"failure_threshold": 5, "open_for": "60s"});
+    let envoy = Envoy::to(&upstream)
+        .native_filter(restricted(
+            "circuit-breaker",
+            &breaker,
+            &["proxy_get_metric"],
+        ))
+        .start()
+        .await;
+    let client = Client::fresh(envoy.address);
+    for _ in 0..40 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    upstream.always(Reply::status(500));
+    upstream.forget();
+    for _ in 0..5 {
+        assert_eq!(client.get("/").await.status, 500);
+    }
+    for _ in 0..20 {
+        assert_eq!(client.get("/").await.status, 503);
+    }
+    assert_eq!(upstream.hits(), 5);
+}
