@@ -44,15 +44,20 @@ fn millis(span: Span) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
 
-fn path_bytes(path: &[&str]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
-    for (at, part) in path.iter().enumerate() {
-        if at > 0 {
-            bytes.push(0);
+/// Hands on a property's path as the ABI wants it, its parts parted by zeros: without an allocation where it is as short as
+/// all that are read for each request.
+fn with_path<R>(path: &[&str], call: impl FnOnce(&[u8]) -> R) -> R {
+    let mut short = [0; 64];
+    let mut at = 0usize;
+    for part in path {
+        let end = at.saturating_add(part.len());
+        match short.get_mut(at..end) {
+            Some(place) => place.copy_from_slice(part.as_bytes()),
+            None => return call(path.join("\0").as_bytes()),
         }
-        bytes.extend_from_slice(part.as_bytes());
+        at = end.saturating_add(1);
     }
-    bytes
+    call(short.get(..at.saturating_sub(1)).unwrap_or_default())
 }
 
 /// A cluster as the serialised `envoy.config.core.v3.GrpcService` with `envoy_grpc.cluster_name`. Envoy takes a bare name as
@@ -150,11 +155,11 @@ impl Host for Envoy {
     }
 
     fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        abi::property(&path_bytes(path))
+        with_path(path, abi::property)
     }
 
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
-        abi::set_property(&path_bytes(path), value)
+        with_path(path, |path| abi::set_property(path, value))
     }
 
     fn shared_get(&self, key: &str) -> Answer<Option<(Vec<u8>, Version)>> {
