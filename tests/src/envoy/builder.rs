@@ -1,6 +1,6 @@
 //! From what a test says to a running Envoy.
 
-use super::config::{cluster, own_filter, socket, Route};
+use super::config::{cluster, over_quic, own_filter, socket, Route};
 use super::process::{validate, Envoy, Files};
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
@@ -22,6 +22,7 @@ pub struct EnvoyBuilder {
     bootstrap: Map<String, Value>,
     access_log: Option<Value>,
     dynamic: bool,
+    http3: Option<Value>,
     environment: Vec<(String, OsString)>,
 }
 
@@ -46,6 +47,7 @@ impl Envoy {
             bootstrap: Map::new(),
             access_log: None,
             dynamic: false,
+            http3: None,
             environment: Vec::new(),
         }
     }
@@ -142,6 +144,15 @@ impl EnvoyBuilder {
     /// Reads its listener from a file, so that [`Envoy::swap_listener`] can replace it.
     pub fn dynamic(mut self) -> Self {
         self.dynamic = true;
+        self
+    }
+
+    /// Speaks HTTP/3 as well, on UDP under the same number, with this certificate and key in PEM.
+    pub fn http3(mut self, certificate: &str, key: &str) -> Self {
+        self.http3 = Some(json!({
+            "certificate_chain": {"inline_string": certificate},
+            "private_key": {"inline_string": key},
+        }));
         self
     }
 
@@ -256,7 +267,13 @@ impl EnvoyBuilder {
                 "path_config_source": {"path": files.path("listeners.json")},
             }});
         } else {
-            config["static_resources"]["listeners"] = json!([self.listener(files, address)]);
+            let listener = self.listener(files, address);
+            let http3 = self
+                .http3
+                .as_ref()
+                .map(|certificate| over_quic(listener.clone(), certificate));
+            let listeners: Vec<Value> = std::iter::once(listener).chain(http3).collect();
+            config["static_resources"]["listeners"] = json!(listeners);
         }
         for (field, value) in &self.bootstrap {
             config[field] = value.clone();

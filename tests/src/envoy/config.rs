@@ -144,3 +144,22 @@ pub(super) fn socket(address: SocketAddr) -> Value {
         "port_value": address.port(),
     }})
 }
+
+/// The same listener for HTTP/3.
+pub(super) fn over_quic(mut listener: Value, certificate: &Value) -> Value {
+    listener["name"] = json!("ingress-http3");
+    listener["address"]["socket_address"]["protocol"] = json!("UDP");
+    listener["udp_listener_config"] = json!({"quic_options": {}});
+    let chain = &mut listener["filter_chains"][0];
+    chain["transport_socket"] = json!({
+        "name": "quic",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport",
+            "downstream_tls_context": {"common_tls_context": {"tls_certificates": [certificate]}},
+        },
+    });
+    let manager = &mut chain["filters"][0]["typed_config"];
+    manager["codec_type"] = json!("HTTP3");
+    manager["stat_prefix"] = json!("http3");
+    listener
+}
