@@ -16,7 +16,7 @@ tools: ## Put Envoy, and what else the tests need and the machine lacks, into .t
 	@tools/setup.sh
 
 .PHONY: test
-test: tools build ## Run everything: lint, unit and property tests, the cores on wasm32, the real-Envoy tests
+test: tools build ## Run everything: lint, unit and property tests, the cores on wasm32, the real-Envoy tests; FILTER=rate-limit narrows it
 	@tools/test.sh $(FILTER)
 
 .PHONY: lint

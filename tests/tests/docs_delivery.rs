@@ -1,10 +1,9 @@
-//! What is delivered fits together: manifests, images, workflow, changelog.
+//! What is delivered fits together: manifests, workflow, changelog.
 
 use seawall_cli::check::{check, Severity};
 use seawall_cli::document::read;
 use seawall_tests::envoy::{dist, repository, Shipped};
 use seawall_tests::prelude::*;
-use std::process::Command;
 
 const FILTERS: [&str; 4] = [
     "trace-headers",
@@ -165,77 +164,6 @@ async fn what_compose_and_kubernetes_load_serves() {
     assert_eq!(
         stats(&text("deploy/compose/envoy.yaml")).trim(),
         whole.trim()
-    );
-}
-
-#[test]
-fn images_hold_the_module_in_both_layouts() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let copy = folder.path().join("dist");
-    std::fs::create_dir(&copy).expect("a folder");
-    std::fs::copy(dist("rate-limit"), copy.join("rate-limit.wasm")).expect("the module is built");
-    let made = Command::new("python3")
-        .arg(repository().join("tools/package.py"))
-        .args(["0.1.0", "abc", "rate-limit"])
-        .current_dir(folder.path())
-        .status()
-        .expect("Python starts");
-    assert!(made.success());
-    let module = std::fs::read(dist("rate-limit")).expect("the module");
-    for (layout, kind) in [
-        ("compat", "application/vnd.oci.image.layer.v1.tar+gzip"),
-        (
-            "artifact",
-            "application/vnd.module.wasm.content.layer.v1+wasm",
-        ),
-    ] {
-        let out = folder.path().join(layout);
-        std::fs::create_dir(&out).expect("a folder");
-        let unpack = |archive: &std::path::Path, to: &std::path::Path| {
-            let done = Command::new("tar")
-                .arg("-xf")
-                .arg(archive)
-                .arg("-C")
-                .arg(to)
-                .status();
-            assert!(done.expect("tar starts").success());
-        };
-        unpack(&copy.join(format!("images/rate-limit-{layout}.tar")), &out);
-        let blob = |digest: &Value| {
-            let name = digest.as_str().expect("a digest").replace(':', "/");
-            let path = out.join("blobs").join(name);
-            let sum = Command::new("sha256sum")
-                .arg(&path)
-                .output()
-                .expect("sha256sum starts");
-            let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
-            assert!(
-                path.ends_with(sum.split(' ').next().unwrap_or_default()),
-                "{sum}"
-            );
-            path
-        };
-        let json = |path: &std::path::Path| -> Value {
-            serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
-        };
-        assert_eq!(json(&out.join("oci-layout"))["imageLayoutVersion"], "1.0.0");
-        let index = json(&out.join("index.json"));
-        let manifest = json(&blob(&index["manifests"][0]["digest"]));
-        assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(1));
-        assert_eq!(manifest["layers"][0]["mediaType"], kind);
-        let layer = blob(&manifest["layers"][0]["digest"]);
-        let inside = if layout == "compat" {
-            unpack(&layer, &out);
-            std::fs::read(out.join("plugin.wasm")).expect("plugin.wasm")
-        } else {
-            std::fs::read(layer).expect("the layer")
-        };
-        assert!(inside == module, "{layout}: another module");
-    }
-    let recipe = text("deploy/image/Containerfile");
-    assert!(
-        recipe.contains("COPY dist/${FILTER}.wasm ./plugin.wasm")
-            && recipe.matches("\nCOPY ").count() == 1
     );
 }
 
