@@ -103,7 +103,7 @@ mod tests {
             let state = held.map(|(ahead, ago, used_for, fraction)| State {
                 expires: now.saturating_sub(ago).saturating_add(ahead),
                 a: now.saturating_sub(ago).saturating_add(ahead % (2 * JITTER)),
-                b: u64::from(fraction % requests) | u64::from(used_for) << 32,
+                b: u64::from(fraction.checked_rem(requests).unwrap_or_default()) | u64::from(used_for) << 32,
             });
             let ask = Ask { need, cost };
             if let Some(narrow) = limit.narrow() {
