@@ -18,11 +18,13 @@ pub struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     /// All lines of this field become one.
-    pub fn set(&mut self, name: &'a str, value: impl Into<Cow<'a, [u8]>>) {
-        self.set.push((name, value.into()));
+    #[inline(never)]
+    pub fn set(&mut self, name: &'a str, value: Cow<'a, [u8]>) {
+        self.set.push((name, value));
     }
 
     /// The field goes, where it is there and not set as well.
+    #[inline(never)]
     pub fn remove(&mut self, headers: &Headers, name: &'a str) {
         let set = self.set.iter().map(|(name, _)| *name);
         let known = set.chain(self.remove.iter().copied()).any(|k| k == name);

@@ -59,7 +59,10 @@ pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes
     if scene.judged.request_id.is_none() {
         match identity {
             Some(identity) => {
-                changes.set(&settings.request_id_header, identity.request_id.as_bytes());
+                changes.set(
+                    &settings.request_id_header,
+                    identity.request_id.as_bytes().into(),
+                );
             }
             None => changes.remove(scene.headers, &settings.request_id_header),
         }
@@ -151,7 +154,7 @@ fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
             if value.is_empty() {
                 changes.remove(scene.headers, "tracestate");
             } else {
-                changes.set("tracestate", value);
+                changes.set("tracestate", value.into());
             }
         }
         tracestate::Tracestate::Empty => changes.remove(scene.headers, "tracestate"),
@@ -175,7 +178,7 @@ fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         if value.is_empty() {
             changes.remove(scene.headers, "baggage");
         } else {
-            changes.set("baggage", value);
+            changes.set("baggage", value.into());
         }
     }
 }

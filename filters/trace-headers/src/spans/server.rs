@@ -20,12 +20,24 @@ const METHODS: [&str; 9] = [
 pub struct Server {
     start: Option<Timestamp>,
     method: &'static str,
-    attributes: Vec<(&'static str, Value)>,
+    attributes: Attributes,
 }
 
 fn text(bytes: &[u8]) -> Value {
     let shown = bytes.get(..LONGEST).unwrap_or(bytes);
     Value::Text(String::from_utf8_lossy(shown).into_owned())
+}
+
+type Attributes = Vec<(&'static str, Value)>;
+
+#[inline(never)]
+fn push(attributes: &mut Attributes, key: &'static str, value: Value) {
+    attributes.push((key, value));
+}
+
+#[inline(never)]
+fn note(attributes: &mut Attributes, key: &'static str, value: &[u8]) {
+    push(attributes, key, text(value));
 }
 
 fn read(host: &dyn Host, path: &[&str]) -> Option<Vec<u8>> {
@@ -54,30 +66,31 @@ impl Server {
         let method = headers.get(":method").unwrap_or_default();
         let known = METHODS.into_iter().find(|name| name.as_bytes() == method);
         let mut attributes = Vec::with_capacity(16);
-        attributes.push((
+        push(
+            &mut attributes,
             "http.request.method",
             Value::Text(known.unwrap_or("_OTHER").to_owned()),
-        ));
+        );
         if known.is_none() {
-            attributes.push(("http.request.method_original", text(method)));
+            note(&mut attributes, "http.request.method_original", method);
         }
         let (address, port) = authority(headers.get(":authority").unwrap_or_default());
-        attributes.push(("server.address", text(address)));
+        note(&mut attributes, "server.address", address);
         if let Some(port) = port {
-            attributes.push(("server.port", Value::Number(port)));
+            push(&mut attributes, "server.port", Value::Number(port));
         }
         for (key, header) in [
             ("url.scheme", ":scheme"),
             ("user_agent.original", "user-agent"),
         ] {
             if let Some(value) = headers.get(header) {
-                attributes.push((key, text(value)));
+                note(&mut attributes, key, value);
             }
         }
         // The query may hold secrets: it is not recorded.
         let path = headers.get(":path").unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        attributes.push(("url.path", text(path)));
+        note(&mut attributes, "url.path", path);
         Server {
             start: host.now().ok(),
             method: known.unwrap_or("HTTP"),
@@ -88,23 +101,21 @@ impl Server {
     /// Takes from the response's headers what the other filters say there.
     pub fn response(&mut self, host: &dyn Host) {
         if let Ok(Some(value)) = host.header(Map::Response, "cache-status") {
-            self.attributes.push(("seawall.cache_status", text(&value)));
+            note(&mut self.attributes, "seawall.cache_status", &value);
         }
     }
 
     /// Who is at the other end, and what it speaks.
     fn connection(&mut self, host: &dyn Host) {
         if let Some(peer) = read(host, &["source", "address"]) {
-            self.attributes
-                .push(("client.address", text(authority(&peer).0)));
+            note(&mut self.attributes, "client.address", authority(&peer).0);
         }
         let protocol = read(host, &["request", "protocol"]);
         let version = protocol
             .as_deref()
             .and_then(|name| name.strip_prefix(b"HTTP/"));
         if let Some(version) = version {
-            self.attributes
-                .push(("network.protocol.version", text(version)));
+            note(&mut self.attributes, "network.protocol.version", version);
         }
     }
 
@@ -125,13 +136,12 @@ impl Server {
         ] {
             let left = read(host, &[key]);
             if let Some(value) = left.as_deref().or(found) {
-                self.attributes.push((key, text(value)));
+                note(&mut self.attributes, key, value);
             }
         }
         // Says which filter answered, and why: "via_upstream", "rate_limited:tenant", "seawall.circuit_breaker.open".
         if !details.is_empty() {
-            self.attributes
-                .push(("seawall.response_details", text(&details)));
+            note(&mut self.attributes, "seawall.response_details", &details);
         }
     }
 
@@ -150,14 +160,17 @@ impl Server {
         };
         let status = read(host, &["response", "code"]).and_then(|bytes| number(&bytes));
         if let Some(status) = status {
-            self.attributes
-                .push(("http.response.status_code", Value::Number(status)));
+            push(
+                &mut self.attributes,
+                "http.response.status_code",
+                Value::Number(status),
+            );
         }
         let failed = status.is_none_or(|status| status == 0 || status >= 500);
         if failed {
             let kind = status.filter(|status| *status != 0);
             let kind = kind.map_or("aborted".to_owned(), |status| status.to_string());
-            self.attributes.push(("error.type", Value::Text(kind)));
+            push(&mut self.attributes, "error.type", Value::Text(kind));
         }
         self.connection(host);
         self.decisions(host);
@@ -174,8 +187,11 @@ impl Server {
             }
             self.attributes.push(("http.route", route));
         }
-        self.attributes
-            .push(("seawall.request_id", text(identity.request_id.as_bytes())));
+        note(
+            &mut self.attributes,
+            "seawall.request_id",
+            identity.request_id.as_bytes(),
+        );
         Some(Span {
             position: identity.position,
             name,

@@ -138,7 +138,16 @@ fn remove(value: &mut Value, steps: &[Step], removed: &mut Removed) -> bool {
         return false;
     };
     match (last, holder) {
-        (Step::Field(name), Value::Object(fields)) => fields.remove(name).is_some(),
+        (Step::Field(name), Value::Object(fields)) => {
+            // Built anew, for taking one out of a tree is more code than all of this.
+            let before = fields.len();
+            for (field, value) in std::mem::take(fields) {
+                if field != *name {
+                    fields.insert(field, value);
+                }
+            }
+            fields.len() < before
+        }
         (Step::Item(index), Value::Array(items)) if *index < items.len() => {
             items.remove(*index);
             let list = original_path(parents, removed);

@@ -15,7 +15,6 @@ use crate::log::{printable, Throttle};
 use crate::metrics::Counter;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Distinct combinations of route and virtual-host metadata that are kept; beyond it the memory starts anew.
@@ -38,7 +37,8 @@ pub struct Layers<S> {
 struct Decoded<S> {
     /// What the last request needed: most of the time the next one needs the same.
     last: Option<(Key, Rc<S>)>,
-    all: BTreeMap<Key, Rc<S>>,
+    /// By key. A list, for a tree would be compiled once more for every filter.
+    all: Vec<(Key, Rc<S>)>,
 }
 
 /// The metadata of a route and of its virtual host, as Envoy serialised them.
@@ -61,7 +61,7 @@ impl<S: Settings> Layers<S> {
             plugin,
             decoded: RefCell::new(Decoded {
                 last: None,
-                all: BTreeMap::new(),
+                all: Vec::new(),
             }),
             errors: Counter::default(),
             throttle: Throttle::default(),
@@ -94,15 +94,28 @@ impl<S: Settings> Layers<S> {
                 return Rc::clone(settings);
             }
         }
-        let known = decoded.all.get(&key).cloned();
-        let settings = known.unwrap_or_else(|| {
-            let settings = self.decode(host, &key);
-            if decoded.all.len() >= MOST_KEPT {
-                decoded.all.clear();
+        self.another(host, &mut decoded, key)
+    }
+
+    /// The settings of a route that is not that of the request before.
+    #[inline(never)]
+    fn another(&self, host: &dyn Host, decoded: &mut Decoded<S>, key: Key) -> Rc<S> {
+        let place = decoded.all.binary_search_by(|(known, _)| known.cmp(&key));
+        let known = place.ok().and_then(|at| decoded.all.get(at));
+        let settings = match known {
+            Some((_, settings)) => Rc::clone(settings),
+            None => {
+                let settings = self.decode(host, &key);
+                if decoded.all.len() >= MOST_KEPT {
+                    decoded.all.clear();
+                }
+                let place = place.unwrap_or_else(|place| place).min(decoded.all.len());
+                decoded
+                    .all
+                    .insert(place, (key.clone(), Rc::clone(&settings)));
+                settings
             }
-            decoded.all.insert(key.clone(), Rc::clone(&settings));
-            settings
-        });
+        };
         decoded.last = Some((key, Rc::clone(&settings)));
         settings
     }
