@@ -224,3 +224,94 @@ async fn a_call_that_fails_while_closed_gets_the_stale_copy() {
     assert_eq!(envoy.get("/").await.text(), "prices");
     assert_eq!(envoy.get("/unknown").await.status, 500);
 }
+
+/// What a call gets that fails while the breaker is closed and has an answer for it: the copy, if there is one.
+async fn copies_come_before_the_answer_for_failed_calls(
+    chain: impl Fn(EnvoyBuilder, Value) -> EnvoyBuilder,
+) {
+    let fresh = || Reply::ok("prices").header("cache-control", "max-age=1, stale-if-error=600");
+    let upstream = Upstream::serving(move |_| fresh()).await;
+    // 429 is an error to the breaker only, and its answer looks like a success.
+    let breaker = policy(
+        json!({"failure_threshold": 1000, "failure_percentage": 0, "failures": {"statuses": ["5xx", 429]},
+        "fallback": {"status": 200, "body": "instead", "on_failure": true}}),
+    );
+    let envoy = chain(Envoy::to(&upstream), breaker).start().await;
+    let client = envoy.client();
+    assert_eq!(client.get("/prices").await.text(), "prices");
+    // The copy is no longer fresh.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let mut failures = 0;
+    for failure in [
+        Reply::status(500).chunk("a long error page"),
+        Reply::status(503),
+        Reply::status(429).chunk("too many"),
+        Reply::status(429),
+        Reply::Close,
+    ] {
+        upstream.always(failure.clone());
+        for _ in 0..3 {
+            let answer = client.get("/prices").await;
+            let seen = (answer.status, answer.text());
+            assert_eq!(seen, (200, "prices".to_owned()), "{failure:?}");
+            assert!(answer.header("age").is_some(), "{failure:?}");
+            assert_eq!(answer.header("x-seawall-breaker"), None, "{failure:?}");
+        }
+        let head = client.send("HEAD", "/prices", &[], b"").await;
+        assert_eq!(head.status, 200);
+        assert!(head.header("age").is_some(), "{failure:?}");
+        // No copy: not of this URL, not for who refuses one, and never for a method that changes something.
+        let wary = [("cache-control", "no-cache")];
+        for answer in [
+            client.get("/unknown").await,
+            client.get_with("/prices", &wary).await,
+            client.send("POST", "/unknown", &[], b"1").await,
+        ] {
+            let seen = (answer.status, answer.text());
+            assert_eq!(seen, (200, "instead".to_owned()), "{failure:?}");
+            assert_eq!(answer.header("x-seawall-breaker"), Some("fallback"));
+            assert_eq!(answer.header("age"), None);
+        }
+        failures += 7;
+    }
+    // And an answer that is no failure is the upstream's own.
+    upstream.always(Reply::status(404).chunk("no such thing"));
+    let answer = client.get("/unknown").await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (404, "no such thing")
+    );
+    let stats = envoy.stats().await;
+    let count = |name: &str| stats[&format!("wasmcustom.seawall.{name}")];
+    assert_eq!(count("circuit_breaker.failures"), failures);
+    assert_eq!(count("circuit_breaker.fallback.on_failure"), 15);
+    assert_eq!(count("circuit_breaker.refused"), 0, "it was closed");
+    assert_eq!(count("response_cache.stale.if_error"), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_comes_before_the_answer_for_failed_calls() {
+    copies_come_before_the_answer_for_failed_calls(|envoy, breaker| {
+        envoy
+            .filter("trace-headers", json!({}))
+            .filter(
+                "rate-limit",
+                json!({"limits": [{"name": "tenant", "key": [{"header": "x-tenant-id"}],
+                "requests": 1_000_000, "per": "1s"}]}),
+            )
+            .filter("response-cache", json!({}))
+            .filter("circuit-breaker", breaker)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_does_in_the_four_as_one() {
+    copies_come_before_the_answer_for_failed_calls(|envoy, breaker| {
+        envoy.filter(
+            "seawall",
+            json!({"trace_headers": {}, "response_cache": {}, "circuit_breaker": breaker}),
+        )
+    })
+    .await;
+}

@@ -25,6 +25,7 @@ mod announce;
 pub mod breaker;
 mod copies;
 mod evidence;
+mod failed;
 mod filter;
 mod key;
 mod metrics;

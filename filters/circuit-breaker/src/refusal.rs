@@ -10,8 +10,7 @@ use seawall_core::plugin::Flow;
 use seawall_core::reply::Reply;
 use seawall_core::time::Span;
 
-/// The response header of refusals. With the details below it is how response-cache knows them, and may answer with a stale
-/// copy instead.
+/// The response header of refusals. By the details below response-cache knows them, and may answer with a stale copy instead.
 pub const MARK: &str = "x-seawall-breaker";
 
 /// What `%RESPONSE_CODE_DETAILS%` of every answer of this filter begins with.
@@ -88,25 +87,6 @@ impl Shared {
             .and_then(|()| host.foreign("clear_route_cache", b""));
         if sent.is_err() {
             self.report(host, "the host chooses no other route");
-        }
-        sent.is_ok()
-    }
-
-    /// Answers a call that has failed, while its response headers are held. False when it passes as it is.
-    pub(crate) fn answer_failure(&self, host: &dyn Host, answer: &Answer) -> bool {
-        let mut headers: Vec<(&str, &[u8])> = vec![(MARK, b"fallback")];
-        for (name, value) in &answer.headers {
-            headers.push((name, value.as_bytes()));
-        }
-        let sent = host.reply(&Reply {
-            status: answer.status,
-            headers: &headers,
-            body: answer.body.as_bytes(),
-            grpc_status: None,
-            details: "seawall.circuit_breaker.fallback",
-        });
-        if sent.is_ok() {
-            self.metrics.fallback.on_failure.increment(host);
         }
         sent.is_ok()
     }

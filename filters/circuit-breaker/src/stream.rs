@@ -254,9 +254,7 @@ impl Stream for CircuitBreakerStream {
             self.settle(host, &shared, &call, verdict);
             let answer = self.answer.filter(|_| verdict.outcome == Outcome::Failure);
             if let Some(answer) = answer.and_then(|at| call.settings.fallback.answers.get(at)) {
-                if shared.answer_failure(host, answer) {
-                    return Flow::Pause;
-                }
+                return shared.answer_failure(host, answer, self.status);
             }
             return Flow::Continue;
         }

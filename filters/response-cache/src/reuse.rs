@@ -38,9 +38,13 @@ pub struct StalePolicy {
 /// The age at which a response that was purged softly counts as stale.
 pub type PurgedAt = Option<Timestamp>;
 
-fn staleness(meta: &Meta, now: Timestamp, purged: PurgedAt) -> Option<Span> {
+fn fresh_until(meta: &Meta, purged: PurgedAt) -> Timestamp {
     let until = meta.fresh_until();
-    let until = purged.map_or(until, |at| until.min(at));
+    purged.map_or(until, |at| until.min(at))
+}
+
+fn staleness(meta: &Meta, now: Timestamp, purged: PurgedAt) -> Option<Span> {
+    let until = fresh_until(meta, purged);
     // A lifetime must exceed the age (section 4.2).
     (now >= until).then(|| now.since(until))
 }
@@ -92,19 +96,27 @@ pub fn on_error(
     request: &RequestDirectives,
     purged: PurgedAt,
 ) -> bool {
-    if request.no_cache || request.no_store {
-        return false;
+    on_error_until(meta, request, purged).is_some_and(|until| now < until)
+}
+
+/// Until when it may; `None` is never.
+pub fn on_error_until(
+    meta: &Meta,
+    request: &RequestDirectives,
+    purged: PurgedAt,
+) -> Option<Timestamp> {
+    if request.no_cache || request.no_store || meta.no_cache {
+        return None;
     }
-    match staleness(meta, now, purged) {
-        // Fresh all the same: the request only wanted to be sure, or it was chosen to refresh early.
-        None => !meta.no_cache,
-        Some(by) => {
-            let most = request.stale_if_error.map_or(meta.if_error, |asked| {
-                meta.if_error.max(Span::from_secs(asked))
-            });
-            !forbidden(meta) && by < most
-        }
+    // Fresh all the same: the request only wanted to be sure, or it was chosen to refresh early.
+    let fresh_until = fresh_until(meta, purged);
+    if forbidden(meta) {
+        return Some(fresh_until);
     }
+    let most = request.stale_if_error.map_or(meta.if_error, |asked| {
+        meta.if_error.max(Span::from_secs(asked))
+    });
+    Some(fresh_until.saturating_add(most))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod purge;
 pub mod replace;
 pub mod request;
 pub mod revalidate;
+pub mod standby;
 pub mod status;
 pub mod store;
 pub mod worker;

@@ -6,7 +6,7 @@ use super::replace::replace;
 use super::revalidate::{head, revalidated};
 use super::status::{forwarded, Ended};
 use super::store::prepare;
-use super::{invalidate, post, Cx};
+use super::{invalidate, post, standby, Cx};
 use crate::entry::Content;
 use crate::http::directives::seconds;
 use crate::http::request::Method;
@@ -95,7 +95,10 @@ fn arrived(cx: Cx<'_>, exchange: &mut Exchange, fetch: Fetch, end_of_stream: boo
         return Flow::Continue;
     }
     let answerer = answerer(cx);
-    if is_error(status) || answerer == Answerer::Breaker {
+    let failed = is_error(status)
+        || answerer == Answerer::Breaker
+        || (status >= 400 && fetch.stale.is_some() && standby::failed(cx));
+    if failed {
         if let Some(stored) = fetch.stale.clone() {
             let purged = stored.purged;
             let allowed = match &stored.entry.content {

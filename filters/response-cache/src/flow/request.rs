@@ -4,7 +4,7 @@ use super::answer::{age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
 use super::status::{hit, Forward};
-use super::{background, invalidate, purge, Cx};
+use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
 use crate::flight::{join, Joined, Lease, Wish};
 use crate::http::directives::RequestDirectives;
@@ -316,6 +316,7 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
         fetch.validating = set_validators(cx, exchange, stored);
     }
     if fetch.stale.is_some() {
+        standby::announce(cx, exchange, &fetch);
         cx.core.metrics.refreshes.increment(cx.host);
     } else {
         cx.core.metrics.misses.increment();

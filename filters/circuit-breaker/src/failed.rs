@@ -1,0 +1,54 @@
+//! What a call gets that fails while the breaker is closed, where the configuration asks for it.
+//!
+//! An answer given here goes to the client directly, past the filters before this one. So where response-cache says that it
+//! has a copy for that case, the failed response is left alone and marked, and that filter puts the copy in its place.
+
+use crate::filter::Shared;
+use crate::refusal::MARK;
+use crate::settings::Answer;
+use seawall_core::host::Host;
+use seawall_core::plugin::Flow;
+use seawall_core::reply::Reply;
+use seawall_core::time::Timestamp;
+
+/// Where response-cache says until when a copy may be used instead of an error: nanoseconds since the epoch, eight bytes,
+/// little-endian. A property of the request, which no client can set.
+const STANDS_BY: &str = "seawall.response_cache.stands_by";
+
+/// Marks a response as a call that failed, whatever its status.
+const FAILED: &str = "seawall.circuit_breaker.failed";
+
+impl Shared {
+    /// Answers a call that has failed with this status, while its response headers are held; or leaves it to a copy.
+    pub(crate) fn answer_failure(&self, host: &dyn Host, answer: &Answer, status: u32) -> Flow {
+        // A copy stands in for errors only.
+        if status >= 400 && copy_stands_by(host) && host.set_property(&[FAILED], b"1").is_ok() {
+            return Flow::Continue;
+        }
+        let mut headers: Vec<(&str, &[u8])> = vec![(MARK, b"fallback")];
+        for (name, value) in &answer.headers {
+            headers.push((name, value.as_bytes()));
+        }
+        let sent = host.reply(&Reply {
+            status: answer.status,
+            headers: &headers,
+            body: answer.body.as_bytes(),
+            grpc_status: None,
+            details: "seawall.circuit_breaker.fallback",
+        });
+        if sent.is_err() {
+            return Flow::Continue;
+        }
+        self.metrics.fallback.on_failure.increment(host);
+        Flow::Pause
+    }
+}
+
+fn copy_stands_by(host: &dyn Host) -> bool {
+    let until = host.property(&[STANDS_BY]).ok().flatten();
+    let until = until.and_then(|bytes| bytes.try_into().ok());
+    let (Some(until), Ok(now)) = (until.map(u64::from_le_bytes), host.now()) else {
+        return false;
+    };
+    now < Timestamp(until)
+}
