@@ -50,7 +50,8 @@ fn build(package: &str, target: Option<&str>, file: &str) -> PathBuf {
     built.canonicalize().expect("cargo has built it")
 }
 
-/// rate-limit that traps when a request's `x-trap` names the callback, built when it is first asked for.
+/// rate-limit, or circuit-breaker, that traps when a request's `x-trap` names the callback (see `tests/trap`), built when it
+/// is first asked for.
 pub fn trapping_module() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let whole = BUILT.get_or_init(|| {

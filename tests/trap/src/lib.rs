@@ -1,20 +1,32 @@
-//! rate-limit, which traps when a request has the header `x-trap`, in the callback that the header names.
+//! rate-limit, or circuit-breaker where the configuration is `{"breaker": …}`, which traps when a request has the header
+//! `x-trap`, in the callback that the header names.
 //!
 //! What ships cannot trap, so the tests of what happens when a VM is lost need one that can.
 
-use seawall_core::config::ConfigErrors;
+use seawall_circuit_breaker::CircuitBreaker;
+use seawall_core::config::{parse, ConfigErrors};
 use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Plugin, Stream};
 use seawall_rate_limit::RateLimit;
 
 /// The filter.
-#[derive(Debug, Default)]
-pub struct Trap(RateLimit);
+#[derive(Debug)]
+pub enum Trap {
+    /// rate-limit.
+    Limit(RateLimit),
+    /// circuit-breaker.
+    Breaker(CircuitBreaker),
+}
+
+impl Default for Trap {
+    fn default() -> Self {
+        Trap::Limit(RateLimit::default())
+    }
+}
 
 /// One request.
-#[derive(Debug)]
 pub struct TrapStream {
-    inner: <RateLimit as Plugin>::Stream,
+    inner: Box<dyn Stream>,
     at: Vec<u8>,
 }
 
@@ -22,13 +34,32 @@ impl Plugin for Trap {
     type Stream = TrapStream;
 
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
-        self.0.configure(host, configuration)
+        if let Some(breaker) = parse(configuration)?.get("breaker") {
+            let mut filter = CircuitBreaker::default();
+            filter.configure(host, breaker.to_string().as_bytes())?;
+            *self = Trap::Breaker(filter);
+            return Ok(());
+        }
+        let mut filter = RateLimit::default();
+        filter.configure(host, configuration)?;
+        *self = Trap::Limit(filter);
+        Ok(())
     }
 
     fn stream(&self, context: u32) -> TrapStream {
         TrapStream {
-            inner: self.0.stream(context),
+            inner: match self {
+                Trap::Limit(filter) => Box::new(filter.stream(context)),
+                Trap::Breaker(filter) => Box::new(filter.stream(context)),
+            },
             at: Vec::new(),
+        }
+    }
+
+    fn tick(&mut self, host: &dyn Host) {
+        match self {
+            Trap::Limit(filter) => filter.tick(host),
+            Trap::Breaker(filter) => filter.tick(host),
         }
     }
 }
@@ -51,6 +82,10 @@ impl Stream for TrapStream {
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         self.trap(b"response");
         self.inner.response_headers(host, end_of_stream)
+    }
+
+    fn response_trailers(&mut self, host: &dyn Host) -> Flow {
+        self.inner.response_trailers(host)
     }
 
     fn log(&mut self, host: &dyn Host) {
