@@ -113,3 +113,16 @@ async fn a_listener_can_be_swapped() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_told_to_keeps_the_newest_requests_and_counts_all() {
+    let upstream = Upstream::start().await;
+    upstream.remember(3);
+    let client = Client::new(upstream.address);
+    for number in 0..5 {
+        client.get(&format!("/{number}")).await;
+    }
+    let paths: Vec<String> = upstream.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/2", "/3", "/4"]);
+    assert_eq!((upstream.hits(), upstream.last().path.as_str()), (5, "/4"));
+}

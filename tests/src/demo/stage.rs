@@ -18,6 +18,9 @@ pub struct Stage {
     pub payments: Upstream,
 }
 
+/// The requests that each upstream remembers; what is shown is about fewer.
+const KEPT: usize = 10_000;
+
 fn orders(seen: &Seen) -> Reply {
     let body = format!("{{\"order\":\"{}\",\"made\":{}}}\n", seen.path, seen.number);
     Reply::ok(body)
@@ -50,6 +53,9 @@ impl Stage {
             _ => Reply::ok("paid\n"),
         })
         .await;
+        // It may be left up for days.
+        upstream.remember(KEPT);
+        payments.remember(KEPT);
         let envoy = shipped
             .port(8081, upstream.address)
             .port(8082, payments.address)

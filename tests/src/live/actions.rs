@@ -6,7 +6,7 @@ use crate::wait::eventually;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The key that everybody asks for at once. The steady traffic leaves it alone, or it would never expire.
 const HOT: &str = "/orders/hot";
@@ -42,9 +42,13 @@ pub(super) async fn expire(stage: &Stage) -> Value {
         (last.at.elapsed() > Duration::from_millis(3200)).then_some(())
     })
     .await;
-    let before = stage.orders.hits_of(HOT);
+    let begun = Instant::now();
     let answers = stage.crowd(HOT, 300, 60).await;
-    let origin = stage.orders.hits_of(HOT) - before;
+    let seen = stage.orders.seen();
+    let new = seen
+        .iter()
+        .filter(|seen| seen.path == HOT && seen.at >= begun);
+    let origin = new.count();
     json!({
         "said": format!("the hot key had expired, and 300 asked for it: {origin} reached the origin"),
         "answers": by_status(&answers),
@@ -72,13 +76,10 @@ pub(super) async fn dependency(stage: &Stage, alive: bool) -> Value {
     json!({"said": said, "answers": by_status(&[answer])})
 }
 
-/// The steady traffic ends by itself, since the upstreams of the stage remember what they have seen.
-const ROUNDS: u32 = 18_000;
-
-/// Sends a few requests of each kind, for half an hour if nobody ends it.
+/// Sends a few requests of each kind until it is ended.
 pub(super) async fn traffic(stage: Arc<Stage>) {
     let client = Client::new(stage.envoy.address);
-    for number in 0..ROUNDS {
+    for number in 0u64.. {
         let tenant = format!("customer-{}", number % 7);
         let fields = [("x-tenant-id", tenant.as_str())];
         let order = format!("/orders/{}", number % 11);

@@ -44,7 +44,7 @@ impl View {
         if on {
             *traffic = Some(tokio::spawn(actions::traffic(Arc::clone(&self.stage))));
         }
-        json!({"said": if on { "about 30 requests a second, for half an hour" } else { "no more requests" }, "on": on})
+        json!({"said": if on { "about 30 requests a second" } else { "no more requests" }, "on": on})
     }
 
     fn has_traffic(&self) -> bool {

@@ -6,6 +6,7 @@ mod serve;
 pub use reply::{Gate, Reply};
 
 use crate::wait::eventually;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -56,10 +57,26 @@ pub struct Upstream {
 
 pub(crate) struct Shared {
     behaviour: RwLock<Behaviour>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<VecDeque<Seen>>,
+    /// How many of them are kept.
+    most: AtomicUsize,
     hits: AtomicUsize,
     in_flight: AtomicUsize,
     connections: Mutex<JoinSet<()>>,
+}
+
+/// Requests that are kept unless told otherwise: more than any test looks at.
+const MOST: usize = 1 << 18;
+
+impl Shared {
+    /// Keeps a request, and gives up the oldest one for it.
+    fn note(&self, request: Seen) {
+        let mut seen = self.seen.lock().expect("not poisoned");
+        while seen.len() >= self.most.load(Ordering::SeqCst).max(1) {
+            seen.pop_front();
+        }
+        seen.push_back(request);
+    }
 }
 
 impl Upstream {
@@ -85,6 +102,7 @@ impl Upstream {
         let shared = Arc::new(Shared {
             behaviour: RwLock::new(Arc::new(behaviour)),
             seen: Mutex::default(),
+            most: AtomicUsize::new(MOST),
             hits: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             connections: Mutex::default(),
@@ -141,7 +159,12 @@ impl Upstream {
         self.shared.hits.load(Ordering::SeqCst)
     }
 
-    /// Requests received for this path.
+    /// Keeps no more than the newest so many of the requests; they are counted all the same.
+    pub fn remember(&self, most: usize) {
+        self.shared.most.store(most, Ordering::SeqCst);
+    }
+
+    /// Requests received for this path, of those that are kept.
     pub fn hits_of(&self, path: &str) -> usize {
         self.seen().iter().filter(|seen| seen.path == path).count()
     }
@@ -151,15 +174,17 @@ impl Upstream {
         self.shared.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Everything received so far.
+    /// Everything received so far, the oldest first; see [`Upstream::remember`].
     pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().expect("not poisoned").clone()
+        let seen = self.shared.seen.lock().expect("not poisoned");
+        seen.iter().cloned().collect()
     }
 
     /// The last request received; fails the test when there is none.
     pub fn last(&self) -> Seen {
-        self.seen()
-            .pop()
+        let seen = self.shared.seen.lock().expect("not poisoned");
+        seen.back()
+            .cloned()
             .expect("the upstream has received a request")
     }
 

@@ -105,7 +105,7 @@ async fn answer(
         seen.body = collected.to_bytes().to_vec();
     }
     let mut reply = behaviour(&seen);
-    shared.seen.lock().expect("not poisoned").push(seen);
+    shared.note(seen);
     loop {
         reply = match reply {
             Reply::After(wait, then) => {
