@@ -5,25 +5,10 @@
 //! it could find another parameter inside.
 
 use crate::http::directives::list_of;
-use crate::http::request::Request;
+use crate::http::request::{Request, UNKEYED_INPUT};
 use crate::http::vary::normalised;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
-
-/// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
-/// what one client sends there never shapes an answer for others.
-const UNKEYED_INPUT: [&str; 10] = [
-    "x-forwarded-host",
-    "x-forwarded-scheme",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
 
 /// Longer keys are not cached.
 pub const MOST_BYTES: usize = 8 * 1024;
@@ -107,17 +92,26 @@ impl Default for Recipe {
     }
 }
 
-fn part(key: &mut Vec<u8>, mark: u8, value: &[u8]) {
+fn head(key: &mut Vec<u8>, mark: u8, length: usize) {
     key.push(mark);
-    key.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    key.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn part(key: &mut Vec<u8>, mark: u8, value: &[u8]) {
+    head(key, mark, value.len());
     key.extend_from_slice(value);
 }
 
 /// The host and the path of a request in the form in which purges by prefix compare them: `example.com/a/b`.
 pub fn location(authority: &[u8], path: &[u8]) -> Vec<u8> {
-    let mut text = authority.to_ascii_lowercase();
-    text.extend_from_slice(path);
+    let mut text = Vec::with_capacity(authority.len().saturating_add(path.len()));
+    add_location(&mut text, authority, path);
     text
+}
+
+fn add_location(text: &mut Vec<u8>, authority: &[u8], path: &[u8]) {
+    text.extend(authority.iter().map(u8::to_ascii_lowercase));
+    text.extend_from_slice(path);
 }
 
 impl Recipe {
@@ -125,7 +119,12 @@ impl Recipe {
     ///
     /// It begins with the length of [`location`] without the query and that location, for purges by prefix.
     pub fn key(&self, request: &Request) -> Option<Vec<u8>> {
-        self.make(request, &UNKEYED_INPUT)
+        let input: &[&str] = if request.unkeyed_input {
+            &UNKEYED_INPUT
+        } else {
+            &[]
+        };
+        self.make(request, input)
     }
 
     /// The key of a request to the same URL that has none of the fields which frameworks believe in: a method that was
@@ -140,20 +139,16 @@ impl Recipe {
     }
 
     fn make(&self, request: &Request, input: &[&str]) -> Option<Vec<u8>> {
-        let at = request.path.iter().position(|byte| *byte == b'?');
+        let whole = request.path();
+        let at = whole.iter().position(|byte| *byte == b'?');
         let (path, query) = match at {
-            Some(at) => request.path.split_at_checked(at)?,
-            None => (request.path.as_slice(), &[][..]),
+            Some(at) => whole.split_at_checked(at)?,
+            None => (whole, &[][..]),
         };
-        let host: &[u8] = if self.host { &request.authority } else { b"" };
-        let mut key = Vec::with_capacity(
-            request
-                .path
-                .len()
-                .saturating_add(host.len())
-                .saturating_add(32),
-        );
-        part(&mut key, b'l', &location(host, path));
+        let host: &[u8] = if self.host { request.authority() } else { b"" };
+        let mut key = Vec::with_capacity(whole.len().saturating_add(host.len()).saturating_add(48));
+        head(&mut key, b'l', host.len().saturating_add(path.len()));
+        add_location(&mut key, host, path);
         // The host on its own, so that `a` + `b/c` and `a/b` + `/c` differ whatever a host may contain.
         part(
             &mut key,
@@ -161,7 +156,7 @@ impl Recipe {
             &u32::try_from(host.len()).unwrap_or(u32::MAX).to_le_bytes(),
         );
         if self.scheme {
-            part(&mut key, b's', &request.scheme);
+            part(&mut key, b's', request.scheme());
         }
         if self.method {
             let method = request.headers.get(":method").unwrap_or_default();

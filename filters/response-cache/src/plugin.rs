@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::flow::exchange::{Exchange, Phase, Shared};
+use crate::flow::origin::Begun;
 use crate::flow::request::{begin, Next};
 use crate::flow::worker::{drain, put, take, tick, TICK};
 use crate::flow::{background, filling, origin, Core, Cx};
@@ -164,10 +165,22 @@ impl Stream for CacheStream {
             }
             return Flow::Continue;
         }
-        self.step(host, |cx, exchange| {
-            origin::headers(cx, exchange, end_of_stream)
-        })
-        .unwrap_or(Flow::Continue)
+        let Some(core) = self.core.as_ref() else {
+            return Flow::Continue;
+        };
+        let Some(mut exchange) = take(&self.exchange) else {
+            return Flow::Continue;
+        };
+        let begun = origin::begin(host, core, &mut exchange);
+        put(&self.exchange, exchange);
+        match begun {
+            Begun::Passes => Flow::Continue,
+            Begun::Goes(headers, said) => self
+                .step(host, |cx, exchange| {
+                    origin::headers(cx, exchange, headers, said, end_of_stream)
+                })
+                .unwrap_or(Flow::Continue),
+        }
     }
 
     fn response_body(&mut self, host: &dyn Host, size: usize, end_of_stream: bool) -> Flow {

@@ -25,6 +25,9 @@ pub enum Algorithm {
     },
 }
 
+/// `-ln` of the smallest number that [`Random::unit`] gives is less.
+const MOST_LOGARITHM: f64 = 37.0;
+
 /// Decides for one read; `random` is uniform in (0, 1].
 pub fn due(
     algorithm: Algorithm,
@@ -36,6 +39,10 @@ pub fn due(
     match algorithm {
         Algorithm::Off => false,
         Algorithm::Xfetch { beta } => {
+            if now.saturating_add(delta.scale(MOST_LOGARITHM * beta)) < expiry {
+                // Nearly every read: no logarithm is large enough.
+                return false;
+            }
             let ahead = delta.scale(-random.clamp(f64::MIN_POSITIVE, 1.0).ln() * beta);
             now.saturating_add(ahead) >= expiry
         }

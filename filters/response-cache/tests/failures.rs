@@ -176,13 +176,13 @@ fn what_a_hit_and_a_miss_cost() {
     cache.vm.host.forget_calls();
     assert!(cache.get("/", &Origin::default()).is_hit());
     let hit = cache.vm.host.calls();
-    // Headers, clock, route settings, the answer, the epoch and the bucket.
+    // Headers, clock, route settings, the answer, and whether the copy still holds.
     let expected = [
         ("headers", 1),
+        ("metric_value", 1),
         ("now", 1),
         ("property", 2),
         ("reply", 1),
-        ("shared_get", 2),
     ];
     assert_eq!(hit.into_iter().collect::<Vec<_>>(), expected);
     assert!(miss.values().sum::<u64>() <= 30, "{miss:?}");

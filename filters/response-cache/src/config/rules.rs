@@ -25,7 +25,7 @@ impl Rule {
     /// True when the rule holds for the request.
     pub fn holds(&self, request: &RuleRequest) -> bool {
         let path = request
-            .path
+            .path()
             .split(|byte| *byte == b'?')
             .next()
             .unwrap_or_default();

@@ -1,8 +1,10 @@
 //! An answer made from what is stored: whole, a range, 304 or 416, for `GET` and `HEAD`.
 
 use super::exchange::Exchange;
+use super::status::push_number;
 use crate::entry::{Content, Entry};
 use crate::http::range::{read, Ranged};
+use seawall_core::headers::Headers;
 use seawall_core::time::Timestamp;
 
 /// An answer.
@@ -25,6 +27,16 @@ fn describes_body(name: &str) -> bool {
     name.starts_with("content-") && name != "content-location" && name != "content-security-policy"
 }
 
+fn fields(headers: &Headers) -> Vec<(&str, &[u8])> {
+    // Room for those that every answer has besides.
+    let mut fields = Vec::with_capacity(headers.len().saturating_add(4));
+    let named = headers
+        .iter()
+        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)));
+    fields.extend(named);
+    fields
+}
+
 impl<'a> Answer<'a> {
     /// True for a body of no type: Envoy gives the local replies of its filters one, which must be taken away again.
     pub fn is_untyped(&self) -> bool {
@@ -43,10 +55,7 @@ impl<'a> Answer<'a> {
         };
         let mut answer = Answer {
             status: meta.status,
-            fields: headers
-                .iter()
-                .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
-                .collect(),
+            fields: fields(headers),
             content_range: None,
             body,
             length: body.len(),
@@ -91,10 +100,11 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// The age of an entry in whole seconds, as the `Age` field has it.
-pub fn age(entry: &Entry, now: Timestamp) -> String {
-    match &entry.content {
-        Content::Response { meta, .. } => meta.age(now).as_secs().to_string(),
-        Content::Variants { .. } => "0".to_owned(),
-    }
+/// Appends the age of an entry in whole seconds, as the `Age` field has it.
+pub fn push_age(text: &mut String, entry: &Entry, now: Timestamp) {
+    let age = match &entry.content {
+        Content::Response { meta, .. } => meta.age(now).as_secs(),
+        Content::Variants { .. } => 0,
+    };
+    push_number(text, age);
 }

@@ -4,7 +4,7 @@ use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
 use super::origin::is_error;
 use super::revalidate::freshened;
-use super::store::{prepare, store};
+use super::store::{directives, prepare, store};
 use super::Cx;
 use crate::entry::Content;
 use crate::http::directives::{list_of, seconds};
@@ -196,7 +196,15 @@ fn learn(
     if body_size > exchange.settings.max_entry_bytes {
         return Err(Refusal::TooLarge);
     }
-    let mut pending = prepare(cx, exchange, fetch, status, &headers, cx.now)?;
+    let mut pending = prepare(
+        cx,
+        exchange,
+        fetch,
+        status,
+        &headers,
+        directives(exchange, &headers),
+        cx.now,
+    )?;
     pending.meta.delta = cx.now.since(exchange.asked);
     let body = if body_size == 0 {
         Vec::new()

@@ -17,7 +17,7 @@ pub fn prepare(exchange: &mut Exchange) {
 
 /// It went well.
 pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
-    let mut paths = vec![exchange.request.path.clone()];
+    let mut paths = vec![exchange.request.path().to_vec()];
     for field in ["location", "content-location"] {
         if let Some(path) = response
             .get(field)
@@ -30,12 +30,11 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
     }
     let recipe = &exchange.settings.key;
     for path in paths {
-        let mut request = exchange.request.clone();
-        request.path = path;
+        let request = exchange.request.of_path(&path);
         // Where other parts of requests make the key, other keys hold answers of the same URL.
         if recipe.is_parted() {
             let secret = cx.worker.table.secret();
-            let place = place_of_url(secret, &request.authority, &request.path);
+            let place = place_of_url(secret, request.authority(), request.path());
             if mark(cx.host, place, cx.now).is_err() {
                 cx.core.failed(cx.host, "an invalidation failed");
             }
@@ -80,7 +79,7 @@ pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
             .position(|byte| matches!(byte, b'/' | b'?'))
             .unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
-        if !authority.eq_ignore_ascii_case(&request.authority) {
+        if !authority.eq_ignore_ascii_case(request.authority()) {
             return None;
         }
         return Some(if path.first() == Some(&b'/') {
@@ -89,9 +88,9 @@ pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
             [b"/", path].concat()
         });
     }
-    let base = request.path.split(|byte| *byte == b'?').next()?;
+    let base = request.path().split(|byte| *byte == b'?').next()?;
     match target.first() {
-        None => Some(request.path.clone()),
+        None => Some(request.path().to_vec()),
         Some(b'/') => Some(target.to_vec()),
         Some(b'?') => Some([base, target].concat()),
         Some(_)
@@ -113,6 +112,7 @@ pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::http::request::Request;
     use seawall_core::config::{ConfigErrors, Settings as _};
     use std::rc::Rc;
 
@@ -120,8 +120,10 @@ mod tests {
     fn references_on_the_same_origin_are_resolved() {
         let settings = Settings::validate(Default::default(), &mut ConfigErrors::default());
         let mut exchange = Exchange::new(1, Rc::new(settings), Default::default());
-        exchange.request.authority = b"Example.com".to_vec();
-        exchange.request.path = b"/a/b?c".to_vec();
+        exchange.request = Request::read(Headers::from_pairs(&[
+            (":authority", "Example.com"),
+            (":path", "/a/b?c"),
+        ]));
         for (target, expected) in [
             ("/x?y#z", Some("/x?y")),
             ("x", Some("/a/x")),

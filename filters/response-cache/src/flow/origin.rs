@@ -5,15 +5,15 @@ use super::filling::{complete, finish};
 use super::replace::replace;
 use super::revalidate::{head, revalidated};
 use super::status::{forwarded, Ended};
-use super::store::prepare;
-use super::{invalidate, post, standby, Cx};
+use super::store::{directives, prepare, refused, Said};
+use super::{invalidate, post, standby, Core, Cx};
 use crate::entry::Content;
 use crate::http::directives::seconds;
 use crate::http::request::Method;
 use crate::http::storable::Refusal;
 use crate::reuse::on_error;
 use seawall_core::headers::Headers;
-use seawall_core::host::Map;
+use seawall_core::host::{Host, Map};
 use seawall_core::plugin::Flow;
 
 /// How the details of a refusal by circuit-breaker begin. It may have any status: its fallback is configured.
@@ -51,25 +51,74 @@ fn answerer(cx: Cx<'_>) -> Answerer {
     }
 }
 
-/// Response headers.
-pub fn headers(cx: Cx<'_>, exchange: &mut Exchange, end_of_stream: bool) -> Flow {
+/// How a response begins, as far as neither the time nor who answered matters.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is none of the cache's business any more.
+    Passes,
+    /// It is looked at; these are its fields, where they could be read, and what they say of storing it.
+    Goes(Option<Headers>, Option<Said>),
+}
+
+/// Response headers, without another look at the host where a response cannot be stored and nobody waits for it.
+pub fn begin(host: &dyn Host, core: &Core, exchange: &mut Exchange) -> Begun {
+    match &exchange.phase {
+        Phase::Pass => {
+            tell(host, core, exchange, 0, Ended::NotStored(None));
+            Begun::Passes
+        }
+        Phase::Fetching(fetch) => {
+            let Ok(headers) = host.headers(Map::Response) else {
+                return Begun::Goes(None, None);
+            };
+            let status = status_of(&headers);
+            // Errors may be answered otherwise, and are not counted where they are Envoy's own.
+            let plain = (200..400).contains(&status) && exchange.request.method == Method::Get;
+            if fetch.leader.is_some() || fetch.stale.is_some() || !plain {
+                return Begun::Goes(Some(headers), None);
+            }
+            let said = directives(exchange, &headers);
+            let Some(refusal) = refused(exchange, fetch, status, &headers, &said) else {
+                return Begun::Goes(Some(headers), Some(said));
+            };
+            tell(
+                host,
+                core,
+                exchange,
+                status,
+                Ended::NotStored(Some(refusal)),
+            );
+            core.metrics.reject(refusal);
+            exchange.phase = Phase::Done;
+            Begun::Passes
+        }
+        Phase::Unsafe => Begun::Goes(host.headers(Map::Response).ok(), None),
+        _ => Begun::Goes(None, None),
+    }
+}
+
+/// The rest of it.
+pub fn headers(
+    cx: Cx<'_>,
+    exchange: &mut Exchange,
+    headers: Option<Headers>,
+    said: Option<Said>,
+    end_of_stream: bool,
+) -> Flow {
     match std::mem::take(&mut exchange.phase) {
-        Phase::Fetching(fetch) => arrived(cx, exchange, fetch, end_of_stream),
+        Phase::Fetching(fetch) => arrived(cx, exchange, fetch, headers, said, end_of_stream),
         Phase::Unsafe => {
-            if let Ok(headers) = cx.host.headers(Map::Response) {
+            if let Some(headers) = headers {
                 let status = status_of(&headers);
                 if (200..400).contains(&status) && answerer(cx) == Answerer::Upstream {
                     invalidate::run(cx, exchange, &headers);
                     if let Some(fetch) = post::storable(cx, exchange, status, &headers) {
-                        return fill(cx, exchange, fetch, status, &headers, end_of_stream);
+                        let said = directives(exchange, &headers);
+                        return fill(cx, exchange, fetch, status, (&headers, said), end_of_stream);
                     }
                 }
             }
-            tell(cx, exchange, 0, Ended::NotStored(None));
-            Flow::Continue
-        }
-        Phase::Pass => {
-            tell(cx, exchange, 0, Ended::NotStored(None));
+            tell(cx.host, cx.core, exchange, 0, Ended::NotStored(None));
             Flow::Continue
         }
         other => {
@@ -79,8 +128,15 @@ pub fn headers(cx: Cx<'_>, exchange: &mut Exchange, end_of_stream: bool) -> Flow
     }
 }
 
-fn arrived(cx: Cx<'_>, exchange: &mut Exchange, fetch: Fetch, end_of_stream: bool) -> Flow {
-    let Ok(headers) = cx.host.headers(Map::Response) else {
+fn arrived(
+    cx: Cx<'_>,
+    exchange: &mut Exchange,
+    fetch: Fetch,
+    headers: Option<Headers>,
+    said: Option<Said>,
+    end_of_stream: bool,
+) -> Flow {
+    let Some(headers) = headers else {
         cx.core.failed(
             cx.host,
             "response headers cannot be read; the response passes",
@@ -116,8 +172,15 @@ fn arrived(cx: Cx<'_>, exchange: &mut Exchange, fetch: Fetch, end_of_stream: boo
         }
     }
     if answerer != Answerer::Upstream {
-        finish(cx, exchange, &fetch, Err(Refusal::Incomplete), false);
-        tell(cx, exchange, status, Ended::NotStored(None));
+        // What Envoy itself answers well, such as a redirect of the route, it will answer again.
+        let lasts = answerer == Answerer::Other && (200..400).contains(&status);
+        let ended = if lasts {
+            Refusal::Rule
+        } else {
+            Refusal::Incomplete
+        };
+        finish(cx, exchange, &fetch, Err(ended), false);
+        tell(cx.host, cx.core, exchange, status, Ended::NotStored(None));
         return Flow::Continue;
     }
     if status == 304 && fetch.validating {
@@ -126,10 +189,11 @@ fn arrived(cx: Cx<'_>, exchange: &mut Exchange, fetch: Fetch, end_of_stream: boo
     if exchange.request.method == Method::Head {
         head(cx, exchange, &fetch, status, &headers);
         finish(cx, exchange, &fetch, Err(Refusal::Status), false);
-        tell(cx, exchange, status, Ended::NotStored(None));
+        tell(cx.host, cx.core, exchange, status, Ended::NotStored(None));
         return Flow::Continue;
     }
-    fill(cx, exchange, fetch, status, &headers, end_of_stream)
+    let said = said.unwrap_or_else(|| directives(exchange, &headers));
+    fill(cx, exchange, fetch, status, (&headers, said), end_of_stream)
 }
 
 /// Starts storing a response, or does not.
@@ -138,23 +202,24 @@ fn fill(
     exchange: &mut Exchange,
     fetch: Fetch,
     status: u16,
-    headers: &Headers,
+    (headers, said): (&Headers, Said),
     end_of_stream: bool,
 ) -> Flow {
     let promised = headers
         .get("content-length")
         .and_then(seconds)
         .and_then(|length| usize::try_from(length).ok());
-    let prepared = prepare(cx, exchange, &fetch, status, headers, cx.now).and_then(|pending| {
-        if promised.is_some_and(|length| length > exchange.settings.max_entry_bytes) {
-            Err(Refusal::TooLarge)
-        } else {
-            Ok(pending)
-        }
-    });
+    let prepared =
+        prepare(cx, exchange, &fetch, status, headers, said, cx.now).and_then(|pending| {
+            if promised.is_some_and(|length| length > exchange.settings.max_entry_bytes) {
+                Err(Refusal::TooLarge)
+            } else {
+                Ok(pending)
+            }
+        });
     match prepared {
         Ok(pending) => {
-            tell(cx, exchange, status, Ended::Stored);
+            tell(cx.host, cx.core, exchange, status, Ended::Stored);
             let fill = Fill {
                 fetch,
                 pending,
@@ -168,7 +233,13 @@ fn fill(
             }
         }
         Err(refusal) => {
-            tell(cx, exchange, status, Ended::NotStored(Some(refusal)));
+            tell(
+                cx.host,
+                cx.core,
+                exchange,
+                status,
+                Ended::NotStored(Some(refusal)),
+            );
             cx.core.metrics.reject(refusal);
             // An error says nothing about the answers to come.
             let lasts = refusal.lasts() && !is_error(status);
@@ -180,22 +251,19 @@ fn fill(
 }
 
 /// Adds `Cache-Status` to a response of the origin.
-fn tell(cx: Cx<'_>, exchange: &Exchange, status: u16, ended: Ended) {
+fn tell(host: &dyn Host, core: &Core, exchange: &Exchange, status: u16, ended: Ended) {
     let (Some(name), Some(forward)) = (exchange.settings.cache_status.as_deref(), exchange.forward)
     else {
         return;
     };
     let text = forwarded(name, forward, status, ended);
-    if cx
-        .host
+    if host
         .add_header(Map::Response, "cache-status", text.as_bytes())
         .is_err()
     {
-        cx.core.failed(cx.host, "Cache-Status could not be added");
+        core.failed(host, "Cache-Status could not be added");
     }
     if exchange.settings.access_log {
-        let _ = cx
-            .host
-            .set_property(&["seawall.response_cache"], text.as_bytes());
+        let _ = host.set_property(&["seawall.response_cache"], text.as_bytes());
     }
 }

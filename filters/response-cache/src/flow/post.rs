@@ -24,7 +24,7 @@ pub fn storable(
     if status != 200
         || !explicit
         || request.headers.get(":method") != Some(b"POST")
-        || resolve(exchange, location)? != request.path
+        || resolve(exchange, location)? != request.path()
         || request.not_http
         || settings.bypass.iter().any(|rule| rule.holds(request))
     {

@@ -82,7 +82,7 @@ fn run(cx: Cx<'_>, exchange: &Exchange, request: Request) -> (u32, Value) {
     let names: Vec<Vec<u8>> = tags(&request.headers).map(<[u8]>::to_vec).collect();
     let default = if names.is_empty() { "key" } else { "tag" };
     let kind = text("seawall-purge", default).unwrap_or_default();
-    let place = location(&request.authority, &request.path);
+    let place = location(request.authority(), request.path());
     let target = String::from_utf8_lossy(&place).into_owned();
     let what = match kind.as_str() {
         "key" => {
@@ -143,7 +143,7 @@ fn key(
     mode: &str,
     target: &str,
 ) -> (u32, Value) {
-    let what = What::Tags(vec![exact_tag(&request.authority, &request.path)]);
+    let what = What::Tags(vec![exact_tag(request.authority(), request.path())]);
     let Ok(number) = cx
         .worker
         .purges

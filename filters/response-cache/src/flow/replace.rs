@@ -1,6 +1,6 @@
 //! What is stored in the place of a response whose headers are at hand.
 
-use super::answer::{age, Answer};
+use super::answer::{push_age, Answer};
 use super::exchange::{Exchange, Phase};
 use super::status::{forwarded, Ended, Forward};
 use super::Cx;
@@ -30,7 +30,8 @@ pub(super) fn replace(
     let name = exchange.settings.cache_status.as_deref();
     let forward = exchange.forward.unwrap_or(Forward::Stale);
     let text = name.map(|name| forwarded(name, forward, status, ended));
-    let age = age(entry, cx.now);
+    let mut age = String::new();
+    push_age(&mut age, entry, cx.now);
     answer.fields.push(("age", age.as_bytes()));
     if let Some(text) = &text {
         answer.fields.push(("cache-status", text.as_bytes()));

@@ -1,6 +1,6 @@
 //! The request's side: answer it, let it wait, or let it go to the origin.
 
-use super::answer::{age, Answer};
+use super::answer::{push_age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
 use super::status::{hit, Forward};
@@ -429,7 +429,7 @@ fn serve(
         return Next::Forward;
     };
     let name = exchange.settings.cache_status.as_deref();
-    let status = hit(
+    let mut text = hit(
         name.unwrap_or_default(),
         meta,
         cx.now,
@@ -440,9 +440,11 @@ fn serve(
     if exchange.settings.access_log {
         let _ = cx
             .host
-            .set_property(&["seawall.response_cache"], status.as_bytes());
+            .set_property(&["seawall.response_cache"], text.as_bytes());
     }
-    let age = age(entry, cx.now);
+    let end = text.len();
+    push_age(&mut text, entry, cx.now);
+    let (status, age) = text.split_at_checked(end).unwrap_or_default();
     answer.fields.push(("age", age.as_bytes()));
     if name.is_some() {
         answer.fields.push(("cache-status", status.as_bytes()));

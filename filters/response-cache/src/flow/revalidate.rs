@@ -44,7 +44,8 @@ pub(super) fn freshened(
         all.push((b"age", value));
     }
     let all = Headers::from_pairs(&all);
-    let mut pending = prepare(cx, exchange, fetch, meta.status, &all, arrived)?;
+    let said = super::store::directives(exchange, &all);
+    let mut pending = prepare(cx, exchange, fetch, meta.status, &all, said, arrived)?;
     pending.meta.delta = cx.now.since(exchange.asked);
     Ok((pending, body.clone()))
 }

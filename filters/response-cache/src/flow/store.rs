@@ -9,7 +9,7 @@ use crate::flight::is_outdated;
 use crate::http::age::{initial, Times};
 use crate::http::directives::{Qualified, ResponseDirectives};
 use crate::http::fields::{to_store, Leave};
-use crate::http::freshness::{lifetime, Source};
+use crate::http::freshness::{lifetime, Lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
 use crate::http::{date, target, vary};
 use crate::key::variant;
@@ -57,22 +57,42 @@ pub fn directives(exchange: &Exchange, headers: &Headers) -> (ResponseDirectives
     }
 }
 
-/// Decides whether a response is stored. `all` are its fields as they came, or the updated ones of a 304.
-///
-/// # Errors
-/// Why not.
-pub fn prepare(
-    cx: Cx<'_>,
+/// The directives of an answer, and whether they come from a target field.
+pub type Said = (ResponseDirectives, bool);
+
+/// Why a response is not stored, where that can be said without knowing the time: nearly always.
+pub fn refused(
     exchange: &Exchange,
     fetch: &Fetch,
     status: u16,
     all: &Headers,
-    arrived: Timestamp,
-) -> Result<Pending, Refusal> {
+    said: &Said,
+) -> Option<Refusal> {
+    let policy = exchange.settings.policy(status);
+    let (directives, targeted) = said;
+    let lifetime = lifetime(
+        status,
+        all,
+        directives,
+        *targeted,
+        Timestamp::EPOCH,
+        &policy,
+    );
+    let timeless = !matches!(lifetime.source, Source::Expires | Source::Heuristic);
+    judge(exchange, fetch, status, all, directives, lifetime)
+        .err()
+        .filter(|refusal| timeless || *refusal != Refusal::NoFreshness)
+}
+
+fn judge(
+    exchange: &Exchange,
+    fetch: &Fetch,
+    status: u16,
+    all: &Headers,
+    directives: &ResponseDirectives,
+    lifetime: Lifetime,
+) -> Result<(), Refusal> {
     let settings = &exchange.settings;
-    let (directives, targeted) = directives(exchange, all);
-    let policy = settings.policy(status);
-    let lifetime = lifetime(status, all, &directives, targeted, arrived, &policy);
     if !fetch.store {
         return Err(if exchange.request.directives.no_store {
             Refusal::RequestNoStore
@@ -90,7 +110,27 @@ pub fn prepare(
         request_no_store: false,
         cookies: settings.cookies != Cookies::Refuse,
     };
-    decide(status, all, &directives, lifetime, given)?;
+    decide(status, all, directives, lifetime, given)
+}
+
+/// Decides whether a response is stored. `all` are its fields as they came, or the updated ones of a 304.
+///
+/// # Errors
+/// Why not.
+pub fn prepare(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    status: u16,
+    all: &Headers,
+    said: Said,
+    arrived: Timestamp,
+) -> Result<Pending, Refusal> {
+    let settings = &exchange.settings;
+    let (directives, targeted) = said;
+    let policy = settings.policy(status);
+    let lifetime = lifetime(status, all, &directives, targeted, arrived, &policy);
+    judge(exchange, fetch, status, all, &directives, lifetime)?;
     let times = Times {
         request: exchange.asked,
         response: arrived,
@@ -129,8 +169,8 @@ pub fn prepare(
             no_max_stale: directives.s_maxage.is_some(),
             url: place_of_url(
                 cx.worker.table.secret(),
-                &exchange.request.authority,
-                &exchange.request.path,
+                exchange.request.authority(),
+                exchange.request.path(),
             ),
         },
         headers: Headers::from_pairs(&fields),

@@ -20,17 +20,32 @@ pub enum Method {
     Unsafe,
 }
 
+/// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
+/// what one client sends there never shapes an answer for others.
+pub const UNKEYED_INPUT: [&str; 10] = [
+    "x-forwarded-host",
+    "x-forwarded-scheme",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+fn is_unkeyed_input(name: &[u8]) -> bool {
+    // By its length most fields cannot be one.
+    matches!(name.len(), 13 | 14 | 16..=18 | 22)
+        && UNKEYED_INPUT.iter().any(|known| known.as_bytes() == name)
+}
+
 /// The facts.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// What its method means.
     pub method: Method,
-    /// `:scheme`
-    pub scheme: Vec<u8>,
-    /// `:authority`
-    pub authority: Vec<u8>,
-    /// `:path`, query included.
-    pub path: Vec<u8>,
     /// `Cache-Control`
     pub directives: RequestDirectives,
     /// Conditions that a cache answers.
@@ -43,6 +58,8 @@ pub struct Request {
     pub authorization: bool,
     /// It asks for another protocol, or speaks gRPC.
     pub not_http: bool,
+    /// It has one of [`UNKEYED_INPUT`].
+    pub unkeyed_input: bool,
     /// All fields.
     pub headers: Headers,
 }
@@ -52,35 +69,73 @@ impl Request {
     pub fn read(headers: Headers) -> Self {
         let mut request = Request::default();
         for (name, value) in headers.iter() {
-            match name {
-                b":method" => {
-                    request.method = match value {
-                        b"GET" => Method::Get,
-                        b"HEAD" => Method::Head,
-                        b"OPTIONS" | b"TRACE" | b"PROPFIND" | b"REPORT" | b"SEARCH" | b"QUERY" => {
-                            Method::Safe
-                        }
-                        b"CONNECT" => Method::Connect,
-                        _ => Method::Unsafe,
-                    }
-                }
-                b":scheme" => request.scheme = value.to_vec(),
-                b":authority" => request.authority = value.to_vec(),
-                b":path" => request.path = value.to_vec(),
-                b"cache-control" => request.directives.add(value),
-                b"if-none-match" => request.conditions.none_match.push(value.to_vec()),
-                b"if-modified-since" => request.conditions.modified_since = Some(value.to_vec()),
-                b"if-range" => request.conditions.range = Some(value.to_vec()),
-                b"if-match" | b"if-unmodified-since" => request.preconditions = true,
-                b"range" => request.range = Some(value.to_vec()),
-                b"authorization" => request.authorization = true,
-                b":protocol" | b"upgrade" => request.not_http = true,
-                b"content-type" => request.not_http |= value.starts_with(b"application/grpc"),
+            // Most fields are none of these, and are passed by their first letter.
+            match name.first() {
+                Some(b':') => request.pseudo(name, value),
+                Some(b'a' | b'c' | b'i' | b'r' | b'u') => request.field(name, value),
+                Some(b'x') => request.unkeyed_input |= is_unkeyed_input(name),
                 _ => {}
             }
         }
         request.headers = headers;
         request
+    }
+
+    /// `:scheme`
+    pub fn scheme(&self) -> &[u8] {
+        self.headers.get(":scheme").unwrap_or_default()
+    }
+
+    /// `:authority`
+    pub fn authority(&self) -> &[u8] {
+        self.headers.get(":authority").unwrap_or_default()
+    }
+
+    /// `:path`, query included.
+    pub fn path(&self) -> &[u8] {
+        self.headers.get(":path").unwrap_or_default()
+    }
+
+    /// The same request for another path.
+    pub fn of_path(&self, path: &[u8]) -> Self {
+        let mut fields: Vec<(&[u8], &[u8])> = self.headers.iter().collect();
+        for (_, value) in fields.iter_mut().filter(|(name, _)| *name == b":path") {
+            *value = path;
+        }
+        Request::read(Headers::from_pairs(&fields))
+    }
+
+    fn pseudo(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b":method" => {
+                self.method = match value {
+                    b"GET" => Method::Get,
+                    b"HEAD" => Method::Head,
+                    b"OPTIONS" | b"TRACE" | b"PROPFIND" | b"REPORT" | b"SEARCH" | b"QUERY" => {
+                        Method::Safe
+                    }
+                    b"CONNECT" => Method::Connect,
+                    _ => Method::Unsafe,
+                }
+            }
+            b":protocol" => self.not_http = true,
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"cache-control" => self.directives.add(value),
+            b"if-none-match" => self.conditions.none_match.push(value.to_vec()),
+            b"if-modified-since" => self.conditions.modified_since = Some(value.to_vec()),
+            b"if-range" => self.conditions.range = Some(value.to_vec()),
+            b"if-match" | b"if-unmodified-since" => self.preconditions = true,
+            b"range" => self.range = Some(value.to_vec()),
+            b"authorization" => self.authorization = true,
+            b"upgrade" => self.not_http = true,
+            b"content-type" => self.not_http |= value.starts_with(b"application/grpc"),
+            _ => {}
+        }
     }
 }
 
@@ -108,6 +163,30 @@ mod tests {
                 && request.range.is_some()
                 && !request.not_http
         );
+    }
+
+    #[test]
+    fn unkeyed_input_is_seen() {
+        for name in UNKEYED_INPUT {
+            assert!(
+                Request::read(Headers::from_pairs(&[(name, "x")])).unkeyed_input,
+                "{name}"
+            );
+        }
+        for name in ["x-forwarded-for", "x-forwarded-proto", "x-a"] {
+            assert!(
+                !Request::read(Headers::from_pairs(&[(name, "x")])).unkeyed_input,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_for_another_path_is_the_same_otherwise() {
+        let request = Request::read(Headers::from_pairs(&[(":path", "/a"), ("range", "b")]));
+        let other = request.of_path(b"/b");
+        assert_eq!((request.path(), other.path()), (&b"/a"[..], &b"/b"[..]));
+        assert_eq!(other.range, request.range);
     }
 
     #[test]
