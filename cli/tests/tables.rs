@@ -60,6 +60,8 @@ fn every_field_of_the_types_is_documented() {
 #[test]
 fn every_readme_has_its_sections_in_order() {
     let order = [
+        "What it does",
+        "Example",
         "Configuration",
         "Behaviour",
         "Responses and headers",
@@ -75,11 +77,6 @@ fn every_readme_has_its_sections_in_order() {
             .filter_map(|title| order.into_iter().find(|wanted| title.starts_with(wanted)))
             .collect();
         assert_eq!(found, order, "{}", filter.module());
-        assert!(
-            readme.contains("xample\n"),
-            "{}: no example",
-            filter.module()
-        );
         assert!(
             readme.contains("```yaml") && readme.contains("curl"),
             "{}: no example",
