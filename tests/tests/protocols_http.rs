@@ -1,104 +1,27 @@
 //! HTTP/1.1 and HTTP/2 through all four filters: what the client and the upstream see is what they see without any filter, but for
 //! the fields that the filters document.
 
+#[path = "protocols_common/mod.rs"]
+mod common;
+
+use common::{answer, cases, others};
 use seawall_tests::client::raw;
 use seawall_tests::prelude::*;
-
-/// Fields that the filters add, and those that differ from one request to the next.
-const OURS: [&str; 10] = [
-    "x-request-id",
-    "traceparent",
-    "tracestate",
-    "ratelimit",
-    "ratelimit-policy",
-    "cache-status",
-    "age",
-    "date",
-    "x-envoy-upstream-service-time",
-    "host",
-];
-
-fn others(fields: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
-    let mut others: Vec<_> = fields
-        .iter()
-        .filter(|(name, _)| !OURS.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
-        .collect();
-    others.sort();
-    others
-}
-
-/// Method, path, fields and body of a request.
-type Case<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, &'a [u8]);
-
-fn answer(seen: &Seen) -> Reply {
-    let path = seen.path.split('?').next().unwrap_or_default();
-    match path {
-        "/none" => Reply::status(204),
-        "/redirect" => Reply::status(302).header("location", "/elsewhere"),
-        "/error" => Reply::status(500).chunk("it broke"),
-        "/fields" => Reply::ok("f")
-            .header("set-cookie", "a=1")
-            .header("set-cookie", "b=2")
-            .header("x-latin", "gr\u{fc}n")
-            .header("link", "</s.css>; rel=preload")
-            .header("server-timing", "db;dur=5"),
-        "/chunks" => Reply::ok("one ").chunk("two ").chunk("three"),
-        "/echo" => Reply::ok(seen.body.clone()),
-        _ => Reply::ok("plain").header("cache-control", "max-age=60"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_and_responses_are_what_they_are_without_filters() {
     let upstream = Upstream::serving(answer).await;
     let bare = Envoy::to(&upstream).start().await;
     let chain = Envoy::to(&upstream).all_filters().start().await;
-    let big = vec![b'b'; 100_000];
-    let cases: Vec<Case> = vec![
-        ("GET", "/", vec![], b""),
-        ("HEAD", "/", vec![], b""),
-        ("OPTIONS", "/", vec![("origin", "http://a.example")], b""),
-        ("DELETE", "/none", vec![], b""),
-        (
-            "POST",
-            "/echo",
-            vec![("content-type", "text/plain")],
-            b"hello",
-        ),
-        ("PUT", "/echo", vec![], &big),
-        (
-            "PATCH",
-            "/echo",
-            vec![("content-type", "application/json")],
-            b"{}",
-        ),
-        ("REPORT", "/echo", vec![], b"a method of WebDAV"),
-        ("GET", "/redirect", vec![], b""),
-        ("GET", "/error", vec![], b""),
-        (
-            "GET",
-            "/fields",
-            vec![
-                ("accept-language", "de"),
-                ("x-twice", "1"),
-                ("x-twice", "2"),
-            ],
-            b"",
-        ),
-        ("GET", "/chunks", vec![("accept-encoding", "gzip")], b""),
-        ("GET", "/%7Euser/..;/a%2Fb?q=%20&&x", vec![], b""),
-        ("GET", "/fields", vec![("range", "bytes=0-1")], b""),
-    ];
-    for (method, path, headers, body) in cases {
+    for (method, path, headers, body) in cases() {
         for http2 in [false, true] {
             let client = |envoy: &Envoy| match http2 {
                 true => Client::http2(envoy.address),
                 false => Client::new(envoy.address),
             };
-            let expected = client(&bare).send(method, path, &headers, body).await;
+            let expected = client(&bare).send(method, path, &headers, &body).await;
             let request = upstream.last();
-            let got = client(&chain).send(method, path, &headers, body).await;
+            let got = client(&chain).send(method, path, &headers, &body).await;
             let forwarded = upstream.last();
             let what = format!("{method} {path}, HTTP/2: {http2}");
             assert_eq!(got.status, expected.status, "{what}");
