@@ -8,6 +8,7 @@ use crate::quota::Ask;
 use crate::rules::one_matches;
 use crate::table::{Claim, MOST};
 use seawall_core::host::{Answer, Host};
+use seawall_core::time::Timestamp;
 
 /// Makes the tag of a limit's penalty from that of its counter.
 const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -50,13 +51,14 @@ pub(crate) fn collect<'s>(
     filter: &Filter,
     settings: &'s Settings,
     facts: &Facts<'_>,
+    now: Timestamp,
 ) -> Answer<Collected<'s>> {
     if one_matches(&settings.exempt, facts)? {
         filter.metrics.exempt.increment(host);
         return Ok(Collected::Exempt);
     }
     let secret = filter.secret(host)?;
-    let slots = filter.table(settings).slots;
+    let table = filter.table(host, settings);
     let mut known: Vec<Option<Known>> = Vec::with_capacity(settings.keys.len());
     known.resize_with(settings.keys.len(), || None);
     let mut claims = Vec::with_capacity(settings.entries);
@@ -123,10 +125,11 @@ pub(crate) fn collect<'s>(
         let tag = (fingerprint.tag() ^ plan.identity).max(1);
         let penalty = limit.penalty.as_ref();
         let claim = Claim {
-            slot: fingerprint.slot(slots),
+            slot: fingerprint.slot(table.slots),
             tag,
             quota,
             ask,
+            before: table.slot_before(fingerprint, now, || limit.longest(quota)),
             enforced: enforced(host, limit)?,
             penalty: penalty.map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
         };
@@ -154,6 +157,7 @@ pub(crate) fn collect<'s>(
                 limit: index,
                 tier,
                 slot: claim.slot,
+                before: claim.before,
                 tags: (remembered, tag),
                 penalty: claim.penalty.map(|(tag, _)| tag),
                 enforced: claim.enforced,

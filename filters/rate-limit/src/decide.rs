@@ -71,7 +71,8 @@ fn several(
     facts: &Facts<'_>,
     exchange: &mut Exchange,
 ) -> Result<Decided, Undecided> {
-    let collected = collect(host, filter, settings, facts).map_err(UpdateError::Host)?;
+    let collected =
+        collect(host, filter, settings, facts, exchange.at).map_err(UpdateError::Host)?;
     let claimed = match collected {
         Collected::Exempt => {
             exchange.note(host, settings, "exempt", None);
@@ -87,7 +88,7 @@ fn several(
         Collected::Claims(claimed) => claimed,
     };
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
-    let table = filter.table(settings);
+    let table = filter.table(host, settings);
     let decision = table::decide(host, &table, exchange.at, &claims).inspect_err(|_| {
         for claimed in &claimed {
             filter.counters(host, claimed.limit).errors.increment(host);
@@ -269,7 +270,7 @@ pub(crate) fn refuse(
             let counted = blame.limit.count_refused;
             let noted = table::now_refused(
                 host,
-                &filter.table(settings),
+                &filter.table(host, settings),
                 exchange.at,
                 &blame.claim,
                 counted,

@@ -4,16 +4,13 @@ use crate::answer::Shown;
 use crate::config::{Charge, Settings};
 use crate::few::Few;
 use crate::filter::Filter;
-use crate::quota::Quota;
+use crate::quota::{Quota, DEBT};
 use crate::table::{self, Settlement};
 use seawall_core::host::{Failure, Host, Map};
 use seawall_core::shared::UpdateError;
 use seawall_core::time::{Span, Timestamp};
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// How many times its whole quota a key may owe for what a response turned out to cost.
-const DEBT: u64 = 10;
 
 /// A request that others may go on with.
 pub(crate) type Shared = Rc<RefCell<Exchange>>;
@@ -184,7 +181,7 @@ pub(crate) fn settle(
     let settled = now.and_then(|now| {
         table::settle(
             host,
-            &filter.table(settings),
+            &filter.table(host, settings),
             now,
             open.place,
             &open.quota,

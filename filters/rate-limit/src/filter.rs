@@ -4,7 +4,7 @@ use crate::config::{Limit, Settings};
 use crate::fleet::{self, Waiting};
 use crate::metrics::{FilterMetrics, LimitMetrics};
 use crate::stream::Request;
-use crate::table::Table;
+use crate::table::{self, Before, Table};
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::Secret;
 use seawall_core::host::{Answer, Host, Level};
@@ -34,6 +34,7 @@ pub struct RateLimit {
 pub(crate) struct Filter {
     layers: Layers<Settings>,
     table: Table,
+    before: OnceCell<Option<Before>>,
     secret: OnceCell<Secret>,
     pub(crate) metrics: FilterMetrics,
     counted: RefCell<BTreeMap<String, LimitMetrics>>,
@@ -52,6 +53,7 @@ impl Plugin for RateLimit {
         let filter = Filter {
             table: Table::for_keys(layers.plugin().max_keys),
             layers,
+            before: OnceCell::new(),
             secret: OnceCell::new(),
             metrics: FilterMetrics::define(host),
             counted: RefCell::default(),
@@ -81,11 +83,23 @@ impl Plugin for RateLimit {
 
 impl Filter {
     /// The table, as these settings need it.
-    pub(crate) fn table(&self, settings: &Settings) -> Table {
+    pub(crate) fn table(&self, host: &dyn Host, settings: &Settings) -> Table {
+        let before = match self.before.get() {
+            Some(before) => *before,
+            None => self.find_before(host),
+        };
         Table {
             ways: settings.entries,
+            before,
             ..self.table
         }
+    }
+
+    /// Looks for a table before this one. Tried again with the next request where it fails.
+    #[cold]
+    fn find_before(&self, host: &dyn Host) -> Option<Before> {
+        let before = table::before(host, self.table.slots).ok()?;
+        *self.before.get_or_init(|| before)
     }
 
     /// The settings for the request at hand.

@@ -42,7 +42,7 @@ pub(crate) fn decide(
             }
         }
     }
-    let table = filter.table(settings);
+    let table = filter.table(host, settings);
     let claim = Claim {
         slot: key.fingerprint.slot(table.slots),
         tag: (key.fingerprint.tag() ^ limit.plan.identity).max(1),
@@ -50,6 +50,7 @@ pub(crate) fn decide(
         ask: Ask::of(*cost),
         enforced: true,
         penalty: None,
+        before: table.slot_before(key.fingerprint, exchange.at, || limit.longest(quota)),
     };
     let counters = filter.counters(host, limit);
     let one = table::decide_one(host, &table, exchange.at, &claim)

@@ -28,6 +28,7 @@ const TABLE: Table = Table {
     slots: 8,
     attempts: 20,
     patience: 2,
+    before: None,
 };
 
 /// A limit in a scenario: where it is and what it admits.
@@ -49,6 +50,7 @@ fn claims<'p>(places: &'p [Place], request: Request) -> Vec<Claim<'p>> {
         ask: Ask::of(*cost),
         enforced: true,
         penalty: None,
+        before: None,
     };
     request.iter().map(claim).collect()
 }
@@ -145,6 +147,7 @@ fn all_orders(places: &[Place], requests: &[Request]) -> (usize, usize) {
                         ask: Ask::of(0),
                         enforced: true,
                         penalty: None,
+                        before: None,
                     };
                     let left = decide(&store.quiet(), &TABLE, NOW, &[look])
                         .unwrap()

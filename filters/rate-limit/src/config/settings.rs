@@ -230,6 +230,12 @@ impl Charge {
 }
 
 impl Limit {
+    /// The longest that its counters can count.
+    pub fn longest(&self, quota: &Quota) -> Span {
+        let banned = self.penalty.as_ref().map_or(Span::ZERO, Penalty::longest);
+        quota.longest(self.charge.is_some()).max(banned)
+    }
+
     /// Whether nothing but its key and its numbers decides, for every request alike and at once.
     pub fn is_ordinary(&self) -> bool {
         let plain = self.plan.fleet.is_none()

@@ -298,7 +298,7 @@ fn remember(
     let place = (ticket.slot, ticket.tags.0);
     let remembered = host.now().map_err(UpdateError::Host).and_then(|now| {
         let state = Remembered::over(now, kept, told);
-        table::hold(host, &filter.table(settings), now, place, state)
+        table::hold(host, &filter.table(host, settings), now, place, state)
     });
     match (remembered, settings.limits.get(ticket.limit)) {
         (Ok(true), Some(limit)) => filter.counters(host, limit).live_evictions.increment(host),
@@ -327,7 +327,7 @@ fn by_ourselves<'s>(
         .collect();
     let claims: Vec<_> = asking.iter().map(|(_, _, claim)| *claim).collect();
     let now = host.now().map_err(UpdateError::Host)?;
-    let decision = table::decide(host, &filter.table(settings), now, &claims)?;
+    let decision = table::decide(host, &filter.table(host, settings), now, &claims)?;
     let of = |index: usize| asking.get(index).map(|(_, limit, _)| *limit);
     count_work(host, filter, of, &decision);
     let mut blamed = Vec::new();

@@ -14,6 +14,8 @@ pub(crate) struct Ticket {
     pub(crate) limit: usize,
     pub(crate) tier: Option<usize>,
     pub(crate) slot: u32,
+    /// The slot that it had in the table before.
+    pub(crate) before: Option<u32>,
     /// The entry that remembers answers, and the one that counts where the service fails.
     pub(crate) tags: (u64, u64),
     pub(crate) penalty: Option<u64>,
@@ -48,6 +50,7 @@ impl Ticket {
             ask,
             enforced: self.enforced,
             penalty: self.penalty.zip(limit.penalty.as_ref()),
+            before: self.before,
         })
     }
 }

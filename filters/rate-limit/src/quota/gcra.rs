@@ -55,6 +55,11 @@ impl Gcra {
         self.burst
     }
 
+    /// The time in which a key earns back its burst.
+    pub(super) fn longest(&self) -> Span {
+        Span(self.nanos(self.capacity).0)
+    }
+
     fn requests(&self) -> u128 {
         u128::from(self.requests)
     }

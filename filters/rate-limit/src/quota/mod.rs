@@ -23,6 +23,9 @@ pub use sliding::Sliding;
 
 use seawall_core::time::{Span, Timestamp};
 
+/// How many times its whole quota a key may owe for what a response turned out to cost.
+pub const DEBT: u64 = 10;
+
 /// What a table keeps of one key under one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State {
@@ -117,6 +120,18 @@ impl Quota {
             Quota::Fixed(limit) => limit.add(state, now, cost, debt),
             Quota::Concurrency(limit) => limit.add(state, now, cost, debt),
             Quota::Remembered(_) => state.unwrap_or_default(),
+        }
+    }
+
+    /// A state is over after this time, however much was charged; `owes` where that may be more than the quota. Places of requests under way are not carried anywhere else:
+    /// who holds them does not know, and would not give them back there.
+    pub fn longest(&self, owes: bool) -> Span {
+        match self {
+            Quota::Gcra(limit) if owes => limit.longest().saturating_mul(DEBT),
+            Quota::Gcra(limit) => limit.longest(),
+            Quota::Sliding(limit) => Span(limit.per).saturating_mul(2),
+            Quota::Fixed(limit) => Span(limit.window.longest()),
+            Quota::Concurrency(_) | Quota::Remembered(_) => Span::ZERO,
         }
     }
 

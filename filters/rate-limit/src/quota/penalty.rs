@@ -17,6 +17,11 @@ pub struct Penalty {
 }
 
 impl Penalty {
+    /// A state is over after this time.
+    pub fn longest(&self) -> Span {
+        self.within.max(self.block_for)
+    }
+
     /// The time until the ban ends, if there is one.
     pub fn banned(&self, state: Option<State>, now: Timestamp) -> Option<Span> {
         let state = state.filter(|state| state.b != 0)?;

@@ -3,11 +3,13 @@
 //! A key belongs to one of a fixed number of slots by its keyed fingerprint; a slot is one shared value, a small table of
 //! entries. All limits on the same key of a request are in the same slot, so they are decided by one compare-and-swap.
 
+mod before;
 mod name;
 mod one;
 mod slot;
 mod transaction;
 
+pub use before::{before, Before};
 pub use one::{decide_one, One};
 pub use slot::{MOST, WAYS};
 pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted, Settlement};
@@ -23,6 +25,8 @@ pub struct Table {
     pub attempts: u32,
     /// How often a request that somebody's unfinished charge stands against looks again before it is refused.
     pub patience: u32,
+    /// The table before it, if it had another size.
+    pub before: Option<Before>,
 }
 
 impl Table {
@@ -33,6 +37,7 @@ impl Table {
             ways: WAYS,
             attempts: 1_000,
             patience: 200,
+            before: None,
         }
     }
 }

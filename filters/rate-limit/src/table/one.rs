@@ -1,8 +1,9 @@
 //! A request that one limit is asked about: one read and one write, and nothing else to hold together.
 
+use super::before::{adopt, Adopted};
 use super::name::Name;
 use super::slot::Slot;
-use super::transaction::{keep_moved, Claim};
+use super::transaction::{keep, Claim};
 use super::Table;
 use crate::quota::Verdict;
 use seawall_core::host::{Answer, Expect, Host, Swap};
@@ -34,24 +35,20 @@ pub fn decide_one(
 ) -> Result<One, UpdateError> {
     let name = Name::of(claim.slot);
     for conflicts in 0..table.attempts {
-        let (mut slot, expect, verdict, impatient) =
+        let (mut slot, expect, came_over, mut one) =
             look(host, table, &name, now, claim).map_err(UpdateError::Host)?;
-        let mut one = One {
-            verdict,
-            conflicts,
-            evicted: false,
-            impatient,
-        };
+        let verdict = one.verdict;
+        one.conflicts = conflicts;
         if !verdict.admitted {
-            if verdict.moved {
-                keep_moved(host, table, now, claim)?;
+            if verdict.moved || came_over {
+                keep(host, table, now, claim)?;
             }
             return Ok(one);
         }
         if claim.ask.cost == 0 {
             return Ok(one);
         }
-        one.evicted = slot.put(claim.tag, verdict.charged, now, &[], table.ways);
+        one.evicted |= slot.put(claim.tag, verdict.charged, now, &[], table.ways);
         let swap = host
             .shared_set(name.as_str(), slot.bytes(), expect)
             .map_err(UpdateError::Host)?;
@@ -62,26 +59,36 @@ pub fn decide_one(
     Err(UpdateError::Contended)
 }
 
-/// Reads the slot and asks the limit. Looks again while an unfinished charge stands against the request; the last part says
-/// that patience ran out over it.
+/// Reads the slot and asks the limit. Looks again while an unfinished charge stands against the request. True when something
+/// came over from the table before, which is not written yet.
 fn look(
     host: &dyn Host,
     table: &Table,
     name: &Name,
     now: Timestamp,
     claim: &Claim<'_>,
-) -> Answer<(Slot, Expect, Verdict, bool)> {
+) -> Answer<(Slot, Expect, bool, One)> {
     let mut patience = table.patience;
     loop {
         let (value, expect) = match host.shared_get(name.as_str())? {
             Some((value, version)) => (Some(value), Expect::Version(version)),
             None => (None, Expect::Absent),
         };
-        let slot = Slot::read(value);
+        let mut slot = Slot::read(value);
+        let adopted = match claim.before {
+            Some(_) => adopt(host, table, now, claim, &mut slot)?,
+            None => Adopted::default(),
+        };
         let verdict = claim.look(&slot, now);
         let blocked = claim.enforced && !verdict.admitted && slot.is_unfinished(now);
         if !blocked || patience == 0 {
-            return Ok((slot, expect, verdict, blocked));
+            let one = One {
+                verdict,
+                conflicts: 0,
+                evicted: adopted.evicted,
+                impatient: blocked,
+            };
+            return Ok((slot, expect, adopted.some, one));
         }
         patience = patience.saturating_sub(1);
     }

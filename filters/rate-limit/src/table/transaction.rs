@@ -5,6 +5,7 @@
 //! refuses after all, the charges before are taken back. Whoever would be refused while a charge is unfinished looks again,
 //! so it is not refused on account of a charge that is taken back. The order makes waiting for each other impossible.
 
+use super::before::adopt;
 use super::name::Name;
 use super::one::decide_one;
 use super::slot::Slot;
@@ -29,6 +30,8 @@ pub struct Claim<'a> {
     pub enforced: bool,
     /// The entry of the penalty, where the limit has one.
     pub penalty: Option<(u64, &'a Penalty)>,
+    /// The slot that the key had in the table before, see [`Table::slot_before`].
+    pub before: Option<u32>,
 }
 
 impl Claim<'_> {
@@ -70,6 +73,8 @@ pub enum Settlement {
 
 struct Held {
     slot: Slot,
+    /// The claims for which a live entry had to go when they came over from the table before.
+    evicted: Vec<usize>,
     expect: Expect,
 }
 
@@ -81,6 +86,7 @@ fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
     };
     Ok(Held {
         slot: Slot::read(value),
+        evicted: Vec::new(),
         expect,
     })
 }
@@ -112,6 +118,8 @@ struct Run<'h> {
     host: &'h dyn Host,
     table: &'h Table,
     now: Timestamp,
+    /// Something came over from the table before.
+    came_over: bool,
     decision: Decision,
 }
 
@@ -147,6 +155,7 @@ pub fn decide(
         host,
         table,
         now,
+        came_over: false,
         decision: Decision {
             admitted: true,
             verdicts: vec![blank; claims.len()],
@@ -168,28 +177,35 @@ pub fn decide(
     }
     let spoken = claims.iter().zip(&run.decision.verdicts);
     for (claim, verdict) in spoken {
-        if verdict.moved && !(verdict.admitted && run.decision.admitted) {
-            keep_moved(host, table, now, claim)?;
+        let moved = verdict.moved || run.came_over;
+        if moved && !(verdict.admitted && run.decision.admitted) {
+            keep(host, table, now, claim)?;
         }
     }
     Ok(run.decision)
 }
 
-/// Writes the state of a claim that was refused after the clock was set back.
-pub(super) fn keep_moved(
+/// Writes the state of a claim that was refused, where the clock was set back or it came over from the table before.
+pub(super) fn keep(
     host: &dyn Host,
     table: &Table,
     now: Timestamp,
     claim: &Claim<'_>,
 ) -> Result<(), UpdateError> {
-    change(host, table, claim.slot, |held| {
-        let nothing = Ask { need: 0, cost: 0 };
-        let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
-        if verdict.moved {
-            held.put(claim.tag, verdict.charged, now, &[], table.ways);
-        }
-        verdict.moved
-    })
+    change(
+        host,
+        table,
+        claim.slot,
+        Some((claim, now)),
+        |held, came_over| {
+            let nothing = Ask { need: 0, cost: 0 };
+            let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
+            if verdict.moved {
+                held.put(claim.tag, verdict.charged, now, &[], table.ways);
+            }
+            verdict.moved || came_over
+        },
+    )
 }
 
 impl Run<'_> {
@@ -201,9 +217,15 @@ impl Run<'_> {
             .unwrap_or_default();
         let mut patience = self.table.patience;
         loop {
-            let held = read(self.host, slot).map_err(UpdateError::Host)?;
+            let mut held = read(self.host, slot).map_err(UpdateError::Host)?;
             let mut blocked = false;
             for (index, claim) in group {
+                let adopted = adopt(self.host, self.table, self.now, claim, &mut held.slot)
+                    .map_err(UpdateError::Host)?;
+                self.came_over |= adopted.some;
+                if adopted.evicted {
+                    held.evicted.push(*index);
+                }
                 let verdict = claim.look(&held.slot, self.now);
                 blocked |= claim.enforced && !verdict.admitted;
                 if let Some(place) = self.decision.verdicts.get_mut(*index) {
@@ -235,7 +257,7 @@ impl Run<'_> {
             .unwrap_or_default();
         let keep: Vec<u64> = group.iter().map(|(_, claim)| claim.tag).collect();
         for _ in 0..self.table.attempts {
-            let mut evicted = Vec::new();
+            let mut evicted = std::mem::take(&mut held.evicted);
             let mut charged = false;
             for (index, claim) in group {
                 let verdict = self.decision.verdicts.get(*index);
@@ -337,11 +359,19 @@ fn change(
     host: &dyn Host,
     table: &Table,
     slot: u32,
-    mut act: impl FnMut(&mut Slot) -> bool,
+    of: Option<(&Claim<'_>, Timestamp)>,
+    mut act: impl FnMut(&mut Slot, bool) -> bool,
 ) -> Result<(), UpdateError> {
     for _ in 0..table.attempts {
         let mut held = read(host, slot).map_err(UpdateError::Host)?;
-        if !act(&mut held.slot) || write(host, slot, &held).map_err(UpdateError::Host)? {
+        let came_over = match of {
+            Some((claim, now)) => {
+                let adopted = adopt(host, table, now, claim, &mut held.slot);
+                adopted.map_err(UpdateError::Host)?.some
+            }
+            None => false,
+        };
+        if !act(&mut held.slot, came_over) || write(host, slot, &held).map_err(UpdateError::Host)? {
             return Ok(());
         }
     }
@@ -360,7 +390,7 @@ pub fn hold(
     state: State,
 ) -> Result<bool, UpdateError> {
     let mut evicted = false;
-    change(host, table, slot, |held| {
+    change(host, table, slot, None, |held, _| {
         let known = held.get(tag);
         if state.expires <= now.as_nanos()
             || known.is_some_and(|known| known.expires >= state.expires && known.a <= state.a)
@@ -385,7 +415,7 @@ pub fn settle(
     quota: &Quota,
     settlement: Settlement,
 ) -> Result<(), UpdateError> {
-    change(host, table, slot, |held| {
+    change(host, table, slot, None, |held, _| {
         let state = held.get(tag);
         let next = match (settlement, state) {
             (Settlement::Refund(at, cost), Some(state)) => quota.refund(state, at, cost),
@@ -418,29 +448,35 @@ pub fn now_refused(
     count: bool,
 ) -> Result<Noted, UpdateError> {
     let mut noted = Noted::default();
-    change(host, table, claim.slot, |held| {
-        noted = Noted::default();
-        let mut changed = false;
-        let banned = claim
-            .penalty
-            .and_then(|(tag, penalty)| penalty.banned(held.get(tag), now));
-        if count {
-            let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
-            let again = claim.quota.check(Some(state), now, claim.ask);
-            noted.wait = again.wait.unwrap_or_default();
-            held.put(claim.tag, state, now, &[], table.ways);
-            changed = true;
-        }
-        match (claim.penalty, banned) {
-            (Some((tag, penalty)), None) => {
-                let (state, brings) = penalty.refused(held.get(tag), now);
-                noted.banned = brings;
-                held.put(tag, state, now, &[claim.tag], table.ways);
+    change(
+        host,
+        table,
+        claim.slot,
+        Some((claim, now)),
+        |held, came_over| {
+            noted = Noted::default();
+            let mut changed = came_over;
+            let banned = claim
+                .penalty
+                .and_then(|(tag, penalty)| penalty.banned(held.get(tag), now));
+            if count {
+                let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
+                let again = claim.quota.check(Some(state), now, claim.ask);
+                noted.wait = again.wait.unwrap_or_default();
+                held.put(claim.tag, state, now, &[], table.ways);
                 changed = true;
             }
-            (_, banned) => noted.banned = banned,
-        }
-        changed
-    })?;
+            match (claim.penalty, banned) {
+                (Some((tag, penalty)), None) => {
+                    let (state, brings) = penalty.refused(held.get(tag), now);
+                    noted.banned = brings;
+                    held.put(tag, state, now, &[claim.tag], table.ways);
+                    changed = true;
+                }
+                (_, banned) => noted.banned = banned,
+            }
+            changed
+        },
+    )?;
     Ok(noted)
 }
