@@ -75,12 +75,14 @@ fn metric_name(settings: &Settings, ticket: &Ticket) -> Option<String> {
 }
 
 impl Shared {
+    /// `whose` is what leads to the request that caused it; empty where none is known.
     pub(crate) fn announce(
         &self,
         host: &dyn Host,
         settings: &Settings,
         ticket: &Ticket,
         transition: Transition,
+        whose: &str,
     ) {
         let metric = metric_name(settings, ticket);
         self.metrics.transition(host, transition, metric.as_deref());
@@ -106,6 +108,7 @@ impl Shared {
         if withheld > 0 {
             text.push_str(&format!(" ({withheld} more lines withheld)"));
         }
+        text.push_str(whose);
         host.log(Level::Info, &text);
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) tell: bool,
     /// Whether there were failures in the window.
     pub(crate) rough: bool,
+    /// What leads to its request, where its end may change the breaker: by then its headers are gone.
+    pub(crate) whose: Option<Rc<str>>,
 }
 
 impl Plugin for CircuitBreaker {

@@ -57,9 +57,16 @@ fn fingerprint(secret: &Secret, parts: &[Part], values: &[Vec<u8>]) -> Fingerpri
     hasher.finish()
 }
 
+/// A ticket, and for whose key.
+#[derive(Debug, Clone)]
+struct Kept {
+    settings: Rc<Settings>,
+    ticket: Rc<Ticket>,
+}
+
 /// The tickets of late.
 #[derive(Debug)]
-pub(crate) struct Tickets(RefCell<Vec<Option<(Rc<Settings>, Rc<Ticket>)>>>);
+pub(crate) struct Tickets(RefCell<Vec<Option<Kept>>>);
 
 impl Default for Tickets {
     fn default() -> Self {
@@ -94,9 +101,9 @@ impl Tickets {
         let values = values_of(host, &settings.key)?;
         let place = place(&values);
         if let Ok(recent) = self.0.try_borrow() {
-            if let Some(Some((whose, ticket))) = recent.get(place) {
-                if Rc::ptr_eq(whose, settings) && ticket.values == values {
-                    return Ok(Rc::clone(ticket));
+            if let Some(Some(kept)) = recent.get(place) {
+                if Rc::ptr_eq(&kept.settings, settings) && kept.ticket.values == values {
+                    return Ok(Rc::clone(&kept.ticket));
                 }
             }
         }
@@ -106,7 +113,10 @@ impl Tickets {
         if short {
             if let Ok(mut recent) = self.0.try_borrow_mut() {
                 if let Some(kept) = recent.get_mut(place) {
-                    *kept = Some((Rc::clone(settings), Rc::clone(&ticket)));
+                    *kept = Some(Kept {
+                        settings: Rc::clone(settings),
+                        ticket: Rc::clone(&ticket),
+                    });
                 }
             }
         }

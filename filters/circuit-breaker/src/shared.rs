@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::tallies::Asked;
 use seawall_core::host::Host;
+use seawall_core::log::identity;
 use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
 
@@ -82,7 +83,8 @@ impl Shared {
             return Some(admitted);
         }
         let absent = || Some(Admitted::default());
-        let changed = self.change(host, settings, ticket, now, absent, |record| {
+        let whose = || identity(host);
+        let changed = self.change(host, settings, ticket, now, whose, absent, |record| {
             self.decide(host, settings, ticket, now, record)
         })?;
         if let (Some(present), false) = (present, changed.written) {
@@ -198,7 +200,13 @@ impl Shared {
             opens,
         };
         let absent = || None;
-        let changed = self.change(host, &call.settings, ticket, now, absent, |record| {
+        let whose = || match (&call.whose, outcome) {
+            (Some(whose), _) => whose.to_string(),
+            // Counted by the timer, or on the occasion of another request.
+            (None, Outcome::Slow) => String::new(),
+            (None, _) => identity(host),
+        };
+        let changed = self.change(host, &call.settings, ticket, now, whose, absent, |record| {
             let (next, transition) = record.settle(policy, &result, &pending, now, &chance);
             let told = next != *record && next.state == State::Closed;
             (next, told, transition)
@@ -244,7 +252,8 @@ impl Shared {
             let policy = &settings.policy;
             let chance = || Shared::chance(host);
             let absent = || None;
-            let told = self.change(host, &settings, &ticket, now, absent, |record| {
+            let whose = String::new;
+            let told = self.change(host, &settings, &ticket, now, whose, absent, |record| {
                 if record.epoch != epoch || record.state != State::Closed {
                     return (*record, Told::Late, None);
                 }

@@ -29,12 +29,15 @@ pub(crate) struct Changed<R> {
 
 impl Shared {
     /// Changes a breaker as `decide` says. One that is absent has never failed, and needs no decision where `absent` has one.
+    /// `whose` is what leads to the request behind it, for the log.
+    #[allow(clippy::too_many_arguments, reason = "each is said by every caller")]
     pub(crate) fn change<R>(
         &self,
         host: &dyn Host,
         settings: &Settings,
         ticket: &Ticket,
         now: Timestamp,
+        whose: impl FnOnce() -> String,
         absent: impl Fn() -> Option<R>,
         decide: impl Fn(&Record) -> (Record, R, Option<Transition>),
     ) -> Option<Changed<R>> {
@@ -88,7 +91,7 @@ impl Shared {
                     });
                 }
                 if let Some(transition) = transition {
-                    self.announce(host, settings, ticket, transition);
+                    self.announce(host, settings, ticket, transition, &whose());
                 }
                 Some(changed)
             }

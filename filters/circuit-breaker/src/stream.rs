@@ -9,6 +9,7 @@ use crate::refusal::{answer_of, is_grpc, Refused};
 use crate::retry_after;
 use crate::settings::{Mode, Settings};
 use seawall_core::host::{Host, Map};
+use seawall_core::log::identity;
 use seawall_core::plugin::{Flow, Stream};
 use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
@@ -158,10 +159,14 @@ impl CircuitBreakerStream {
             at: now,
             tell: false,
             rough: false,
+            whose: None,
         };
         match admitted.admission {
             Admission::Pass { tell, rough } => {
                 (call.tell, call.rough) = (tell, rough);
+                if tell {
+                    call.whose = Some(identity(host).into());
+                }
             }
             Admission::Probe { lease, replaces } => {
                 shared.metrics.probes.sent.increment(host);
@@ -169,6 +174,7 @@ impl CircuitBreakerStream {
                     shared.metrics.probes.expired.increment(host);
                 }
                 call.lease = Some(lease);
+                call.whose = Some(identity(host).into());
             }
             Admission::Refuse { after, on } => {
                 let settings = Rc::clone(&call.settings);

@@ -42,6 +42,38 @@ fn the_fifth_failure_in_a_row_opens_whichever_worker_sees_it() {
 }
 
 #[test]
+fn the_lines_of_a_change_lead_to_the_request_behind_it() {
+    let world = World::new();
+    let configuration =
+        json!({"failure_threshold": 2, "open_for": "1s", "slow_after": "5s", "jitter": 0});
+    let mut workers = workers(&world, 2, &configuration);
+    let from = |worker: &mut Worker, id: &str, status: Option<&str>| {
+        let headers = [(":method", "GET"), ("x-request-id", id)];
+        let (exchange, _) = begin(worker, "payments", &headers);
+        match status {
+            Some(status) => end(worker, exchange, status),
+            None => break_off(worker, exchange, LEFT),
+        }
+    };
+    from(&mut workers[0], "one", Some("500"));
+    from(&mut workers[1], "two", Some("500"));
+    world.advance(Span::from_secs(1));
+    let headers = [(":method", "GET"), ("x-request-id", "three")];
+    let (hanging, _) = begin(&mut workers[0], "payments", &headers);
+    // Found overdue while another request is at hand.
+    world.advance(Span::from_secs(5));
+    from(&mut workers[0], "four", None);
+    workers[0].finish(hanging);
+    let log = world.log();
+    let ends: Vec<_> = log
+        .iter()
+        .filter_map(|line| line.split_once(" request_id="))
+        .collect();
+    let ids: Vec<_> = ends.iter().map(|(_, id)| *id).collect();
+    assert_eq!(ids, ["two", "three", "three"], "{log:#?}");
+}
+
+#[test]
 fn a_refusal_says_when_to_come_back() {
     let world = World::new();
     let mut worker: Worker = Vm::start(
