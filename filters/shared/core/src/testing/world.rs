@@ -96,6 +96,34 @@ impl World {
         Swap::Done
     }
 
+    /// Registers a queue for a VM, instead of whichever had it before; its number.
+    pub(super) fn queue_register(&self, name: &str, vm: u32) -> u32 {
+        let mut queues = self.0.queues.borrow_mut();
+        let at = match queues.iter().position(|queue| queue.name == name) {
+            Some(at) => at,
+            None => {
+                queues.push(Queue {
+                    name: name.to_owned(),
+                    ..Queue::default()
+                });
+                queues.len() - 1
+            }
+        };
+        queues[at].receiver = vm;
+        at as u32 + 1
+    }
+
+    /// Does something with the messages of a queue, if there is one of this number.
+    pub(super) fn with_queue<R>(
+        &self,
+        queue: u32,
+        act: impl FnOnce(&mut VecDeque<Vec<u8>>) -> R,
+    ) -> Option<R> {
+        let mut queues = self.0.queues.borrow_mut();
+        let queue = queues.get_mut((queue as usize).checked_sub(1)?)?;
+        Some(act(&mut queue.messages))
+    }
+
     /// How many keys shared data holds. On the real host it never shrinks.
     pub fn shared_keys(&self) -> usize {
         self.0.shared.borrow().len()
