@@ -142,6 +142,22 @@ pub fn renew(host: &dyn Host, fingerprint: Fingerprint, lease: Lease) -> bool {
     renewed.unwrap_or(false)
 }
 
+/// True while a flight of this key is on its way that will tell this queue of its end.
+pub fn tells(host: &dyn Host, fingerprint: Fingerprint, queue: u32, now: Timestamp) -> bool {
+    let told = change(host, fingerprint, now, |place| {
+        let flight = place
+            .flights
+            .iter()
+            .find(|flight| flight.fingerprint == fingerprint.0);
+        (
+            flight.is_some_and(|flight| flight.queues.contains(&queue)),
+            false,
+        )
+    });
+    // Where the host fails, the clock ends the waiting.
+    told.unwrap_or(true)
+}
+
 /// True when the key was invalidated since this flight began.
 pub fn is_outdated(host: &dyn Host, fingerprint: Fingerprint, leader: u64, now: Timestamp) -> bool {
     let outdated = change(host, fingerprint, now, |place| {

@@ -154,6 +154,51 @@ fn a_dead_worker_releases_its_key_by_its_lease_and_a_living_one_keeps_it() {
 }
 
 #[test]
+fn who_waits_for_a_dead_worker_is_released_by_its_lease_and_one_leads() {
+    let (_world, mut caches) = workers(3, &json!({"coalesce": {"wait": "1h"}}));
+    let (_leader, _) = get(&mut caches[0], "/");
+    let waiting: Vec<Vec<_>> = (1..3)
+        .map(|worker| (0..40).map(|_| get(&mut caches[worker], "/").0).collect())
+        .collect();
+    caches[0].advance(2_999);
+    for cache in &mut caches[1..] {
+        cache.vm.tick();
+    }
+    let resumed = |caches: &[Cache]| -> Vec<(usize, usize)> {
+        let each = waiting
+            .iter()
+            .enumerate()
+            .flat_map(|(worker, list)| (0..list.len()).map(move |number| (worker, number)));
+        each.filter(|(worker, number)| caches[worker + 1].vm.resumed(&waiting[*worker][*number]))
+            .collect()
+    };
+    assert_eq!(resumed(&caches), []);
+    caches[0].advance(2);
+    for _ in 0..3 {
+        for cache in &mut caches[1..] {
+            cache.vm.tick();
+        }
+    }
+    assert_eq!(
+        resumed(&caches),
+        [(0, 0)],
+        "one leads, the others wait for it"
+    );
+    let mut lists = waiting.into_iter();
+    let (mut first, second) = (lists.next().unwrap(), lists.next().unwrap());
+    let leader = first.remove(0);
+    caches[1].answer(leader, &ok("max-age=60", "new"));
+    for (cache, list) in caches[1..].iter_mut().zip([first, second]) {
+        for _ in 0..4 {
+            cache.vm.deliver();
+        }
+        for exchange in &list {
+            assert_eq!(cache.vm.reply(exchange).unwrap().body, b"new");
+        }
+    }
+}
+
+#[test]
 fn keys_that_are_not_shared_are_not_serialised() {
     let (_world, mut caches) = workers(2, &still());
     caches[0].get("/", &ok("no-store", "x"));

@@ -156,14 +156,14 @@ fn paths() -> Vec<Path> {
             "response-cache",
             json!({}),
             "max-age=60",
-            (5, 7, 5, 117_000),
+            (5, 6, 3, 64_000),
         ),
         path(
             "not storable",
             "response-cache",
             json!({}),
             "no-store",
-            (6, 13, 8, 137_000),
+            (6, 7, 4, 70_000),
         ),
         path(
             "closed",

@@ -14,6 +14,7 @@ use seawall_core::shared::secret;
 use seawall_core::time::{Span, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::rc::Rc;
 
 const SECRET_KEY: &str = "seawall.response_cache.secret";
@@ -24,6 +25,9 @@ pub const TICK: Span = Span::from_millis(50);
 /// Requests let go in one callback. Each answer runs inside the one before, for the host sends it as soon as a callback of this
 /// VM returns, and its headers are a callback again; a few hundred exhaust the stack, and with it the VM.
 const MOST_WOKEN: usize = 32;
+
+/// Keys of which one timer looks whether somebody still leads.
+const MOST_ASKED: usize = 64;
 
 /// Requests that wait in this worker; more go to the origin at once.
 const MOST_WAITING: usize = 8192;
@@ -50,6 +54,8 @@ pub struct Worker {
     queue: Cell<Option<u32>>,
     waiting: RefCell<BTreeMap<Fingerprint, VecDeque<Shared>>>,
     parked: Cell<usize>,
+    /// The key that was asked about last.
+    asked: Cell<Fingerprint>,
     leading: RefCell<BTreeMap<u64, Leading>>,
     filling: Cell<usize>,
     reported: Cell<Timestamp>,
@@ -77,6 +83,7 @@ impl Worker {
             queue: Cell::default(),
             waiting: RefCell::default(),
             parked: Cell::default(),
+            asked: Cell::new(Fingerprint(0)),
             leading: RefCell::default(),
             filling: Cell::default(),
             reported: Cell::default(),
@@ -154,6 +161,19 @@ impl Worker {
                 waiting.remove(&fingerprint);
             }
         }
+    }
+
+    /// Some of the keys for which somebody waits, going round with every call.
+    fn waited_for(&self) -> Vec<Fingerprint> {
+        let waiting = self.waiting.borrow();
+        let after = (Bound::Excluded(self.asked.get()), Bound::Unbounded);
+        let round = waiting.range(after).chain(waiting.iter());
+        let some = round.map(|(key, _)| *key);
+        let some: Vec<_> = some.take(MOST_ASKED.min(waiting.len())).collect();
+        if let Some(last) = some.last() {
+            self.asked.set(*last);
+        }
+        some
     }
 
     /// Takes out the first that wait for a key, and says whether there are more.
@@ -275,10 +295,24 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         })
         .take(MOST_WOKEN)
         .collect();
+    let mut room = MOST_WOKEN.saturating_sub(overdue.len());
     for (fingerprint, shared) in overdue {
         worker.unpark(fingerprint, &shared);
         core.metrics.waits_timed_out.increment(host);
         wake(host, core, worker, &shared, Occasion::Alone);
+    }
+    // Who waits for a worker that died hears nothing of it; its lease ends, and one of them goes in its place.
+    if let Some(queue) = worker.queue.get() {
+        for fingerprint in worker.waited_for() {
+            if flight::tells(host, fingerprint, queue, now) {
+                continue;
+            }
+            let (orphans, _) = worker.first_parked(fingerprint, room);
+            room = room.saturating_sub(orphans.len());
+            for shared in orphans {
+                wake(host, core, worker, &shared, Occasion::Woken);
+            }
+        }
     }
     let due: Vec<(u64, Leading)> = worker
         .leading
