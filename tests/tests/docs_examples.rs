@@ -197,6 +197,13 @@ async fn filters_as_they_are_mounted() {
         .route(Route::prefix("/"))
         .start()
         .await;
+    let mut consoles = of("README.md", "console");
+    // Those with the command are typed by its own tests.
+    consoles.retain(|block| block.text.contains("$ curl "));
+    assert_eq!(consoles.len(), 1);
+    if let Err(wrong) = run(&consoles[0], envoy.address).await {
+        panic!("{wrong}");
+    }
     let tenant = [("x-tenant-id", "acme")];
     for (path, policy) in [
         ("/", "\"per-tenant\";q=600"),
@@ -247,6 +254,51 @@ async fn the_cookbook() {
             (shipped.start(2).await, upstream)
         })
         .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_five_lines_of_contributing() {
+    let upstream =
+        Upstream::serving(|_| Reply::ok("one").header("cache-control", "max-age=60")).await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    envoy.get("/page").await;
+    assert!(envoy.get("/page").await.header("age").is_some());
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_five_lines_of_the_tests() {
+    let upstream = Upstream::serving(|seen| Reply::ok(seen.path.clone())).await;
+    let limits = json!({"limits": [{"name": "all", "requests": 2, "per": "1h"}]});
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .start()
+        .await;
+    assert_eq!(
+        envoy
+            .burst("/", 10, 4)
+            .await
+            .iter()
+            .filter(|answer| answer.status == 200)
+            .count(),
+        2
+    );
+    assert_eq!(upstream.hits(), 2);
+}
+
+/// The two above are what is printed, but for how their lines are broken.
+#[test]
+fn the_five_lines_are_those_of_the_documents() {
+    let bare = |text: &str| text.replace(|c: char| c.is_whitespace() || c == ',', "");
+    let here = bare(include_str!("docs_examples.rs"));
+    for document in ["CONTRIBUTING.md", "tests/README.md"] {
+        let snippets = of(document, "rust");
+        assert_eq!(snippets.len(), 1);
+        assert!(here.contains(&bare(&snippets[0].text)), "{document}");
     }
 }
 
