@@ -68,14 +68,15 @@ async fn what_happens_is_seen_in_metrics_log_and_header() {
         )
         .start()
         .await;
+    let ids = [("x-request-id", "c0ffee")];
     let stat = |name: &'static str| {
         let envoy = &envoy;
         async move { envoy.stat(&format!("{METRIC}.{name}")).await }
     };
     for _ in 0..3 {
-        envoy.get("/").await;
+        envoy.get_with("/", &ids).await;
     }
-    let refused = envoy.get("/").await;
+    let refused = envoy.get_with("/", &ids).await;
     assert_eq!(
         refused.header("x-seawall-breaker"),
         Some("open; reason=consecutive_failures; key=\"cluster=upstream\"; retry=1")
@@ -91,14 +92,14 @@ async fn what_happens_is_seen_in_metrics_log_and_header() {
     // A probe that fails, and one that succeeds.
     envoy.wait_for_stat(&format!("{METRIC}.refused"), 1).await;
     eventually("a probe has failed", || async {
-        envoy.get("/").await;
+        envoy.get_with("/", &ids).await;
         (stat("probe.failed").await == 1).then_some(())
     })
     .await;
     assert_eq!(stat("opened.probe_failed").await, 1);
     upstream.always(Reply::ok("well"));
     eventually("it is closed", || async {
-        envoy.get("/").await;
+        envoy.get_with("/", &ids).await;
         (stat("closed").await == 1).then_some(())
     })
     .await;
@@ -134,6 +135,8 @@ async fn what_happens_is_seen_in_metrics_log_and_header() {
         "closed",
     ]) {
         assert!(line.contains(text), "{line}");
+        // And it leads to the request behind it.
+        assert!(line.ends_with(" request_id=c0ffee"), "{line}");
     }
 }
 
