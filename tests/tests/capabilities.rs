@@ -1,11 +1,14 @@
 //! Capability restriction: with no more than the example allows, each filter does all of its work; with less, it fails safely.
 
 use seawall_tests::client::burst;
-use seawall_tests::envoy::{dist, repository, wasm_filter};
+use seawall_tests::envoy::{dist, repository, wasm_filter, FILTERS};
 use seawall_tests::prelude::*;
 
-/// What `envoy/envoy.yaml` allows a filter.
+/// What `envoy/envoy.yaml` allows a filter; what it allows all four, for the four as one.
 fn allowed(filter: &str) -> Vec<String> {
+    if filter == "seawall" {
+        return FILTERS.iter().flat_map(|one| allowed(one)).collect();
+    }
     let text = std::fs::read_to_string(repository().join("envoy/envoy.yaml")).expect("readable");
     let vm = format!("vm_id: seawall.{}\n", filter.replace('-', "_"));
     let after = text.split_once(&vm).expect("the filter is there").1;
@@ -197,4 +200,37 @@ async fn without_its_gauge_the_breaker_reads_more_and_is_as_exact() {
         assert_eq!(client.get("/").await.status, 503);
     }
     assert_eq!(upstream.hits(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_four_as_one_work_with_what_the_four_are_allowed() {
+    let upstream = Upstream::serving(|seen| match seen.path.as_str() {
+        "/fails" => Reply::status(500),
+        _ => Reply::ok("page").header("cache-control", "max-age=60"),
+    })
+    .await;
+    let all = json!({"trace_headers": {}, "rate_limit": limits(), "response_cache": {},
+        "circuit_breaker": {"failure_threshold": 2}});
+    let envoy = Envoy::to(&upstream)
+        .native_filter(restricted("seawall", &all, &[]))
+        .start()
+        .await;
+    let statuses =
+        |answers: &[Answer]| -> Vec<u16> { answers.iter().map(|answer| answer.status).collect() };
+    let acme = [("x-tenant-id", "acme")];
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(envoy.get_with("/page", &acme).await);
+    }
+    assert_eq!(statuses(&answers), [200, 200, 200, 200, 200, 429]);
+    assert_eq!(upstream.hits(), 1, "one, and then hits");
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(envoy.get_with("/fails", &[("x-tenant-id", "other")]).await);
+    }
+    assert_eq!(statuses(&answers), [500, 500, 503]);
+    assert!(answers
+        .iter()
+        .all(|answer| answer.header("x-request-id").is_some()));
+    assert!(!envoy.log().contains("restricted"), "something was refused");
 }
