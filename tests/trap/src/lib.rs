@@ -1,4 +1,4 @@
-//! rate-limit, or circuit-breaker where the configuration is `{"breaker": …}`, which traps when a request has the header
+//! rate-limit, or circuit-breaker where the configuration is `{"breaker": …}`, response-cache where it is `{"cache": …}`, which traps when a request has the header
 //! `x-trap`, in the callback that the header names.
 //!
 //! What ships cannot trap, so the tests of what happens when a VM is lost need one that can.
@@ -8,6 +8,7 @@ use seawall_core::config::{parse, ConfigErrors};
 use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Plugin, Stream};
 use seawall_rate_limit::RateLimit;
+use seawall_response_cache::ResponseCache;
 
 /// The filter.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum Trap {
     Limit(RateLimit),
     /// circuit-breaker.
     Breaker(CircuitBreaker),
+    /// response-cache.
+    Cache(ResponseCache),
 }
 
 impl Default for Trap {
@@ -34,7 +37,14 @@ impl Plugin for Trap {
     type Stream = TrapStream;
 
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
-        if let Some(breaker) = parse(configuration)?.get("breaker") {
+        let parsed = parse(configuration)?;
+        if let Some(cache) = parsed.get("cache") {
+            let mut filter = ResponseCache::default();
+            filter.configure(host, cache.to_string().as_bytes())?;
+            *self = Trap::Cache(filter);
+            return Ok(());
+        }
+        if let Some(breaker) = parsed.get("breaker") {
             let mut filter = CircuitBreaker::default();
             filter.configure(host, breaker.to_string().as_bytes())?;
             *self = Trap::Breaker(filter);
@@ -51,6 +61,7 @@ impl Plugin for Trap {
             inner: match self {
                 Trap::Limit(filter) => Box::new(filter.stream(context)),
                 Trap::Breaker(filter) => Box::new(filter.stream(context)),
+                Trap::Cache(filter) => Box::new(filter.stream(context)),
             },
             at: Vec::new(),
         }
@@ -60,6 +71,13 @@ impl Plugin for Trap {
         match self {
             Trap::Limit(filter) => filter.tick(host),
             Trap::Breaker(filter) => filter.tick(host),
+            Trap::Cache(filter) => filter.tick(host),
+        }
+    }
+
+    fn queue_ready(&mut self, host: &dyn Host, queue: u32) {
+        if let Trap::Cache(filter) = self {
+            filter.queue_ready(host, queue);
         }
     }
 }
@@ -82,6 +100,10 @@ impl Stream for TrapStream {
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         self.trap(b"response");
         self.inner.response_headers(host, end_of_stream)
+    }
+
+    fn response_body(&mut self, host: &dyn Host, size: usize, end_of_stream: bool) -> Flow {
+        self.inner.response_body(host, size, end_of_stream)
     }
 
     fn response_trailers(&mut self, host: &dyn Host) -> Flow {

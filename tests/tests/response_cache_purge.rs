@@ -1,0 +1,102 @@
+//! Soft purges: what was purged is stale for all workers at once, served while one request refreshes it, and fresh again
+//! everywhere after that.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+use seawall_tests::prelude::*;
+
+const CONNECTIONS: usize = 60;
+const SOFT: (&str, &str) = ("seawall-purge-mode", "soft");
+const SECRET: (&str, &str) = ("x-purge", "let-me-in");
+
+fn page(body: &str) -> Reply {
+    Reply::ok(body)
+        .header("cache-control", "max-age=600, stale-while-revalidate=600")
+        .header("surrogate-key", "news")
+}
+
+/// What connections of their own get, on whichever worker the kernel gives them to.
+async fn everywhere(envoy: &Envoy) -> Vec<(String, String)> {
+    let answers = envoy.burst("/news/1", CONNECTIONS, CONNECTIONS).await;
+    answers
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, 200);
+            let status = answer.header("cache-status").unwrap_or_default();
+            (answer.text(), status.to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_purge_is_stale_on_every_worker_while_one_request_refreshes() {
+    let kinds: [(&str, &[(&str, &str)]); 4] = [
+        ("/news/1", &[]),
+        ("/news", &[("seawall-purge", "prefix")]),
+        ("/", &[("surrogate-key", "news")]),
+        ("/", &[("seawall-purge", "all")]),
+    ];
+    for (path, kind) in kinds {
+        let upstream = Upstream::serving(|_| page("old")).await;
+        let configuration = json!({
+            "refresh": {"algorithm": "off"},
+            "purge": {"secret_header": SECRET.0, "secret": SECRET.1},
+        });
+        let envoy = Envoy::to(&upstream)
+            .filter("response-cache", configuration)
+            .workers(4)
+            .start()
+            .await;
+        envoy.get("/news/1").await;
+        // Now every worker has a copy of its own.
+        for _ in 0..3 {
+            for (body, status) in everywhere(&envoy).await {
+                assert!(
+                    body == "old" && status.starts_with("seawall; hit"),
+                    "{status}"
+                );
+            }
+        }
+        let gate = Gate::new();
+        let held = gate.clone();
+        upstream.behave(move |_| page("new").gated(&held));
+        let mut headers = vec![SECRET, SOFT];
+        headers.extend_from_slice(kind);
+        let purged = envoy.send("PURGE", path, &headers, b"").await;
+        assert_eq!(purged.status, 200, "{}", purged.text());
+        assert!(purged.text().contains("\"mode\":\"soft\""));
+
+        let refreshing = tokio::spawn({
+            let client = Client::fresh(envoy.address);
+            async move { client.get("/news/1").await }
+        });
+        upstream.wait_for_hits(2).await;
+        for (body, status) in everywhere(&envoy).await {
+            assert_eq!(body, "old");
+            assert!(
+                status.starts_with("seawall; hit; ttl=-"),
+                "{kind:?}: {status}"
+            );
+            assert!(
+                status.ends_with("; detail=stale-while-revalidate"),
+                "{status}"
+            );
+        }
+        assert_eq!(upstream.hits(), 2, "{kind:?}: one request refreshes");
+        gate.open();
+        assert_eq!(refreshing.await.unwrap().text(), "new");
+        for (body, status) in everywhere(&envoy).await {
+            assert_eq!(body, "new", "{kind:?}: {status}");
+            assert!(status.starts_with("seawall; hit; ttl=") && !status.contains("stale"));
+        }
+        assert_eq!(upstream.hits(), 2, "{kind:?}");
+        let stale = "wasmcustom.seawall.response_cache.stale.while_revalidate";
+        assert_eq!(envoy.stat(stale).await, CONNECTIONS as u64);
+    }
+}
