@@ -84,10 +84,8 @@ async fn before_the_response_begins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_waiting_for_somebody_elses_request_to_the_origin() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let fresh = Reply::ok("shared").header("cache-control", "max-age=600");
-    let upstream = Upstream::serving(move |_| fresh.clone().gated(&held)).await;
+    let fresh = |_: &Seen| Reply::ok("shared").header("cache-control", "max-age=600");
+    let (upstream, gate) = Upstream::gated(fresh).await;
     let envoy = chain(&upstream).start().await;
     let one = |path: &str| {
         format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()

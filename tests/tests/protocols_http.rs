@@ -42,9 +42,7 @@ async fn requests_and_responses_are_what_they_are_without_filters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_http2_connection_run_side_by_side() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let upstream = Upstream::serving(move |seen| Reply::ok(seen.path.clone()).gated(&held)).await;
+    let (upstream, gate) = Upstream::gated(|seen| Reply::ok(seen.path.clone())).await;
     let envoy = Envoy::to(&upstream)
         .all_filters()
         .http2_upstream()

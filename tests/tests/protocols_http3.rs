@@ -39,10 +39,7 @@ fn filtered(builder: EnvoyBuilder, filters: Filters) -> EnvoyBuilder {
     match filters {
         Filters::None => builder,
         Filters::Chain => builder.all_filters_with(&settings()),
-        Filters::One => {
-            let blocks = settings().map(|(name, block)| (name.replace('-', "_"), block));
-            builder.filter("seawall", Value::Object(blocks.into_iter().collect()))
-        }
+        Filters::One => builder.all_as_one(&settings()),
     }
 }
 
@@ -168,10 +165,7 @@ async fn a_get_whose_end_is_not_known_yet_is_passed_on() {
 async fn requests_of_one_connection_run_side_by_side() {
     let certificate = certificate();
     for filters in [Filters::Chain, Filters::One] {
-        let gate = Gate::new();
-        let held = gate.clone();
-        let upstream =
-            Upstream::serving(move |seen| Reply::ok(seen.path.clone()).gated(&held)).await;
+        let (upstream, gate) = Upstream::gated(|seen| Reply::ok(seen.path.clone())).await;
         let envoy = envoy(&upstream, &certificate, filters).await;
         let client = Http3::connect(envoy.address, &certificate).await;
         let paths: Vec<String> = (0..60).map(|number| format!("/{number}")).collect();

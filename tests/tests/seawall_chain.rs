@@ -70,14 +70,8 @@ async fn a_hundred_are_a_hundred_over_all_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_in_the_cache_is_answered_over_all_workers() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let upstream = Upstream::serving(move |_| {
-        Reply::ok("one")
-            .header("cache-control", "max-age=60")
-            .gated(&held)
-    })
-    .await;
+    let (upstream, gate) =
+        Upstream::gated(|_| Reply::ok("one").header("cache-control", "max-age=60")).await;
     let envoy = Envoy::to(&upstream)
         .workers(4)
         .filter("seawall", all())
@@ -98,14 +92,8 @@ async fn who_waits_in_the_cache_is_answered_over_all_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waited_for_an_answer_that_nobody_may_share_goes_on_to_the_upstream() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let upstream = Upstream::serving(move |_| {
-        Reply::ok("mine")
-            .header("cache-control", "private")
-            .gated(&held)
-    })
-    .await;
+    let (upstream, gate) =
+        Upstream::gated(|_| Reply::ok("mine").header("cache-control", "private")).await;
     let envoy = Envoy::to(&upstream)
         .workers(4)
         .filter("seawall", all())

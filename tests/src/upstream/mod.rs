@@ -90,7 +90,15 @@ impl Upstream {
         Self::serving_on(SocketAddr::from(([127, 0, 0, 1], 0)), behaviour).await
     }
 
-    /// The same on an address of the caller's choice.
+    /// An upstream that holds every request until the gate is opened, and then behaves so.
+    pub async fn gated(behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Self, Gate) {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let upstream = Self::serving(move |seen| behaviour(seen).gated(&held)).await;
+        (upstream, gate)
+    }
+
+    /// The same as [`Upstream::serving`] on an address of the caller's choice.
     pub async fn serving_on(
         address: SocketAddr,
         behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
