@@ -1,12 +1,4 @@
 //! Plugin configuration as text: JSON in a `google.protobuf.StringValue` means what a Struct in YAML means.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::{dist, wasm_filter};
 use seawall_tests::prelude::*;

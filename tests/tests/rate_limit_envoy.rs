@@ -1,12 +1,4 @@
 //! rate-limit in a real Envoy: what clients and operators see, and settings per route.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;

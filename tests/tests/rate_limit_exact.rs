@@ -1,12 +1,4 @@
 //! rate-limit in a real Envoy with four workers: exact under concurrency, from the first request on.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::client::burst;
 use seawall_tests::prelude::*;

@@ -1,12 +1,4 @@
 //! rate-limit in a real Envoy: what clients are told, read by another implementation of structured fields, and true.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use futures_util::future::join_all;
 use seawall_tests::prelude::*;

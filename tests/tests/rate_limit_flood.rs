@@ -1,12 +1,4 @@
 //! rate-limit in a real Envoy under a million clients: no more memory, and who is limited stays so.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use futures_util::future::join_all;
 use seawall_tests::prelude::*;

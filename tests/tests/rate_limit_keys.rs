@@ -1,12 +1,4 @@
 //! rate-limit in a real Envoy: keys from what the proxy knows of a request and its connection.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 

@@ -1,12 +1,5 @@
 //! rate-limit in a real Envoy: a limit of 600 a second lets 600 a second pass, for a minute. Alone in its file, so that no other
 //! test disturbs the beat.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use seawall_tests::prelude::*;

@@ -1,13 +1,5 @@
 //! rate-limit in a real Envoy with several workers: a limit that is enforced for a share of requests, and places of requests
 //! whose worker's VM died.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::{trapping_module, wasm_filter};
 use seawall_tests::prelude::*;

@@ -1,13 +1,5 @@
 //! response-cache among other filters: what circuit-breaker refuses is answered with a stale copy where that is allowed, and a
 //! background refresh that goes through the listener keeps the rules of its route.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::free_address;
 use seawall_tests::prelude::*;

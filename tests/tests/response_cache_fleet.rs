@@ -1,12 +1,4 @@
 //! Three Envoys as one cache: each is an edge, and each holds a third of the objects.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::{free_address, Shipped};
 use seawall_tests::prelude::*;

@@ -1,12 +1,4 @@
 //! response-cache over all workers: one request per key goes to the origin, and what it brings is served everywhere.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,12 +1,4 @@
 //! response-cache in a real Envoy: revalidation, stale use, ranges, purges, and what passes untouched.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::client::raw;
 use seawall_tests::prelude::*;

@@ -1,12 +1,4 @@
 //! A leader whose VM dies while the origin still thinks: nobody tells those who wait for it, so its lease releases them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::envoy::{trapping_module, wasm_filter};
 use seawall_tests::prelude::*;

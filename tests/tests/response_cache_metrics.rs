@@ -1,12 +1,4 @@
 //! The metrics of response-cache in a real Envoy, each moved by what it counts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 

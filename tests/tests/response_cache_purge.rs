@@ -1,13 +1,5 @@
 //! Soft purges: what was purged is stale for all workers at once, served while one request refreshes it, and fresh again
 //! everywhere after that.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 

@@ -1,13 +1,5 @@
 //! The four filters as one module in a real Envoy: what they do in a chain they do here, also where one of them holds a
 //! request or a response on its way through the others.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 

@@ -1,12 +1,4 @@
 //! trace-headers in a real Envoy: which ids go on, which come back, and what the access log says.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 #[path = "trace_headers_common/mod.rs"]
 mod common;

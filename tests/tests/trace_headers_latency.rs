@@ -1,12 +1,4 @@
 //! Latency of trace-headers: what a real Envoy tells of known delays, in `/stats` and to Prometheus.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::client::burst;
 use seawall_tests::envoy::Shipped;

@@ -1,12 +1,4 @@
 //! trace-headers in front of the other filters: which ids are on each answer, and in each line of the access log.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 #[path = "trace_headers_common/mod.rs"]
 mod common;

@@ -1,12 +1,4 @@
 //! Spans of trace-headers, from a real Envoy to a collector, read by OpenTelemetry's own types.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 #[path = "trace_headers_common/mod.rs"]
 mod common;

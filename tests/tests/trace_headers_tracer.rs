@@ -1,12 +1,4 @@
 //! trace-headers beside Envoy's own tracer: who owns the headers, and which ids differ.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 #[path = "trace_headers_common/mod.rs"]
 mod common;

@@ -1,12 +1,4 @@
 //! Whose identity trace-headers takes over, in a real Envoy: from everybody, nobody, networks, and peers with certificates.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 #[path = "trace_headers_common/mod.rs"]
 mod common;

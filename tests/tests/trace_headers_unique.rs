@@ -1,12 +1,4 @@
 //! A million request ids of two workers of a real Envoy: none twice, and those of one worker in order.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::prelude::*;
 use std::net::SocketAddr;

@@ -2,14 +2,6 @@
 //!
 //! Short by default. `SEAWALL_LONG=1` makes it a minute of steady load for each way of refreshing, and a million URLs; with
 //! `-- --nocapture` the figures are printed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 
 use seawall_tests::client::burst;
 use seawall_tests::prelude::*;
