@@ -108,3 +108,50 @@ async fn only_the_limit_that_changed_begins_anew() {
     assert_eq!((two, last.as_str()), (2, "after"), "the same limit goes on");
     assert_eq!(passing("/one", 9).await.0, 6, "another limit begins anew");
 }
+
+/// Waits until no worker answers by an older configuration: refusals say which one is in force.
+async fn all_workers_say(envoy: &Envoy, words: &str) {
+    eventually("all workers have changed over", || async {
+        // With one of four workers behind, forty connections would nearly always find it.
+        for _ in 0..40 {
+            let answer = Client::fresh(envoy.address).get("/probe").await;
+            if answer.status == 200 || answer.text() != words {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_go_on_in_a_table_of_another_size() {
+    let upstream = Upstream::start().await;
+    let builder = |max_keys: u32| {
+        Envoy::to(&upstream).dynamic().filter(
+            "rate-limit",
+            json!({
+                "max_keys": max_keys,
+                "answer": {"body": format!("{max_keys} keys")},
+                "limits": [
+                    {"name": "tenant", "key": [{"header": "x-tenant-id"}], "requests": 100, "per": "1d", "missing": "skip"},
+                    {"name": "probe", "match": {"path": "/probe"}, "requests": 1, "per": "1d"},
+                ],
+            }),
+        )
+    };
+    let envoy = builder(65_536).start().await;
+    assert_eq!(passing(&envoy, 30).await, 30);
+    let mut passed = 30;
+    for max_keys in [1_000_000, 64, 500_000, 16] {
+        envoy.swap_listener(&builder(max_keys)).await;
+        all_workers_say(&envoy, &format!("{max_keys} keys")).await;
+        passed += passing(&envoy, 15).await;
+    }
+    assert_eq!(passed, 90);
+    assert_eq!(passing(&envoy, 200).await, 10);
+    // What is used up stays so.
+    envoy.swap_listener(&builder(128)).await;
+    all_workers_say(&envoy, "128 keys").await;
+    assert_eq!(passing(&envoy, 200).await, 0);
+}
