@@ -40,21 +40,31 @@ impl Throttle {
 }
 
 /// What leads from a line to the request that it is about: ` request_id=… trace_id=…`, as far as the request at hand has
-/// them; nothing outside of a request. Two host calls, so for lines that are rare.
+/// them; nothing outside of a request. Up to four host calls, so for lines that are rare.
+///
+/// The host has the request's headers only until they go on. After that the ids are what trace-headers leaves for the access
+/// log, where it is told to (`log.properties`).
 pub fn identity(host: &dyn Host) -> String {
     let header = |name| host.header(Map::Request, name).ok().flatten();
+    let left = |name| host.property(&[name]).ok().flatten();
+    let trace = match header("traceparent") {
+        // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
+        Some(parent) => parent.get(3..35).map(<[u8]>::to_vec),
+        None => left("trace_id"),
+    };
     let mut text = String::new();
-    if let Some(id) = header("x-request-id") {
-        text.push_str(" request_id=");
-        text.push_str(&printable(&id, 128));
-    }
-    // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
-    if let Some(trace) = header("traceparent")
-        .as_deref()
-        .and_then(|parent| parent.get(3..35))
-    {
-        text.push_str(" trace_id=");
-        text.push_str(&printable(trace, 32));
+    for (name, id, most) in [
+        (
+            " request_id=",
+            header("x-request-id").or_else(|| left("request_id")),
+            128,
+        ),
+        (" trace_id=", trace, 32),
+    ] {
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            text.push_str(name);
+            text.push_str(&printable(&id, most));
+        }
     }
     text
 }
