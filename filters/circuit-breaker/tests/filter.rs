@@ -41,6 +41,52 @@ fn the_fifth_failure_in_a_row_opens_whichever_worker_sees_it() {
     );
 }
 
+/// A call that fails while closed, with an answer for it, where a copy stands by until then: the answer, and the mark.
+fn failed_call(worker: &mut Worker, until: &[u8], status: &str) -> (Option<SentReply>, bool) {
+    let mut exchange = worker.open(&[
+        ("xds.cluster_name", b"payments"),
+        ("response.flags", &[0; 8]),
+        ("response.code_details", b"via_upstream"),
+        ("seawall.response_cache.stands_by", until),
+    ]);
+    worker.request(&mut exchange, &GET);
+    worker.response(&mut exchange, &[(":status", status)], false);
+    let marked = worker.property(&exchange, "seawall.circuit_breaker.failed");
+    let seen = (worker.reply(&exchange), marked.is_some());
+    worker.finish(exchange);
+    seen
+}
+
+#[test]
+fn a_failed_call_is_left_to_a_copy_that_stands_by_in_time() {
+    let world = World::new();
+    let configuration = json!({"failure_threshold": 0, "failure_percentage": 0, "failures": {"statuses": ["5xx", 404, 302]},
+        "fallback": {"status": 200, "body": "instead", "on_failure": true}});
+    let mut worker: Worker = Vm::start(&world, 1, &configuration);
+    let now = world.now().as_nanos();
+    for status in ["500", "404"] {
+        let left = failed_call(&mut worker, &(now + 1).to_le_bytes(), status);
+        assert_eq!(left, (None, true), "{status}");
+    }
+    // Too late, not a time, and not an error to a cache.
+    for (until, status) in [
+        (&now.to_le_bytes()[..], "500"),
+        (b"soon", "500"),
+        (b"", "500"),
+        (&u64::MAX.to_le_bytes(), "302"),
+    ] {
+        let (reply, marked) = failed_call(&mut worker, until, status);
+        assert_eq!(reply.unwrap().body, b"instead", "{until:?} {status}");
+        assert!(!marked);
+    }
+    // And where the mark cannot be set, the copy would not be used.
+    worker.host.fail("set_property", Failure::Status(10));
+    let (reply, _) = failed_call(&mut worker, &(now + 1).to_le_bytes(), "500");
+    assert!(reply.is_some());
+    assert_eq!(metric(&world, "failures"), 7);
+    assert_eq!(metric(&world, "fallback.on_failure"), 5);
+}
+
 #[test]
 fn the_lines_of_a_change_lead_to_the_request_behind_it() {
     let world = World::new();
