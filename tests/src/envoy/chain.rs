@@ -22,14 +22,29 @@ impl EnvoyBuilder {
         self.all_filters_with(&[("rate-limit", json!({"limits": [plenty]}))])
     }
 
-    /// All four filters in the recommended order, these of them configured so.
+    /// All four filters in the recommended order, these of them configured so. With `SEAWALL_AS_ONE` in the environment of the
+    /// tests they are the one module that has them all.
     pub fn all_filters_with(mut self, configurations: &[(&str, Value)]) -> Self {
+        if std::env::var_os("SEAWALL_AS_ONE").is_some() {
+            return self.all_as_one(configurations);
+        }
         for filter in FILTERS {
-            let given = configurations.iter().find(|(name, _)| *name == filter);
-            self = self.filter(filter, given.map_or(json!({}), |(_, value)| value.clone()));
+            self = self.filter(filter, given(filter, configurations));
         }
         self
     }
+
+    /// The four filters as one module, these of them configured so.
+    pub fn all_as_one(self, configurations: &[(&str, Value)]) -> Self {
+        let blocks =
+            FILTERS.map(|filter| (filter.replace('-', "_"), given(filter, configurations)));
+        self.filter("seawall", Value::Object(blocks.into_iter().collect()))
+    }
+}
+
+fn given(filter: &str, configurations: &[(&str, Value)]) -> Value {
+    let found = configurations.iter().find(|(name, _)| *name == filter);
+    found.map_or(json!({}), |(_, value)| value.clone())
 }
 
 fn build(package: &str, target: Option<&str>, file: &str) -> PathBuf {

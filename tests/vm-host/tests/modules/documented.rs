@@ -112,7 +112,7 @@ fn all(on_error: &str) -> String {
 }
 
 #[test]
-fn the_four_as_one_pass_everything_on_whichever_call_fails() {
+fn seawall_passes_everything_on_whichever_call_fails() {
     for call in [
         "proxy_get_shared_data",
         "proxy_set_shared_data",
@@ -141,7 +141,7 @@ fn the_four_as_one_pass_everything_on_whichever_call_fails() {
 }
 
 #[test]
-fn the_four_as_one_refuse_on_errors_when_told_so() {
+fn seawall_refuses_on_errors_when_told_so() {
     for call in SHARED {
         let run = broken("seawall", &all("deny"), call);
         assert_eq!(passed(&run), 0, "without {call}");

@@ -136,6 +136,6 @@ fn trace_headers_survives_every_answer_of_every_host_call() {
 }
 
 #[test]
-fn the_four_as_one_survive_answers_at_every_place() {
+fn seawall_survives_answers_at_every_place() {
     survives_every_answer("seawall");
 }
