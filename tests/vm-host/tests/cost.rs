@@ -142,14 +142,14 @@ fn paths() -> Vec<Path> {
             "rate-limit",
             limit(),
             "no-store",
-            (4, 9, 4, 35_100),
+            (4, 9, 4, 26_500),
         ),
         path(
             "refused",
             "rate-limit",
             refused,
             "no-store",
-            (4, 9, 6, 70_100),
+            (4, 9, 6, 61_600),
         ),
         path(
             "hit",
