@@ -32,6 +32,8 @@ async fn all_places_are_free(envoy: &Envoy, upstream: &Upstream) {
         (stats.get("http.ingress.downstream_rq_active") == Some(&0)).then_some(())
     })
     .await;
+    // A request that was given up may be on its way there for a moment longer.
+    upstream.wait_for_in_flight(0).await;
     let gate = Gate::new();
     upstream.always(Reply::ok("x").gated(&gate));
     let client = Client::fresh(envoy.address);

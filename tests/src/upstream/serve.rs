@@ -101,11 +101,16 @@ async fn answer(
         number,
     };
     let behaviour = shared.behaviour.read().expect("not poisoned").clone();
-    if let Ok(collected) = body.collect().await {
-        seen.body = collected.to_bytes().to_vec();
+    let body = body.collect().await.map(|body| body.to_bytes());
+    if let Ok(bytes) = &body {
+        seen.body = bytes.to_vec();
     }
     let mut reply = behaviour(&seen);
     shared.note(seen);
+    if let Err(error) = body {
+        // Nobody is there to be answered, now or when a gate opens.
+        return Err(io::Error::other(error));
+    }
     loop {
         reply = match reply {
             Reply::After(wait, then) => {

@@ -212,6 +212,10 @@ impl<'a> Input<'a> {
                     _ => None,
                 }
             }
+            b'%' => {
+                self.next();
+                self.display_string()
+            }
             first if first.is_ascii_alphabetic() || first == b'*' => {
                 self.run(|byte| {
                     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte)
@@ -241,6 +245,25 @@ impl<'a> Input<'a> {
         }))
     }
 
+    /// Text beyond ASCII, encoded with percent signs and lower-case digits (RFC 9651, section 4.2.10).
+    fn display_string(&mut self) -> Option<Item> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let mut text = Vec::new();
+        loop {
+            match self.next()? {
+                b'"' => return std::str::from_utf8(&text).ok().map(|_| Item::Other),
+                b'%' => {
+                    let (high, low) = (digit(self.next()?)?, digit(self.next()?)?);
+                    text.push(high.wrapping_mul(16) | low);
+                }
+                byte @ 0x20..=0x7e => text.push(byte),
+                _ => return None,
+            }
+        }
+    }
+
     fn string(&mut self) -> Option<Item> {
         self.next();
         let mut text = Vec::new();
@@ -255,6 +278,15 @@ impl<'a> Input<'a> {
                 _ => return None,
             }
         }
+    }
+}
+
+/// The value of a hexadecimal digit; only lower case counts.
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
+        _ => None,
     }
 }
 
@@ -296,6 +328,7 @@ mod tests {
         );
         assert!(!cdn(&["no-store=?0"]).unwrap().no_store);
         assert_eq!(cdn(&["max-age=-1"]).unwrap().max_age, Some(Seconds::Of(0)));
+        assert!(cdn(&["a=%\"gr%c3%bcn, %25\", no-store"]).unwrap().no_store);
     }
 
     #[test]
@@ -312,6 +345,11 @@ mod tests {
             "a=(1",
             "a=1.2345",
             "a=@x",
+            "a=%x",
+            "a=%\"%C3%BC\"",
+            "a=%\"%c3\"",
+            "a=%\"%c\"",
+            "a=%\"x",
             "a=:x",
             "a=\u{e9}",
         ] {
