@@ -126,7 +126,7 @@ impl Configuration for Settings {
         for (at, format) in clear.iter().enumerate() {
             if write.contains(format) {
                 errors.add(
-                    format!("clear[{at}]"),
+                    item("clear", at),
                     "is also in write; a format is either sent or cleared",
                 );
             }
@@ -139,14 +139,6 @@ impl Configuration for Settings {
                 format!("must be from 0 to 1, got {}", decimal(share)),
             );
         }
-        let between =
-            |path: &str, value: Option<usize>, default, least, most, errors: &mut ConfigErrors| {
-                let value = value.unwrap_or(default);
-                if !(least..=most).contains(&value) {
-                    errors.add(path, format!("must be from {least} to {most}, got {value}"));
-                }
-                value
-            };
         let tenant_id = source::validate("log.tenant_id", raw.log.tenant_id, errors);
         let user_id = source::validate("log.user_id", raw.log.user_id, errors);
         let claim = |source: &Option<Source>| matches!(source, Some(Source::Claim(_)));
@@ -170,8 +162,7 @@ impl Configuration for Settings {
                 "tracestate.max_length",
                 raw.tracestate.max_length,
                 4096,
-                TRACESTATE_LEAST,
-                TRACESTATE_MOST,
+                (TRACESTATE_LEAST, TRACESTATE_MOST),
                 errors,
             ),
             baggage: raw.baggage.propagate.unwrap_or(true),
@@ -179,16 +170,14 @@ impl Configuration for Settings {
                 "baggage.max_members",
                 raw.baggage.max_members,
                 baggage::MEMBERS,
-                1,
-                1024,
+                (1, 1024),
                 errors,
             ),
             baggage_bytes: between(
                 "baggage.max_bytes",
                 raw.baggage.max_bytes,
                 baggage::BYTES,
-                64,
-                65_536,
+                (64, 65_536),
                 errors,
             ),
             server_timing: raw.response.server_timing.unwrap_or_default(),
@@ -207,7 +196,45 @@ impl Configuration for Settings {
     }
 }
 
+/// Refuses a text.
+#[cold]
+#[inline(never)]
+fn refuse(errors: &mut ConfigErrors, path: &str, allowed: &str, found: &str) {
+    errors.add(path, format!("must be {allowed}, got {found:?}"));
+}
+
+/// Refuses a number, or a number of things.
+#[cold]
+#[inline(never)]
+fn out_of_range(errors: &mut ConfigErrors, path: &str, allowed: &str, found: usize) {
+    errors.add(path, format!("must be {allowed}, got {found}"));
+}
+
+/// The path of an item of a list.
+#[cold]
+#[inline(never)]
+fn item(path: &str, at: usize) -> String {
+    format!("{path}[{at}]")
+}
+
+/// A number within a range, or its default.
+#[inline(never)]
+fn between(
+    path: &str,
+    value: Option<usize>,
+    default: usize,
+    (least, most): (usize, usize),
+    errors: &mut ConfigErrors,
+) -> usize {
+    let value = value.unwrap_or(default);
+    if !(least..=most).contains(&value) {
+        out_of_range(errors, path, &format!("from {least} to {most}"), value);
+    }
+    value
+}
+
 /// A header field name in lower case, as HTTP/2 and Envoy have it.
+#[inline(never)]
 fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> Option<String> {
     let name = name?;
     let good = (1..=64).contains(&name.len())
@@ -215,34 +242,36 @@ fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> O
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
         });
     if !good {
-        errors.add(
+        refuse(
+            errors,
             path,
-            format!("must be a header name of 1 to 64 lower-case letters, digits, \"-\" or \"_\", got {name:?}"),
+            "a header name of 1 to 64 lower-case letters, digits, \"-\" or \"_\"",
+            &name,
         );
     }
     Some(name)
 }
 
+#[inline(never)]
 fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
     if texts.len() > MOST_NAMES {
-        errors.add(
-            "trust.cidrs",
-            format!("must be at most {MOST_NAMES}, got {}", texts.len()),
-        );
+        let allowed = format!("at most {MOST_NAMES}");
+        out_of_range(errors, "trust.cidrs", &allowed, texts.len());
     }
     let mut found = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
         match Cidr::parse(text) {
             Some(cidr) => found.push(cidr),
-            None => errors.add(
-                format!("trust.cidrs[{at}]"),
-                format!("must be a network such as \"10.0.0.0/8\" or \"fd00::/8\", got {text:?}"),
-            ),
+            None => {
+                let allowed = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+                refuse(errors, &item("trust.cidrs", at), allowed, text);
+            }
         }
     }
     found
 }
 
+#[inline(never)]
 fn formats(
     path: &str,
     list: Option<Vec<Format>>,
@@ -252,7 +281,7 @@ fn formats(
     let list = list.unwrap_or_else(|| default.into_iter().collect());
     for (at, format) in list.iter().enumerate() {
         if list.iter().take(at).any(|earlier| earlier == format) {
-            errors.add(format!("{path}[{at}]"), "names a format twice");
+            errors.add(item(path, at), "names a format twice");
         }
     }
     list
@@ -262,29 +291,25 @@ fn endpoint(text: Option<String>, errors: &mut ConfigErrors) -> Option<String> {
     let text = text?;
     let good = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !good {
-        errors.add(
-            "endpoint",
-            format!("must be a route template of 1 to 128 printable characters without spaces, such as \"/orders/{{id}}\", got {text:?}"),
-        );
+        let allowed =
+            "a route template of 1 to 128 printable characters without spaces, such as \"/orders/{id}\"";
+        refuse(errors, "endpoint", allowed, &text);
     }
     Some(text)
 }
 
+#[inline(never)]
 fn names(path: &str, list: Option<Vec<String>>, errors: &mut ConfigErrors) -> Option<Vec<String>> {
     let list = list?;
     if list.len() > MOST_NAMES {
-        errors.add(
-            path,
-            format!("must be at most {MOST_NAMES} names, got {}", list.len()),
-        );
+        let allowed = format!("at most {MOST_NAMES} names");
+        out_of_range(errors, path, &allowed, list.len());
     }
     for (at, name) in list.iter().enumerate() {
         let metric = crate::latency::metric_name(name);
         if !seawall_core::metrics::is_name(&metric) {
-            errors.add(
-                format!("{path}[{at}]"),
-                format!("must be a name of 1 to 64 characters, got {name:?}"),
-            );
+            let allowed = "a name of 1 to 64 characters";
+            refuse(errors, &item(path, at), allowed, name);
         }
         let earlier = list.iter().take(at);
         if metric == "other"
@@ -301,6 +326,7 @@ fn names(path: &str, list: Option<Vec<String>>, errors: &mut ConfigErrors) -> Op
     Some(list)
 }
 
+#[inline(never)]
 fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
     let cluster = raw.cluster.unwrap_or_default();
     if cluster.is_empty() {
@@ -311,10 +337,7 @@ fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
     }
     let path = raw.path.unwrap_or_else(|| "/v1/traces".to_owned());
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        errors.add(
-            "spans.path",
-            format!("must be a path such as \"/v1/traces\", got {path:?}"),
-        );
+        refuse(errors, "spans.path", "a path such as \"/v1/traces\"", &path);
     }
     let spans = Spans {
         authority: raw.authority.unwrap_or_else(|| cluster.clone()),
@@ -323,7 +346,7 @@ fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
         service: raw.service.unwrap_or_else(|| "envoy".to_owned()),
         interval: raw.interval.unwrap_or(Span::from_secs(1)),
         timeout: raw.timeout.unwrap_or(Span::from_secs(5)),
-        max_spans: raw.max_spans.unwrap_or(2048),
+        max_spans: between("spans.max_spans", raw.max_spans, 2048, (1, 65_536), errors),
         errors: raw.errors.unwrap_or(false),
     };
     for (path, span, least, most) in [
@@ -343,12 +366,6 @@ fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
         if !(least..=most).contains(&span) {
             errors.add(path, format!("must be from {least} to {most}, got {span}"));
         }
-    }
-    if !(1..=65_536).contains(&spans.max_spans) {
-        errors.add(
-            "spans.max_spans",
-            format!("must be from 1 to 65536, got {}", spans.max_spans),
-        );
     }
     spans
 }
