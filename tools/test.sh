@@ -19,7 +19,13 @@ fi
 step() { printf '\n== %s\n' "$1"; }
 
 step "format, clippy, documentation"
-tools/lint.sh "${filters[@]}"
+if [ -z "$filter" ]; then
+  tools/lint.sh "${filters[@]}"
+else
+  cargo fmt --all --check
+  cargo clippy --quiet --locked -p "seawall-$filter" --all-targets -- -D warnings
+  cargo clippy --quiet --locked --target wasm32-wasip1 -p "$filter-plugin" -- -D warnings
+fi
 
 step "unit and property tests, natively"
 cargo test --locked "${pure[@]}"
