@@ -242,3 +242,35 @@ fn nobody_is_refused_for_a_charge_that_is_taken_back() {
     );
     assert!(runs > 1_000 && patient * 2 > runs, "{patient} of {runs}");
 }
+
+#[test]
+fn what_the_table_before_holds_is_taken_over_once() {
+    let places = [Place {
+        slot: 0,
+        tag: 7,
+        quota: Quota::Gcra(Gcra::new(3, Span(DAY), 3, 1)),
+    }];
+    let orders = schedules(
+        |steps| {
+            let store = Store::default();
+            let mut left = claims(&places, &[(0, 2)]);
+            left[0].slot = 5;
+            assert!(decide(&store.quiet(), &TABLE, NOW, &left).unwrap().admitted);
+            let admitted = Arc::new(Mutex::new(0));
+            let mut threads: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
+            for number in 0..2 {
+                let (worker, admitted) = (store.worker(steps, number), Arc::clone(&admitted));
+                threads.push(Box::new(move || {
+                    let mut claims = claims(&places, &[(0, 1)]);
+                    claims[0].before = Some(5);
+                    let decision = decide(&worker, &TABLE, NOW, &claims).unwrap();
+                    *admitted.lock().unwrap() += usize::from(decision.admitted);
+                }));
+            }
+            let check = move || assert_eq!(*admitted.lock().unwrap(), 1);
+            (threads, check)
+        },
+        2,
+    );
+    assert!(orders > 10, "{orders}");
+}
