@@ -40,9 +40,10 @@ impl Changes {
     pub fn advance(&self, host: &dyn Host, bucket: u32, buckets: u32) {
         let (bucket, buckets) = (u64::from(bucket), u64::from(buckets.max(1)));
         let groups = u64::from(GROUPS);
-        let first = bucket.saturating_mul(groups) / buckets;
+        let share = |number: u64| number.checked_div(buckets).unwrap_or(0);
+        let first = share(bucket.saturating_mul(groups));
         let end = bucket.saturating_add(1).saturating_mul(groups);
-        let last = end.saturating_sub(1) / buckets;
+        let last = share(end.saturating_sub(1));
         for group in first..=last.min(groups) {
             if let Some(group) = usize::try_from(group).ok().and_then(|at| self.0.get(at)) {
                 group.advance(host);

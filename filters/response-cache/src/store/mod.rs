@@ -6,6 +6,7 @@ pub mod alone;
 pub mod bucket;
 pub mod budget;
 mod changes;
+mod copies;
 mod evict;
 pub mod hot;
 pub mod sketch;

@@ -8,24 +8,21 @@
 use super::bucket::{Bucket, Slot, State, WAYS};
 use super::budget;
 use super::changes::Changes;
-use super::hot::{Hot, View};
-use super::sketch::{Sketch, MOST};
+use super::hot::Hot;
+use super::sketch::Sketch;
 use crate::entry::Entry;
 use crate::http::storable::Refusal;
 use crate::key::fingerprint;
 use crate::refresh::Random;
-use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
 use seawall_core::shared::{update, Step};
-use seawall_core::time::{Span, Timestamp};
+use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Keys and bookkeeping of an entry beside its value, in bytes, about.
 const OVERHEAD: u64 = 160;
-/// A slot's time of last use is written at most this often: an order of eviction needs no more.
-const TOUCH: Span = Span::from_secs(10);
 /// Lost races after which a write gives up.
 const ATTEMPTS: u32 = 16;
 
@@ -70,7 +67,7 @@ pub struct Table {
     pub(super) layout: Layout,
     secret: Secret,
     changes: Changes,
-    hot: RefCell<Hot>,
+    pub(super) hot: RefCell<Hot>,
     pub(super) sketch: RefCell<Sketch>,
     random: RefCell<Random>,
     pub(super) recounted: Cell<Timestamp>,
@@ -140,64 +137,6 @@ impl Table {
         &self.changes
     }
 
-    /// The worker's own copy of what is stored under a key, if it is that still at present; purges are considered.
-    pub fn current(
-        &self,
-        host: &dyn Host,
-        fingerprint: Fingerprint,
-        key: &[u8],
-        present: Seen,
-        now: Timestamp,
-    ) -> Option<Found> {
-        let mut hot = self.hot.borrow_mut();
-        let (entry, view) = hot.viewed(fingerprint)?;
-        let known = *view;
-        if entry.key != key || !known.seen.holds_at(present) {
-            return None;
-        }
-        let found = Found {
-            entry: Rc::clone(entry),
-            purged: known.purged,
-            slot: None,
-        };
-        drop(hot);
-        if let Some((touched, demand)) = self.keep_warm(
-            host,
-            fingerprint,
-            found.entry.generation(),
-            (known.touched, known.demand),
-            now,
-        ) {
-            let view = View {
-                touched,
-                demand,
-                ..known
-            };
-            let generation = found.entry.generation();
-            self.hot
-                .borrow_mut()
-                .view(fingerprint, generation, Some(view));
-        }
-        Some(found)
-    }
-
-    /// Remembers what [`Table::find_as`] has found, as of a `seen` that was taken before.
-    pub fn keep(&self, fingerprint: Fingerprint, found: &Found, seen: Option<Seen>) {
-        let (Some(seen), Some((touched, demand))) = (seen, found.slot) else {
-            return;
-        };
-        let view = View {
-            seen,
-            touched,
-            demand,
-            purged: found.purged,
-        };
-        let generation = found.entry.generation();
-        self.hot
-            .borrow_mut()
-            .view(fingerprint, generation, Some(view));
-    }
-
     /// What is stored under a key.
     ///
     /// # Errors
@@ -253,30 +192,6 @@ impl Table {
         }))
     }
 
-    /// Writes down that an entry is used, where it is time for that: a few times while it becomes hot, so that other workers
-    /// know, and then now and again. Nothing that a copy is used for depends on it, so it is no change.
-    fn keep_warm(
-        &self,
-        host: &dyn Host,
-        fingerprint: Fingerprint,
-        generation: u64,
-        (touched, known): (Timestamp, u8),
-        now: Timestamp,
-    ) -> Option<(Timestamp, u8)> {
-        let due = now.since(touched) >= TOUCH;
-        let rises_at = known.max(1).saturating_mul(2);
-        if !due && rises_at > MOST {
-            return None;
-        }
-        let demand = self.sketch.borrow().estimate(fingerprint);
-        if !due && demand < rises_at {
-            return None;
-        }
-        let bucket = fingerprint.slot(self.layout.buckets);
-        self.touch(host, bucket, fingerprint, generation, now, demand);
-        Some((now, demand.max(known)))
-    }
-
     fn load(
         &self,
         host: &dyn Host,
@@ -288,35 +203,6 @@ impl Table {
         Ok(value
             .and_then(|(value, _)| Entry::decode(&value))
             .filter(|entry| entry.generation() == generation))
-    }
-
-    fn touch(
-        &self,
-        host: &dyn Host,
-        bucket: u32,
-        fingerprint: Fingerprint,
-        generation: u64,
-        now: Timestamp,
-        demand: u8,
-    ) {
-        // Whoever loses the race has nothing to add.
-        let _ = update(host, &bucket_key(bucket), 1, |value| {
-            let mut slots = Bucket::decode(value.unwrap_or_default());
-            match slots.find(fingerprint) {
-                Some((way, slot)) if slot.generation == generation => {
-                    slots.set(
-                        way,
-                        Some(Slot {
-                            touched: now,
-                            demand: demand.max(slot.demand_at(now)),
-                            ..slot
-                        }),
-                    );
-                    Step::Write(slots.encode(), ())
-                }
-                _ => Step::Keep(()),
-            }
-        });
     }
 
     /// Stores an entry under its key.
