@@ -177,16 +177,16 @@ fn paths() -> Vec<Path> {
             "trace-headers",
             json!({}),
             "no-store",
-            (5, 6, 3, 69_000),
+            (5, 6, 3, 13_500),
         ),
         path(
             "forwarded",
             "seawall",
             all.clone(),
             "no-store",
-            (6, 25, 13, 400_000),
+            (6, 19, 8, 113_000),
         ),
-        path("hit", "seawall", all, "max-age=60", (5, 16, 7, 302_000)),
+        path("hit", "seawall", all, "max-age=60", (5, 15, 5, 92_000)),
     ]
 }
 
@@ -220,11 +220,12 @@ fn no_path_costs_more_than_it_did() {
 fn modules_stay_small() {
     // Bytes; what was built, and a tenth to spare.
     for (filter, most) in [
-        ("trace-headers", 290_000),
+        // 200 KB is what it may ever have.
+        ("trace-headers", 200 * 1024),
         ("rate-limit", 530_000),
         ("response-cache", 630_000),
         ("circuit-breaker", 450_000),
-        ("seawall", 1_300_000),
+        ("seawall", 1_230_000),
     ] {
         let path = format!("{}/../../dist/{filter}.wasm", env!("CARGO_MANIFEST_DIR"));
         let size = std::fs::metadata(&path).expect("it is built").len();
