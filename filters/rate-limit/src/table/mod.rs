@@ -4,15 +4,17 @@
 //! entries. All limits on the same key of a request are in the same slot, so they are decided by one compare-and-swap.
 
 mod before;
+mod change;
 mod name;
 mod one;
 mod slot;
 mod transaction;
 
 pub use before::{before, Before};
+pub use change::{hold, now_refused, settle, Noted, Settlement};
 pub use one::{decide_one, One};
 pub use slot::{MOST, WAYS};
-pub use transaction::{decide, hold, now_refused, settle, Claim, Decision, Noted, Settlement};
+pub use transaction::{decide, Claim, Decision};
 
 /// How the table is cut, and how patient its users are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! A request that one limit is asked about: one read and one write, and nothing else to hold together.
 
 use super::before::{adopt, Adopted};
+use super::change::keep;
 use super::name::Name;
 use super::slot::Slot;
-use super::transaction::{keep, Claim};
+use super::transaction::Claim;
 use super::Table;
 use crate::quota::Verdict;
 use seawall_core::host::{Answer, Expect, Host, Swap};

@@ -6,6 +6,7 @@
 //! so it is not refused on account of a charge that is taken back. The order makes waiting for each other impossible.
 
 use super::before::adopt;
+use super::change::keep;
 use super::name::Name;
 use super::one::decide_one;
 use super::slot::Slot;
@@ -13,7 +14,7 @@ use super::Table;
 use crate::quota::{Ask, Penalty, Quota, State, Verdict};
 use seawall_core::host::{Answer, Expect, Host, Swap};
 use seawall_core::shared::UpdateError;
-use seawall_core::time::{Span, Timestamp};
+use seawall_core::time::Timestamp;
 
 /// What a request asks of one limit.
 #[derive(Debug, Clone, Copy)]
@@ -62,23 +63,14 @@ pub struct Decision {
     pub impatient: bool,
 }
 
-/// A charge after the fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
-    /// Takes back what was charged at that time.
-    Refund(Timestamp, u64),
-    /// Charges more, up to so many times the whole quota.
-    Add(u64, u64),
-}
-
-struct Held {
-    slot: Slot,
+pub(super) struct Held {
+    pub(super) slot: Slot,
     /// The claims for which a live entry had to go when they came over from the table before.
     evicted: Vec<usize>,
     expect: Expect,
 }
 
-fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
+pub(super) fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
     let found = host.shared_get(Name::of(slot).as_str())?;
     let (value, expect) = match found {
         Some((value, version)) => (Some(value), Expect::Version(version)),
@@ -91,7 +83,7 @@ fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
     })
 }
 
-fn write(host: &dyn Host, slot: u32, held: &Held) -> Answer<bool> {
+pub(super) fn write(host: &dyn Host, slot: u32, held: &Held) -> Answer<bool> {
     let swap = host.shared_set(Name::of(slot).as_str(), held.slot.bytes(), held.expect)?;
     Ok(swap == Swap::Done)
 }
@@ -183,29 +175,6 @@ pub fn decide(
         }
     }
     Ok(run.decision)
-}
-
-/// Writes the state of a claim that was refused, where the clock was set back or it came over from the table before.
-pub(super) fn keep(
-    host: &dyn Host,
-    table: &Table,
-    now: Timestamp,
-    claim: &Claim<'_>,
-) -> Result<(), UpdateError> {
-    change(
-        host,
-        table,
-        claim.slot,
-        Some((claim, now)),
-        |held, came_over| {
-            let nothing = Ask { need: 0, cost: 0 };
-            let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
-            if verdict.moved {
-                held.put(claim.tag, verdict.charged, now, &[], table.ways);
-            }
-            verdict.moved || came_over
-        },
-    )
 }
 
 impl Run<'_> {
@@ -352,131 +321,4 @@ impl Run<'_> {
         }
         Err(UpdateError::Contended)
     }
-}
-
-/// Changes one entry until nobody interferes.
-fn change(
-    host: &dyn Host,
-    table: &Table,
-    slot: u32,
-    of: Option<(&Claim<'_>, Timestamp)>,
-    mut act: impl FnMut(&mut Slot, bool) -> bool,
-) -> Result<(), UpdateError> {
-    for _ in 0..table.attempts {
-        let mut held = read(host, slot).map_err(UpdateError::Host)?;
-        let came_over = match of {
-            Some((claim, now)) => {
-                let adopted = adopt(host, table, now, claim, &mut held.slot);
-                adopted.map_err(UpdateError::Host)?.some
-            }
-            None => false,
-        };
-        if !act(&mut held.slot, came_over) || write(host, slot, &held).map_err(UpdateError::Host)? {
-            return Ok(());
-        }
-    }
-    Err(UpdateError::Contended)
-}
-
-/// Holds a state under a tag, unless one that lasts as long is there. True when a live entry had to go for it.
-///
-/// # Errors
-/// When the host fails, or other workers were faster too often.
-pub fn hold(
-    host: &dyn Host,
-    table: &Table,
-    now: Timestamp,
-    (slot, tag): (u32, u64),
-    state: State,
-) -> Result<bool, UpdateError> {
-    let mut evicted = false;
-    change(host, table, slot, None, |held, _| {
-        let known = held.get(tag);
-        if state.expires <= now.as_nanos()
-            || known.is_some_and(|known| known.expires >= state.expires && known.a <= state.a)
-        {
-            return false;
-        }
-        evicted = held.put(tag, state, now, &[], table.ways);
-        true
-    })?;
-    Ok(evicted)
-}
-
-/// Settles a charge after the fact.
-///
-/// # Errors
-/// When the host fails, or other workers were faster too often.
-pub fn settle(
-    host: &dyn Host,
-    table: &Table,
-    now: Timestamp,
-    (slot, tag): (u32, u64),
-    quota: &Quota,
-    settlement: Settlement,
-) -> Result<(), UpdateError> {
-    change(host, table, slot, None, |held, _| {
-        let state = held.get(tag);
-        let next = match (settlement, state) {
-            (Settlement::Refund(at, cost), Some(state)) => quota.refund(state, at, cost),
-            (Settlement::Refund(..), None) => return false,
-            (Settlement::Add(cost, debt), state) => quota.add(state, now, cost, debt),
-        };
-        held.put(tag, next, now, &[], table.ways);
-        true
-    })
-}
-
-/// What noting a refusal came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Noted {
-    /// How much longer the wait is by what was charged for the refusal: the whole wait, or zero.
-    pub wait: Span,
-    /// The ban that is in force now.
-    pub banned: Option<Span>,
-}
-
-/// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`.
-///
-/// # Errors
-/// When the host fails, or other workers were faster too often.
-pub fn now_refused(
-    host: &dyn Host,
-    table: &Table,
-    now: Timestamp,
-    claim: &Claim<'_>,
-    count: bool,
-) -> Result<Noted, UpdateError> {
-    let mut noted = Noted::default();
-    change(
-        host,
-        table,
-        claim.slot,
-        Some((claim, now)),
-        |held, came_over| {
-            noted = Noted::default();
-            let mut changed = came_over;
-            let banned = claim
-                .penalty
-                .and_then(|(tag, penalty)| penalty.banned(held.get(tag), now));
-            if count {
-                let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
-                let again = claim.quota.check(Some(state), now, claim.ask);
-                noted.wait = again.wait.unwrap_or_default();
-                held.put(claim.tag, state, now, &[], table.ways);
-                changed = true;
-            }
-            match (claim.penalty, banned) {
-                (Some((tag, penalty)), None) => {
-                    let (state, brings) = penalty.refused(held.get(tag), now);
-                    noted.banned = brings;
-                    held.put(tag, state, now, &[claim.tag], table.ways);
-                    changed = true;
-                }
-                (_, banned) => noted.banned = banned,
-            }
-            changed
-        },
-    )?;
-    Ok(noted)
 }
