@@ -120,6 +120,9 @@ impl<S: Settings> Layers<S> {
         settings
     }
 
+    // Once per route: out of the code that every request runs.
+    #[cold]
+    #[inline(never)]
     fn decode(&self, host: &dyn Host, key: &Key) -> Rc<S> {
         let mut json = self.json.clone();
         let mut settings = Rc::clone(&self.plugin);
