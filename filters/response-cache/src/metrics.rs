@@ -58,7 +58,7 @@ pub struct Metrics {
     /// Of those, waited too long.
     pub waits_timed_out: Counter,
     /// Answers stored.
-    pub stored: Tally,
+    pub stored: Counter,
     /// Answers not stored, by reason.
     pub rejected: Vec<(Refusal, Tally)>,
     /// Entries given up for others.
@@ -95,7 +95,7 @@ impl Metrics {
             revalidated: counter("revalidated"),
             coalesced: counter("coalesced"),
             waits_timed_out: counter("waits_timed_out"),
-            stored: tally("stored"),
+            stored: counter("stored"),
             rejected: Refusal::ALL
                 .iter()
                 .map(|refusal| (*refusal, tally(&format!("rejected.{}", refusal.name()))))
@@ -119,7 +119,7 @@ impl Metrics {
 
     /// Brings in what was counted since the last time.
     pub fn flush(&self, host: &dyn Host) {
-        for tally in [&self.hits, &self.misses, &self.bypasses, &self.stored] {
+        for tally in [&self.hits, &self.misses, &self.bypasses] {
             tally.flush(host);
         }
         for (_, tally) in &self.rejected {
