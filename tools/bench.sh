@@ -4,7 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export ENVOY_BIN=${ENVOY_BIN:-$PWD/.tools/bin/envoy}
 cargo build --quiet --locked --release --target wasm32-wasip1 -p seawall-noop -p seawall-probe
-cargo build --quiet --locked --release -p seawall-module
-built=${CARGO_TARGET_DIR:-target}
-"$built/release/seawall-module" "$built/wasm32-wasip1/release/seawall_probe.wasm" "$built/probe.wasm"
 cargo run --quiet --locked --release -p seawall-bench -- "$@"

@@ -40,7 +40,7 @@ pub fn measure() -> Result<Vec<Call>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let path = Path::new(&target).join("probe.wasm");
+    let path = Path::new(&target).join("wasm32-wasip1/release/seawall_probe.wasm");
     let chain = Chain {
         filters: vec![wasm("probe", &path, json!({}))],
         route: json!({"beside": metadata()}),

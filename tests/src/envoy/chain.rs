@@ -5,7 +5,6 @@ use super::find::repository;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// The four filters, first to last.
 pub const FILTERS: [&str; 4] = [
@@ -68,22 +67,7 @@ fn build(package: &str, target: Option<&str>, file: &str) -> PathBuf {
 /// rate-limit, or circuit-breaker, that traps when a request's `x-trap` names the callback (see `tests/trap`), built when it
 /// is first asked for.
 pub fn trapping_module() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let whole = BUILT.get_or_init(|| {
-        let built = build("seawall-trap", Some("wasm32-wasip1"), "seawall_trap.wasm");
-        let finish = build("seawall-module", None, "seawall-module");
-        let half = built.with_extension(format!("{}.half", std::process::id()));
-        let status = Command::new(finish).arg(&built).arg(&half).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "the module is not finished"
-        );
-        // Other test programs may be at the same.
-        let whole = built.with_extension("finished.wasm");
-        std::fs::rename(half, &whole).expect("the folder is writable");
-        whole
-    });
-    whole.clone()
+    build("seawall-trap", Some("wasm32-wasip1"), "seawall_trap.wasm")
 }
 
 /// The library that moves the wall clock of an Envoy that it is preloaded into.

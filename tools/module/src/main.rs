@@ -1,19 +1,16 @@
-//! Finishes a built module for Envoy: `seawall-module IN OUT [CALLBACK…]`, with every callback where none is named.
+//! Finishes a built module for Envoy: `seawall-module IN OUT CALLBACK…`
 //!
-//! - Envoy calls every `proxy_on_*` export that exists, and each call into a VM costs; the SDK exports all of them. Only the
+//! - Envoy calls every `proxy_on_*` export that exists, and each call into a VM costs. Only the
 //!   callbacks named are kept, besides those that every module needs.
-//! - Where the module exports `seawall_on_*`, that takes the place of the SDK's `proxy_on_*` of the same name, and what only
-//!   the SDK's dispatcher needed goes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use walrus::{ExportItem, Module, ModuleConfig};
+use walrus::{Module, ModuleConfig};
 
 /// What every module needs: set-up, contexts, configuration and memory.
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 8] = [
     "memory",
     "_initialize",
-    "malloc",
     "proxy_abi_version_0_2_1",
     "proxy_on_memory_allocate",
     "proxy_on_context_create",
@@ -39,15 +36,6 @@ const OPTIONAL: [&str; 11] = [
 
 fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
     let mut kept: BTreeSet<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
-    let every: Vec<String> = OPTIONAL
-        .iter()
-        .map(|name| name.replace("proxy_on_", ""))
-        .collect();
-    let callbacks = if callbacks.is_empty() {
-        &every
-    } else {
-        callbacks
-    };
     for callback in callbacks {
         let name = format!("proxy_on_{callback}");
         if !OPTIONAL.contains(&name.as_str()) {
@@ -60,24 +48,15 @@ fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
     let exports: Vec<_> = module
         .exports
         .iter()
-        .map(|export| (export.id(), export.name.clone(), export.item))
+        .map(|export| (export.id(), export.name.clone()))
         .collect();
-    let own = |name: &str| {
-        let own = name.replace("proxy_on_", "seawall_on_");
-        exports
-            .iter()
-            .find(|(_, name, _)| *name == own)
-            .map(|(_, _, item)| *item)
-    };
-    for (id, name, _) in &exports {
+    for (id, name) in &exports {
         if !kept.contains(name) {
             module.exports.delete(*id);
-        } else if let Some(item @ ExportItem::Function(_)) = own(name) {
-            module.exports.get_mut(*id).item = item;
         }
     }
     for name in kept.iter().filter(|name| OPTIONAL.contains(&name.as_str())) {
-        if !exports.iter().any(|(_, export, _)| export == name) {
+        if !exports.iter().any(|(_, export)| export == name) {
             return Err(format!("the module has no {name}"));
         }
     }
@@ -88,7 +67,7 @@ fn finish(module: &mut Module, callbacks: &[String]) -> Result<(), String> {
 fn run() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1);
     let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: seawall-module IN OUT [CALLBACK...]".to_owned());
+        return Err("usage: seawall-module IN OUT CALLBACK...".to_owned());
     };
     let callbacks: Vec<String> = arguments.collect();
     // Function names are of no use to Envoy, and a third of the file.

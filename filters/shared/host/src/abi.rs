@@ -1,7 +1,7 @@
 //! The proxy-wasm ABI 0.2.1 as it is: every function answers a status number, and nothing here panics.
 //!
-//! This is the only file with `unsafe`: the imports, and taking over the buffers that the host allocates in this module
-//! (through the SDK's `proxy_on_memory_allocate`, which makes boxed slices of bytes).
+//! The imports, and taking over the buffers that the host allocates in this module: the only `unsafe` code besides the
+//! allocator's.
 
 #![allow(unsafe_code, reason = "the boundary to the host")]
 
@@ -203,6 +203,19 @@ impl Given {
         }
         // SAFETY: with status 0 the host hands over a buffer of that size that it got from this module's allocator.
         Ok(unsafe { Vec::from_raw_parts(self.data, self.size, self.size) })
+    }
+}
+
+/// Memory for what the host gives away, to become a `Vec` of that capacity; null where there is none, which the host
+/// answers with a status.
+pub fn allocate(size: usize) -> *mut u8 {
+    if size == 0 {
+        return std::ptr::NonNull::dangling().as_ptr();
+    }
+    match std::alloc::Layout::array::<u8>(size) {
+        // SAFETY: the size is not zero.
+        Ok(layout) => unsafe { std::alloc::alloc(layout) },
+        Err(_) => null_mut(),
     }
 }
 

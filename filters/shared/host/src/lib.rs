@@ -1,23 +1,24 @@
-//! The proxy-wasm side of Seawall: the host port on the raw ABI, and the way from the host's callbacks to filters.
+//! The proxy-wasm side of Seawall: the ABI (version 0.2.1) in both directions.
 //!
-//! Of the SDK, what cannot fail is used: start-up, the ABI's version and the allocator for what the host gives away. Calls
-//! to the host are made here (`abi`) because the SDK's own panic on statuses that they do not expect, and callbacks are
-//! dispatched here (`dispatch`) because the SDK's dispatcher panics on contexts and calls that it does not know: a panic
-//! ends the VM with every request in it.
+//! Without the Rust SDK: its calls to the host panic on statuses that they do not expect, its dispatcher panics on contexts and
+//! calls that it does not know, and a panic ends the VM with every request in it. Calls to the host are made in `abi`, calls
+//! from it are dispatched in `dispatch`, and none of them can panic; besides, a module is 25 KB smaller.
 
 mod abi;
 mod dispatch;
 mod envoy;
 
+use seawall_alloc as _;
+
+pub use abi::allocate;
 pub use dispatch::Contexts;
 pub use envoy::Envoy;
-pub use proxy_wasm;
 pub use seawall_core::plugin::{Plugin, Stream};
 
 /// Makes a crate the module of one filter: `seawall_host::plugin!(seawall_rate_limit::RateLimit);`
 ///
-/// The callbacks are exported as `seawall_on_*`. The build step (`tools/module`) puts those that the filter asks for in the
-/// place of the SDK's `proxy_on_*`, and drops the rest: Envoy calls every export that exists, and every call costs.
+/// Every callback is exported. The build step (`tools/module`) drops those that the filter does not ask for: Envoy calls every
+/// export that exists, and every call costs.
 #[macro_export]
 macro_rules! plugin {
     ($filter:ty) => {
@@ -25,47 +26,57 @@ macro_rules! plugin {
             static CONTEXTS: $crate::Contexts<$filter> = const { $crate::Contexts::new() };
         }
 
-        #[allow(
-            missing_docs,
-            reason = "the SDK's macro exports the initialiser without a word"
-        )]
-        mod initialise {
-            $crate::proxy_wasm::main! {{}}
-        }
-
         mod callbacks {
             use super::CONTEXTS;
             use $crate::{Plugin as _, Stream as _};
 
+            extern "C" {
+                fn __wasm_call_ctors();
+            }
+
             #[no_mangle]
-            extern "C" fn seawall_on_context_create(context: u32, root: u32) {
+            extern "C" fn _initialize() {
+                // SAFETY: the host calls this once, before anything else.
+                unsafe { __wasm_call_ctors() };
+            }
+
+            #[no_mangle]
+            extern "C" fn proxy_abi_version_0_2_1() {}
+
+            #[no_mangle]
+            extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+                $crate::allocate(size)
+            }
+
+            #[no_mangle]
+            extern "C" fn proxy_on_context_create(context: u32, root: u32) {
                 CONTEXTS.with(|contexts| contexts.create(context, root));
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_vm_start(_root: u32, _size: usize) -> bool {
+            extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
                 true
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_configure(root: u32, size: usize) -> bool {
+            extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
                 CONTEXTS.with(|contexts| contexts.configure(root, size))
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_tick(root: u32) {
+            extern "C" fn proxy_on_tick(root: u32) {
                 CONTEXTS.with(|contexts| contexts.on_root(root, |plugin, host| plugin.tick(host)));
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_queue_ready(root: u32, queue: u32) {
+            extern "C" fn proxy_on_queue_ready(root: u32, queue: u32) {
                 CONTEXTS.with(|contexts| {
                     contexts.on_root(root, |plugin, host| plugin.queue_ready(host, queue));
                 });
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_http_call_response(
+            extern "C" fn proxy_on_http_call_response(
                 root: u32,
                 token: u32,
                 headers: usize,
@@ -80,14 +91,14 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_grpc_receive(root: u32, token: u32, size: usize) {
+            extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, size: usize) {
                 CONTEXTS.with(|contexts| {
                     contexts.on_root(root, |plugin, host| plugin.grpc_done(host, token, 0, size));
                 });
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_grpc_close(root: u32, token: u32, status: u32) {
+            extern "C" fn proxy_on_grpc_close(root: u32, token: u32, status: u32) {
                 CONTEXTS.with(|contexts| {
                     contexts.on_root(root, |plugin, host| {
                         plugin.grpc_done(host, token, status, 0)
@@ -96,7 +107,7 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_request_headers(context: u32, _count: usize, end: u32) -> u32 {
+            extern "C" fn proxy_on_request_headers(context: u32, _count: usize, end: u32) -> u32 {
                 CONTEXTS.with(|contexts| {
                     contexts.on_request(context, |stream, host| {
                         stream.request_headers(host, end != 0)
@@ -105,7 +116,7 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_request_body(context: u32, size: usize, end: u32) -> u32 {
+            extern "C" fn proxy_on_request_body(context: u32, size: usize, end: u32) -> u32 {
                 CONTEXTS.with(|contexts| {
                     contexts.on_request(context, |stream, host| {
                         stream.request_body(host, size, end != 0)
@@ -114,11 +125,7 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_response_headers(
-                context: u32,
-                _count: usize,
-                end: u32,
-            ) -> u32 {
+            extern "C" fn proxy_on_response_headers(context: u32, _count: usize, end: u32) -> u32 {
                 CONTEXTS.with(|contexts| {
                     contexts.on_request(context, |stream, host| {
                         stream.response_headers(host, end != 0)
@@ -127,7 +134,7 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_response_body(context: u32, size: usize, end: u32) -> u32 {
+            extern "C" fn proxy_on_response_body(context: u32, size: usize, end: u32) -> u32 {
                 CONTEXTS.with(|contexts| {
                     contexts.on_request(context, |stream, host| {
                         stream.response_body(host, size, end != 0)
@@ -136,19 +143,19 @@ macro_rules! plugin {
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_response_trailers(context: u32, _count: usize) -> u32 {
+            extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> u32 {
                 CONTEXTS.with(|contexts| {
                     contexts.on_request(context, |stream, host| stream.response_trailers(host))
                 })
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_log(context: u32) {
+            extern "C" fn proxy_on_log(context: u32) {
                 CONTEXTS.with(|contexts| contexts.log(context));
             }
 
             #[no_mangle]
-            extern "C" fn seawall_on_delete(context: u32) {
+            extern "C" fn proxy_on_delete(context: u32) {
                 CONTEXTS.with(|contexts| contexts.delete(context));
             }
         }
