@@ -24,6 +24,8 @@ pub struct CircuitBreakerStream {
     answer: Option<usize>,
     status: u32,
     grpc_status: Option<u32>,
+    /// True once the answer has come to its end.
+    whole: bool,
     evidence: Option<Box<Evidence>>,
 }
 
@@ -45,6 +47,7 @@ impl CircuitBreakerStream {
             answer: None,
             status: 0,
             grpc_status: None,
+            whole: false,
             evidence: None,
         }
     }
@@ -55,9 +58,15 @@ impl CircuitBreakerStream {
         }
     }
 
-    /// What Envoy says of the call now, judged. Where the answer came from is read only where it matters.
+    /// What Envoy says of the call now, judged. Where the answer came from is read only where it matters, and flags only where
+    /// they can say something: what came whole broke off nowhere, and to learn that from the body costs a fraction of the read.
     fn judge(&mut self, host: &dyn Host, call: &Call, details: bool) -> Verdict {
-        let flags = number(host.property(&["response", "flags"]).ok().flatten());
+        let speaks_for_itself = self.whole && !details;
+        let flags = if speaks_for_itself && self.evidence.is_none() {
+            None
+        } else {
+            number(host.property(&["response", "flags"]).ok().flatten())
+        };
         let details = if details || self.evidence.is_some() {
             host.property(&["response", "code_details"]).ok().flatten()
         } else {
@@ -69,7 +78,8 @@ impl CircuitBreakerStream {
             details: details.as_deref(),
             grpc_status: self.grpc_status,
         };
-        let verdict = classify(&call.settings.rules, &signals);
+        let flags = if speaks_for_itself { 0 } else { signals.flags };
+        let verdict = classify(&call.settings.rules, &Signals { flags, ..signals });
         if let Some(evidence) = &mut self.evidence {
             evidence.signals(&signals);
         }
@@ -249,6 +259,7 @@ impl Stream for CircuitBreakerStream {
         let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) else {
             return Flow::Continue;
         };
+        self.whole = end_of_stream;
         self.status = header_number(host, Map::Response, ":status").unwrap_or_default();
         if end_of_stream && self.status == 200 {
             // A gRPC response without a message has its status here.
@@ -273,9 +284,15 @@ impl Stream for CircuitBreakerStream {
         Flow::Continue
     }
 
+    fn response_body(&mut self, _host: &dyn Host, _size: usize, end_of_stream: bool) -> Flow {
+        self.whole |= end_of_stream;
+        Flow::Continue
+    }
+
     /// A gRPC status is counted before its client sees it.
     fn response_trailers(&mut self, host: &dyn Host) -> Flow {
         self.see("trailers");
+        self.whole = true;
         self.grpc_status = header_number(host, Map::ResponseTrailers, "grpc-status");
         if self.grpc_status.is_some() {
             if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {

@@ -31,6 +31,23 @@ fn cost(
     )
 }
 
+/// What came whole needs no word of Envoy's on how it ended.
+#[test]
+fn flags_are_read_only_of_answers_without_an_end() {
+    for (ended, calls) in [(true, 6), (false, 7)] {
+        let world = World::new();
+        let mut worker: Worker = Vm::start(&world, 1, &json!({}));
+        call(&mut worker, "payments", "200");
+        worker.host.forget_calls();
+        let (mut exchange, _) = begin(&mut worker, "payments", &GET);
+        worker.response(&mut exchange, &[(":status", "200")], false);
+        worker.response_body(&mut exchange, b"one", false);
+        worker.response_body(&mut exchange, b"two", ended);
+        worker.finish(exchange);
+        assert_eq!(worker.host.call_count(), calls, "{ended}");
+    }
+}
+
 /// All calls, reads of shared data, writes to it.
 #[test]
 fn a_call_costs_so_many_host_calls() {

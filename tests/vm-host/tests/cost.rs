@@ -170,7 +170,7 @@ fn paths() -> Vec<Path> {
             "circuit-breaker",
             json!({}),
             "no-store",
-            (5, 7, 5, 28_000),
+            (6, 6, 4, 15_000),
         ),
         path(
             "new trace",
