@@ -20,8 +20,8 @@ test: tools build ## Run everything: lint, unit and property tests, the cores on
 	@tools/test.sh $(FILTER)
 
 .PHONY: lint
-lint: ## Check the format and run clippy
-	@tools/lint.sh $(FILTERS)
+lint: ## Check the format, clippy, licences and known advisories; RUSTSEC_DB=folder where the database cannot be fetched
+	@ADVISORIES=1 tools/lint.sh $(FILTERS)
 
 .PHONY: fmt
 fmt: ## Format the code

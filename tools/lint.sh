@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Format and clippy, natively and for the modules: tools/lint.sh FILTER...
+# Format, clippy (natively and for the modules) and what is depended on: tools/lint.sh FILTER...
+# ADVISORIES=1 checks known advisories as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,4 +16,5 @@ cargo fmt --all --check
 cargo clippy --quiet --locked --workspace "${exclude[@]}" --exclude seawall-host --all-targets -- -D warnings
 cargo clippy --quiet --locked --target wasm32-wasip1 -p seawall-host "${plugins[@]}" -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --workspace "${exclude[@]}" --exclude seawall-host
-tools/deny.sh
+# The tests must not depend on the network; `make lint` asks for the advisories.
+tools/deny.sh ${ADVISORIES:+--advisories}
