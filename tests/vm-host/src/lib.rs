@@ -9,6 +9,7 @@
 mod explore;
 mod imports;
 mod load;
+pub mod ordinary;
 mod run;
 mod state;
 mod step;
