@@ -10,7 +10,7 @@ use seawall_core::generation::{Generation, Seen};
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
 use seawall_core::time::Timestamp;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Copies in a worker. Two keys with the same place take turns.
 const PLACES: usize = 64;
@@ -29,6 +29,7 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct Copies {
     generation: Generation,
+    latest: Cell<Option<u64>>,
     places: RefCell<Vec<Option<Kept>>>,
 }
 
@@ -42,13 +43,21 @@ impl Copies {
     pub(crate) fn define(host: &dyn Host) -> Self {
         Copies {
             generation: Generation::define(host, GENERATION),
+            latest: Cell::new(None),
             places: RefCell::new(vec![None; PLACES]),
         }
     }
 
     /// The present, to be taken before a breaker is recalled or read; `None` where there is no generation.
     pub(crate) fn present(&self, host: &dyn Host, now: Timestamp) -> Option<Seen> {
-        self.generation.seen(host, now)
+        let present = self.generation.seen(host, now);
+        self.latest.set(present.map(Seen::number));
+        present
+    }
+
+    /// The generation as this worker has seen it last.
+    pub(crate) fn latest(&self) -> Option<u64> {
+        self.latest.get()
     }
 
     /// Judges the breaker of a key as shared data holds it at `present`, if this worker knows it; one that has never failed is
@@ -79,5 +88,7 @@ impl Copies {
     /// A record has been changed, here.
     pub(crate) fn changed(&self, host: &dyn Host) {
         self.generation.advance(host);
+        // It has moved on by one at least, by how much is known with the next call.
+        self.latest.set(None);
     }
 }

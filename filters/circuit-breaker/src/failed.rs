@@ -25,7 +25,10 @@ impl Shared {
         if status >= 400 && copy_stands_by(host) && host.set_property(&[FAILED], b"1").is_ok() {
             return Flow::Continue;
         }
-        let mut headers: Vec<(&str, &[u8])> = vec![(MARK, b"fallback")];
+        let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(4);
+        if !answer.sets(MARK) {
+            headers.push((MARK, b"fallback"));
+        }
         for (name, value) in &answer.headers {
             headers.push((name, value.as_bytes()));
         }

@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// How often the timer looks for calls that hang, and tells what was counted.
-const TICK: Span = Span::from_millis(100);
+pub(crate) const TICK: Span = Span::from_millis(100);
 
 /// The key of the secret in shared data.
 const SECRET: &str = "seawall.circuit_breaker.secret";
@@ -71,6 +71,10 @@ pub(crate) struct Call {
     pub(crate) tell: bool,
     /// Whether there were failures in the window.
     pub(crate) rough: bool,
+    /// Whether a probe has its response headers, and only its end is open.
+    pub(crate) answered: bool,
+    /// The generation that admitted it.
+    pub(crate) seen: Option<u64>,
     /// What leads to its request, where its end may change the breaker: by then its headers are gone.
     pub(crate) whose: Option<Rc<str>>,
 }

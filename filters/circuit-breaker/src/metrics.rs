@@ -1,6 +1,6 @@
 //! What an operator sees: a fixed set of metrics, and one gauge for each breaker that the configuration names.
 
-use crate::breaker::{Reason, Transition};
+use crate::breaker::{Reason, State, Transition};
 use seawall_core::host::Host;
 use seawall_core::metrics::{Counter, Gauge};
 use std::cell::RefCell;
@@ -106,6 +106,15 @@ impl Metrics {
             errors: counter("errors"),
             config_errors: counter("config_errors"),
             gauges: RefCell::default(),
+        }
+    }
+
+    /// A breaker in this state gave its place up.
+    pub(crate) fn forgotten(&self, host: &dyn Host, state: State) {
+        match state {
+            State::Closed => {}
+            State::Open => self.open.add(host, -1),
+            State::HalfOpen => self.half_open.add(host, -1),
         }
     }
 

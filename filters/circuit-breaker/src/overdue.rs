@@ -20,6 +20,13 @@ pub struct Watch<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Watched(Timestamp, u64);
 
+impl Watched {
+    /// Whether its deadline has passed.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.0 <= now
+    }
+}
+
 impl<T> Default for Watch<T> {
     fn default() -> Self {
         Watch {

@@ -13,6 +13,9 @@ use seawall_core::time::Span;
 /// The response header of refusals. By the details below response-cache knows them, and may answer with a stale copy instead.
 pub const MARK: &str = "x-seawall-breaker";
 
+/// The response header that says when to come back (RFC 9110, section 10.2.3).
+const RETRY_AFTER: &str = "retry-after";
+
 /// What `%RESPONSE_CODE_DETAILS%` of every answer of this filter begins with.
 pub const DETAILS: &str = "seawall.circuit_breaker.";
 
@@ -116,8 +119,12 @@ fn send(host: &dyn Host, refused: Refused<'_>, grpc: bool, answer: Option<&Answe
     let millis = refused.after.as_millis().saturating_add(1).to_string();
     let explanation = explanation(&refused, &seconds);
     let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(8);
-    headers.push(("retry-after", seconds.as_bytes()));
-    if let Some(text) = &explanation {
+    // What the configuration says of these fields takes their place, for neither may come twice.
+    let is_set = |name: &str| answer.is_some_and(|answer| answer.sets(name));
+    if !is_set(RETRY_AFTER) {
+        headers.push((RETRY_AFTER, seconds.as_bytes()));
+    }
+    if let Some(text) = explanation.as_ref().filter(|_| !is_set(MARK)) {
         headers.push((MARK, text.as_bytes()));
     }
     if grpc {

@@ -4,8 +4,11 @@ use crate::breaker::window::Tally;
 use crate::breaker::{self, Admission, Reason, Record, State, Transition};
 use crate::filter::{Call, Shared, Ticket};
 use crate::outcome::Outcome;
+use crate::overdue::Watched;
 use crate::settings::Settings;
+use crate::table::{find, slot_name};
 use crate::tallies::Asked;
+use seawall_core::generation::Seen;
 use seawall_core::host::Host;
 use seawall_core::log::identity;
 use seawall_core::time::{Span, Timestamp};
@@ -22,6 +25,8 @@ pub(crate) struct Admitted {
     pub(crate) epoch: u32,
     /// Why the breaker was opened last.
     pub(crate) reason: Reason,
+    /// The generation it was decided in.
+    pub(crate) seen: Option<u64>,
 }
 
 impl Default for Admitted {
@@ -34,6 +39,7 @@ impl Default for Admitted {
             },
             epoch: 0,
             reason: Reason::None,
+            seen: None,
         }
     }
 }
@@ -44,6 +50,7 @@ impl Admitted {
             admission,
             epoch: record.epoch,
             reason: record.reason,
+            seen: None,
         }
     }
 }
@@ -79,8 +86,9 @@ impl Shared {
                 },
             })
         });
+        let seen = present.map(Seen::number);
         if let Some(Some(admitted)) = recalled {
-            return Some(admitted);
+            return Some(Admitted { seen, ..admitted });
         }
         let absent = || Some(Admitted::default());
         let whose = || identity(host);
@@ -90,7 +98,32 @@ impl Shared {
         if let (Some(present), false) = (present, changed.written) {
             self.copies.keep(ticket.key, present, changed.before);
         }
-        Some(changed.result)
+        Some(Admitted {
+            seen,
+            ..changed.result
+        })
+    }
+
+    /// Whether failures in a row are being counted that began after the call did, so that its success ends the row. Read only
+    /// where this worker knows that a breaker has changed since; where nobody can tell, it is not.
+    pub(crate) fn ends_a_row(&self, host: &dyn Host, call: &Call) -> bool {
+        let policy = &call.settings.policy;
+        if policy.failure_threshold == 0
+            || policy.adaptive.is_some()
+            || call.seen.is_none()
+            || call.seen == self.copies.latest()
+        {
+            return false;
+        }
+        let slot = slot_name(call.ticket.key.slot(self.slots));
+        let bytes = host.shared_get(&slot).ok().flatten();
+        let record = find(
+            bytes.as_ref().map(|(bytes, _)| bytes.as_slice()),
+            call.ticket.key,
+        );
+        record.is_some_and(|record| {
+            record.state == State::Closed && record.epoch == call.epoch && record.count > 0
+        })
     }
 
     /// What a breaker does with a call now, and what that makes of it.
@@ -273,7 +306,7 @@ impl Shared {
         }
     }
 
-    /// Counts the calls that have hung for too long, whoever they belong to.
+    /// Counts the calls whose deadline has passed, whoever they belong to.
     pub(crate) fn count_overdue(&self, host: &dyn Host, now: Timestamp) {
         // Taken one by one: counting calls the host, and nothing may be borrowed meanwhile.
         while let Some(call) = self
@@ -282,8 +315,29 @@ impl Shared {
             .ok()
             .and_then(|mut watch| watch.take_overdue(now))
         {
-            self.metrics.overdue.increment(host);
-            self.settle(host, &call, Outcome::Slow, None, false);
+            if call.answered {
+                self.settle(host, &call, Outcome::Success, None, false);
+            } else {
+                self.count_late(host, &call);
+            }
         }
+    }
+
+    /// Counts a call that has no response headers in time.
+    pub(crate) fn count_late(&self, host: &dyn Host, call: &Call) {
+        self.metrics.overdue.increment(host);
+        self.settle(host, call, Outcome::Slow, None, false);
+    }
+
+    /// Watches a call that has a deadline.
+    pub(crate) fn watch(
+        &self,
+        host: &dyn Host,
+        deadline: Timestamp,
+        call: Call,
+    ) -> Option<Watched> {
+        let watched = self.watch.try_borrow_mut().ok()?.add(deadline, call);
+        self.keep_ticking(host);
+        watched
     }
 }

@@ -1,9 +1,9 @@
 //! Breakers in shared data: read, decided on and swapped.
 
-use crate::breaker::{Record, Transition};
+use crate::breaker::{Record, State, Transition};
 use crate::filter::{Shared, Ticket};
 use crate::settings::Settings;
-use crate::table::{find, slot_name, Slot};
+use crate::table::{find, slot_name, Placed, Slot};
 use seawall_core::host::{Host, Level};
 use seawall_core::shared::{update, Step, UpdateError};
 use seawall_core::time::Timestamp;
@@ -25,6 +25,8 @@ pub(crate) struct Changed<R> {
     pub(crate) alarming: bool,
     /// It is in the table, or needed not be.
     pub(crate) placed: bool,
+    /// The state of a breaker that was forgotten for it.
+    pub(crate) gone: Option<State>,
 }
 
 impl Shared {
@@ -50,6 +52,7 @@ impl Shared {
                 written: false,
                 alarming: false,
                 placed: true,
+                gone: None,
             };
             if before.is_none() {
                 if let Some(result) = absent() {
@@ -65,13 +68,16 @@ impl Shared {
                 return Step::Keep((changed, transition));
             }
             let mut slot = Slot::decode(bytes);
-            if slot.put(key, next, &settings.policy, now) {
-                changed.written = true;
-                Step::Write(slot.encode(), (changed, transition))
-            } else {
-                changed.placed = false;
-                Step::Keep((changed, None))
+            match slot.put(key, next, &settings.policy, now) {
+                Placed::Nowhere => {
+                    changed.placed = false;
+                    return Step::Keep((changed, None));
+                }
+                Placed::InsteadOf(state) => changed.gone = Some(state),
+                Placed::Free => {}
             }
+            changed.written = true;
+            Step::Write(slot.encode(), (changed, transition))
         });
         match updated {
             Ok(updated) => {
@@ -83,6 +89,9 @@ impl Shared {
                 if updated.conflicts > 0 {
                     let conflicts = u64::from(updated.conflicts);
                     self.metrics.swap_retries.add(host, conflicts);
+                }
+                if let Some(state) = changed.gone {
+                    self.metrics.forgotten(host, state);
                 }
                 if !changed.placed {
                     self.metrics.table_full.increment(host);

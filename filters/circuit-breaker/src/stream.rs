@@ -2,7 +2,7 @@
 
 use crate::breaker::{Admission, Reason, Refusal};
 use crate::evidence::Evidence;
-use crate::filter::{Call, Shared, Ticket};
+use crate::filter::{Call, Shared, Ticket, TICK};
 use crate::outcome::{classify, Outcome, Signals, Verdict};
 use crate::overdue::Watched;
 use crate::refusal::{answer_of, is_grpc, Refused};
@@ -14,6 +14,9 @@ use seawall_core::plugin::{Flow, Stream};
 use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
 
+/// The status by which an upstream agrees to an upgrade, such as to WebSocket (RFC 9110, section 15.2.2).
+const SWITCHING_PROTOCOLS: u32 = 101;
+
 /// One request.
 #[derive(Debug)]
 pub struct CircuitBreakerStream {
@@ -24,6 +27,8 @@ pub struct CircuitBreakerStream {
     answer: Option<usize>,
     status: u32,
     grpc_status: Option<u32>,
+    /// True once the request has come to its end.
+    sent: bool,
     /// True once the answer has come to its end.
     whole: bool,
     evidence: Option<Box<Evidence>>,
@@ -47,6 +52,7 @@ impl CircuitBreakerStream {
             answer: None,
             status: 0,
             grpc_status: None,
+            sent: false,
             whole: false,
             evidence: None,
         }
@@ -86,27 +92,47 @@ impl CircuitBreakerStream {
         verdict
     }
 
-    /// Stops watching. False when the call was overdue, and so has been counted.
-    fn in_time(&mut self, shared: &Shared) -> bool {
+    /// Watches the call from the end of its request on, as Envoy's own timeouts do: how fast a client sends is its own affair.
+    fn watch(&mut self, host: &dyn Host, shared: &Shared, call: &Call, sent_at: Timestamp) {
+        if let Some(slow_after) = call.settings.policy.slow_after {
+            let deadline = sent_at.saturating_add(slow_after);
+            self.watched = shared.watch(host, deadline, call.clone());
+        }
+    }
+
+    /// Stops watching. False when the call has been counted while it was under way, or here, where the timer has not come by
+    /// since it became overdue.
+    fn in_time(&mut self, host: &dyn Host, shared: &Shared) -> bool {
         let Some(watched) = self.watched.take() else {
             return true;
         };
         let watch = shared.watch.try_borrow_mut().ok();
-        watch.and_then(|mut watch| watch.remove(watched)).is_some()
+        let Some(call) = watch.and_then(|mut watch| watch.remove(watched)) else {
+            return false;
+        };
+        let overdue = !call.answered && host.now().is_ok_and(|now| watched.is_over(now));
+        if overdue {
+            shared.count_late(host, &call);
+        }
+        !overdue
+    }
+
+    /// Whether the answer matters enough to ask where it came from: it would close a breaker, or end a row of failures.
+    fn matters(&self, host: &dyn Host, shared: &Shared, call: &mut Call) -> bool {
+        call.tell = call.tell || call.lease.is_none() && shared.ends_a_row(host, call);
+        call.tell || call.lease.is_some()
     }
 
     /// Counts the call, once.
     fn settle(&mut self, host: &dyn Host, shared: &Shared, call: &Call, verdict: Verdict) {
-        let counted = self.in_time(shared);
+        let counted = self.in_time(host, shared);
         if let Some(evidence) = &mut self.evidence {
-            evidence.verdict(
-                if counted { verdict.why } else { "overdue" },
-                if counted {
-                    verdict.outcome
-                } else {
-                    Outcome::Slow
-                },
-            );
+            let (why, outcome) = match (counted, call.answered) {
+                (true, _) => (verdict.why, verdict.outcome),
+                (false, true) => ("streams", Outcome::Success),
+                (false, false) => ("overdue", Outcome::Slow),
+            };
+            evidence.verdict(why, outcome);
         }
         if !counted {
             return;
@@ -122,23 +148,29 @@ impl CircuitBreakerStream {
         }
     }
 
+    /// The call is over.
+    fn end(&mut self, host: &dyn Host) {
+        if let (Some(shared), Some(mut call)) = (self.shared.clone(), self.call.take()) {
+            let details = self.matters(host, &shared, &mut call);
+            let verdict = self.judge(host, &call, details);
+            self.settle(host, &shared, &call, verdict);
+        }
+    }
+
     /// When the upstream that failed says to come back, and whether that alone opens.
     fn asked(&self, host: &dyn Host, call: &Call, outcome: Outcome) -> (Option<Span>, bool) {
-        if outcome != Outcome::Failure || !matches!(self.status, 429 | 503) {
+        let opens = call.settings.opening_statuses.contains(&self.status);
+        if outcome != Outcome::Failure || !(opens || matches!(self.status, 429 | 503)) {
             return (None, false);
         }
         let field = host.header(Map::Response, "retry-after").ok().flatten();
         let asked = field.and_then(|value| retry_after::parse(&value, call.at));
-        let opens = call.settings.opening_statuses.contains(&self.status);
         (asked, opens && asked.is_some())
     }
 
     fn forward(&mut self, host: &dyn Host, shared: &Shared, call: Call) -> Flow {
-        if let Some(slow_after) = call.settings.policy.slow_after {
-            let deadline = call.at.saturating_add(slow_after);
-            let watch = shared.watch.try_borrow_mut().ok();
-            self.watched = watch.and_then(|mut watch| watch.add(deadline, call.clone()));
-            shared.keep_ticking(host);
+        if self.sent {
+            self.watch(host, shared, &call, call.at);
         }
         if call.settings.fallback.on_failure
             && call.settings.mode == Mode::Enforce
@@ -169,6 +201,8 @@ impl CircuitBreakerStream {
             at: now,
             tell: false,
             rough: false,
+            answered: false,
+            seen: admitted.seen,
             whose: None,
         };
         match admitted.admission {
@@ -216,7 +250,8 @@ impl CircuitBreakerStream {
 }
 
 impl Stream for CircuitBreakerStream {
-    fn request_headers(&mut self, host: &dyn Host, _end_of_stream: bool) -> Flow {
+    fn request_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
+        self.sent = end_of_stream;
         let Some(shared) = self.shared.clone() else {
             return Flow::Continue;
         };
@@ -253,21 +288,37 @@ impl Stream for CircuitBreakerStream {
         self.decide(host, &shared, settings, ticket, now)
     }
 
+    fn request_body(&mut self, host: &dyn Host, _size: usize, end_of_stream: bool) -> Flow {
+        self.sent |= end_of_stream;
+        // Once there is an answer, nothing is left to wait for.
+        if end_of_stream && self.status == 0 {
+            if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
+                if let Ok(now) = host.now() {
+                    self.watch(host, &shared, &call, now);
+                }
+                self.call = Some(call);
+            }
+        }
+        Flow::Continue
+    }
+
     /// A failure is counted before its client can send the next request.
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         self.see("response");
-        let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) else {
+        let (Some(shared), Some(mut call)) = (self.shared.clone(), self.call.take()) else {
             return Flow::Continue;
         };
-        self.whole = end_of_stream;
         self.status = header_number(host, Map::Response, ":status").unwrap_or_default();
+        // What follows a change of protocol is not HTTP: Envoy has no way to tell how it should have ended.
+        self.whole = end_of_stream || self.status == SWITCHING_PROTOCOLS;
         if end_of_stream && self.status == 200 {
             // A gRPC response without a message has its status here.
             self.grpc_status = header_number(host, Map::Response, "grpc-status");
         }
         let failing = self.status >= 500 || call.settings.rules.is_failure(self.status);
-        if failing || end_of_stream {
-            let verdict = self.judge(host, &call, failing || call.tell || call.lease.is_some());
+        if failing || self.whole {
+            let details = failing || self.matters(host, &shared, &mut call);
+            let verdict = self.judge(host, &call, details);
             self.settle(host, &shared, &call, verdict);
             let answer = self.answer.filter(|_| verdict.outcome == Outcome::Failure);
             if let Some(answer) = answer.and_then(|at| call.settings.fallback.answers.get(at)) {
@@ -276,7 +327,13 @@ impl Stream for CircuitBreakerStream {
             return Flow::Continue;
         }
         // In time; what hangs from here on is a long body.
-        if self.in_time(&shared) {
+        if self.in_time(host, &shared) {
+            if let Some(lease) = call.lease {
+                // A stream that is still open when the lease ends has worked, or its probe would never say so.
+                call.answered = true;
+                let deadline = lease.saturating_sub(TICK);
+                self.watched = shared.watch(host, deadline, call.clone());
+            }
             self.call = Some(call);
         } else if let Some(evidence) = &mut self.evidence {
             evidence.verdict("overdue", Outcome::Slow);
@@ -295,21 +352,14 @@ impl Stream for CircuitBreakerStream {
         self.whole = true;
         self.grpc_status = header_number(host, Map::ResponseTrailers, "grpc-status");
         if self.grpc_status.is_some() {
-            if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
-                let verdict = self.judge(host, &call, call.tell || call.lease.is_some());
-                self.settle(host, &shared, &call, verdict);
-            }
+            self.end(host);
         }
         Flow::Continue
     }
 
     fn log(&mut self, host: &dyn Host) {
         self.see("log");
-        if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
-            // Where the answer came from matters only where a success would count.
-            let verdict = self.judge(host, &call, call.tell || call.lease.is_some());
-            self.settle(host, &shared, &call, verdict);
-        }
+        self.end(host);
         if let Some(evidence) = &self.evidence {
             evidence.leave(host);
         }

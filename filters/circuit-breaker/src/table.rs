@@ -34,6 +34,17 @@ pub fn slots(max_keys: u32) -> u32 {
     max_keys.div_ceil(WAYS).max(1)
 }
 
+/// Where a breaker was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// Where it was before, or where nobody was.
+    Free,
+    /// Where one in this state was, which is forgotten.
+    InsteadOf(State),
+    /// There is no place for it.
+    Nowhere,
+}
+
 /// One slot, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slot(Vec<(u128, Record)>);
@@ -97,33 +108,48 @@ impl Slot {
             .unwrap_or_default()
     }
 
-    /// Puts a breaker in. False when there is no place for it.
+    /// Puts a breaker in.
     pub fn put(
         &mut self,
         key: Fingerprint,
         record: Record,
         policy: &Policy,
         now: Timestamp,
-    ) -> bool {
+    ) -> Placed {
         if let Some((_, held)) = self.0.iter_mut().find(|(other, _)| *other == key.0) {
             *held = record;
-            return true;
+            return Placed::Free;
         }
         self.0.retain(|(_, held)| !held.is_default(policy, now));
         if self.0.len() >= WAYS as usize {
-            // Failures that are still being counted matter less than a breaker that is open or recovering.
-            let place = self
-                .0
-                .iter()
-                .position(|(_, held)| held.state == State::Closed);
+            let place = self.dispensable(now);
             let Some(place) = place.filter(|_| record.state != State::Closed || record.count > 0)
             else {
-                return false;
+                return Placed::Nowhere;
             };
-            self.0.swap_remove(place);
+            let (_, gone) = self.0.swap_remove(place);
+            self.0.push((key.0, record));
+            return Placed::InsteadOf(gone.state);
         }
         self.0.push((key.0, record));
-        true
+        Placed::Free
+    }
+
+    /// The breaker that is missed least: failures that are still being counted matter less than one that is open or
+    /// recovering; and one whose time is over without a call since matters less the longer that is ago, or whoever has
+    /// left for good would keep a place for ever.
+    fn dispensable(&self, now: Timestamp) -> Option<usize> {
+        let mut held = self.0.iter().map(|(_, held)| held);
+        if let Some(place) = held.position(|held| held.state == State::Closed) {
+            return Some(place);
+        }
+        let over = self.0.iter().enumerate().map(|(at, (_, held))| {
+            let last = held.leases.iter().fold(held.at, |last, l| last.max(*l));
+            (last, at)
+        });
+        over.filter(|(last, _)| *last <= now)
+            .min()
+            .map(|(_, at)| at)
     }
 }
 
@@ -185,6 +211,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use seawall_core::config::load;
+    use seawall_core::time::Span;
     use serde_json::json;
 
     fn policy() -> Policy {
@@ -198,7 +225,7 @@ mod tests {
             state: State::Open,
             epoch: 7,
             trips: 2,
-            at: NOW,
+            at: NOW.saturating_add(Span::from_secs(5)),
             ..Record::default()
         }
     }
@@ -208,11 +235,17 @@ mod tests {
         let mut slot = Slot::default();
         let mut record = open();
         record.leases[3] = Timestamp(99);
-        assert!(slot.put(Fingerprint(1), record, &policy(), NOW));
+        assert_eq!(
+            slot.put(Fingerprint(1), record, &policy(), NOW),
+            Placed::Free
+        );
         record.window.add(policy().window, NOW, Tally::SLOW);
         record.reason = Reason::RetryAfter;
         record.rough_since = NOW;
-        assert!(slot.put(Fingerprint(1), record, &policy(), NOW));
+        assert_eq!(
+            slot.put(Fingerprint(1), record, &policy(), NOW),
+            Placed::Free
+        );
         let read = Slot::decode(Some(&slot.encode()));
         assert_eq!(read.get(Fingerprint(1)), record);
         assert_eq!(find(Some(&slot.encode()), Fingerprint(1)), Some(record));
@@ -227,15 +260,65 @@ mod tests {
         assert_eq!(slot.get(Fingerprint(1 | 1 << 100)), Record::default());
     }
 
+    fn open_at(now: Timestamp) -> Record {
+        Record {
+            at: now.saturating_add(Span::from_secs(5)),
+            ..open()
+        }
+    }
+
     #[test]
     fn a_full_slot_keeps_its_open_breakers() {
         let mut slot = Slot::default();
         for key in 0..4 {
-            assert!(slot.put(Fingerprint(key), open(), &policy(), NOW));
+            assert_eq!(
+                slot.put(Fingerprint(key), open(), &policy(), NOW),
+                Placed::Free
+            );
         }
-        assert!(!slot.put(Fingerprint(9), open(), &policy(), NOW));
+        assert_eq!(
+            slot.put(Fingerprint(9), open(), &policy(), NOW),
+            Placed::Nowhere
+        );
         assert_eq!(slot.get(Fingerprint(0)), open());
         assert_eq!(slot.encode().len(), 1 + 4 * ENTRY);
+    }
+
+    #[test]
+    fn who_left_while_open_gives_the_place_up_once_the_time_is_over() {
+        let mut slot = Slot::default();
+        for key in 0..4 {
+            slot.put(Fingerprint(key), open(), &policy(), NOW);
+        }
+        let later = NOW.saturating_add(Span::from_secs(6));
+        let mut record = open();
+        record.at = later.saturating_add(Span::from_secs(5));
+        slot.put(Fingerprint(0), record, &policy(), later);
+        record.state = State::HalfOpen;
+        record.at = NOW;
+        record.leases[1] = later.saturating_add(Span(1));
+        slot.put(Fingerprint(2), record, &policy(), later);
+        let healthy = Record::default();
+        assert_eq!(
+            slot.put(Fingerprint(9), healthy, &policy(), later),
+            Placed::Nowhere
+        );
+        // Of the other two.
+        for key in [9, 10] {
+            assert_eq!(
+                slot.put(Fingerprint(key), open_at(later), &policy(), later),
+                Placed::InsteadOf(State::Open)
+            );
+        }
+        assert_eq!(
+            slot.put(Fingerprint(11), open_at(later), &policy(), later),
+            Placed::Nowhere
+        );
+        let later = later.saturating_add(Span(1));
+        assert_eq!(
+            slot.put(Fingerprint(11), open_at(later), &policy(), later),
+            Placed::InsteadOf(State::HalfOpen)
+        );
     }
 
     #[test]
@@ -244,7 +327,10 @@ mod tests {
         for key in 0..4 {
             slot.put(Fingerprint(key), Record::default(), &policy(), NOW);
         }
-        assert!(slot.put(Fingerprint(9), open(), &policy(), NOW));
+        assert_eq!(
+            slot.put(Fingerprint(9), open(), &policy(), NOW),
+            Placed::Free
+        );
         assert_eq!(slot.get(Fingerprint(9)), open());
     }
 

@@ -4,7 +4,7 @@
 
 use seawall_circuit_breaker::breaker::window::Window;
 use seawall_circuit_breaker::breaker::{Record, Result, State};
-use seawall_circuit_breaker::table::Slot;
+use seawall_circuit_breaker::table::{Placed, Slot};
 use seawall_circuit_breaker::{Outcome, Settings};
 use seawall_core::config::load;
 use seawall_core::hash::Fingerprint;
@@ -53,7 +53,8 @@ fn slots_are_read_as_written() {
         epoch: 3,
         ..Record::default()
     };
-    assert!(slot.put(Fingerprint(7), record, &policy, Timestamp::EPOCH));
+    let placed = slot.put(Fingerprint(7), record, &policy, Timestamp::EPOCH);
+    assert_eq!(placed, Placed::Free);
     assert_eq!(
         Slot::decode(Some(&slot.encode())).get(Fingerprint(7)),
         record

@@ -177,6 +177,13 @@ impl Stream for Request {
         Stages::begin(&self.stages, self.place(host, &memo), end_of_stream)
     }
 
+    fn request_body(&mut self, host: &dyn Host, size: usize, end_of_stream: bool) -> Flow {
+        self.step(host, |stages, place| {
+            stages.request_body(place, size, end_of_stream);
+        });
+        Flow::Continue
+    }
+
     fn response_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         self.step(host, |stages, place| {
             stages.response_headers(place, end_of_stream)

@@ -104,6 +104,13 @@ impl Stages {
         Flow::Continue
     }
 
+    /// A part of the request body: the breaker alone wants to know when the request is complete.
+    pub(crate) fn request_body(&mut self, place: Place<'_>, size: usize, ended: bool) {
+        if let Some(stream) = &mut self.breaker {
+            let _ = stream.request_body(&place.link(3), size, ended);
+        }
+    }
+
     /// The response headers reach the last stage.
     pub(crate) fn response_headers(&mut self, place: Place<'_>, ended: bool) -> Flow {
         self.response_from(place, STAGES, ended)

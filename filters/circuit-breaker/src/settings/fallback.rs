@@ -18,6 +18,13 @@ pub struct Answer {
     pub body: String,
 }
 
+impl Answer {
+    /// Whether it has a header field of this name.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.headers.iter().any(|(field, _)| field == name)
+    }
+}
+
 /// Another route: this request header is set, and the route is chosen again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reroute {
@@ -81,11 +88,7 @@ fn by_type(raw: RawAnswer, path: &str, errors: &mut ConfigErrors) -> Answer {
         );
     }
     let mut answer = answer(raw, path, errors);
-    if !answer
-        .headers
-        .iter()
-        .any(|(name, _)| name == "content-type")
-    {
+    if !answer.sets("content-type") {
         answer
             .headers
             .push(("content-type".to_owned(), kind.clone()));
@@ -103,9 +106,20 @@ fn answer(raw: RawAnswer, path: &str, errors: &mut ConfigErrors) -> Answer {
             format!("must be at most {MOST_BYTES} bytes, got {}", body.len()),
         );
     }
+    let status = within(errors, &join("status"), raw.status.unwrap_or(503), 200, 599);
+    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
+        // RFC 9110, sections 6.4.1 and 15.3.6: HTTP/1 clients take such a body for the next response.
+        errors.add(
+            join("body"),
+            format!(
+                "must be empty with status {status}, got {} bytes",
+                body.len()
+            ),
+        );
+    }
     Answer {
         accepts: None,
-        status: within(errors, &join("status"), raw.status.unwrap_or(503), 200, 599),
+        status,
         headers: fields(raw.headers.unwrap_or_default(), &join("headers"), errors),
         body,
     }

@@ -31,6 +31,11 @@ impl Seen {
         now >= self.at && now.since(self.at) < LONGEST
     }
 
+    /// The number itself, for those who only ask whether anything has changed since.
+    pub fn number(self) -> u64 {
+        self.number
+    }
+
     /// True when what was read at `self` is what shared data held at `present`. For those who need the present anyway, as
     /// they will read where it is not.
     pub fn holds_at(self, present: Seen) -> bool {
