@@ -1,76 +1,14 @@
 //! Spans of trace-headers, from a real Envoy to a collector, read by OpenTelemetry's own types.
 
+#[path = "trace_headers_common/collector.rs"]
+mod collector;
 #[path = "trace_headers_common/mod.rs"]
 mod common;
 
+use collector::{exporting, received, values, wait_for_spans, DROPPED, SENT};
 use common::{hex, PARENT, TRACE};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{any_value, AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
-use seawall_tests::envoy::EnvoyBuilder;
 use seawall_tests::prelude::*;
-use std::collections::BTreeMap;
-
-const SENT: &str = "wasmcustom.seawall.trace_headers.spans_sent";
-const DROPPED: &str = "wasmcustom.seawall.trace_headers.spans_dropped";
-
-fn values(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|v| v.value.clone()) {
-        Some(any_value::Value::StringValue(text)) => text,
-        Some(any_value::Value::IntValue(number)) => number.to_string(),
-        other => panic!("not a text and not a number: {other:?}"),
-    };
-    attributes
-        .iter()
-        .map(|pair| (pair.key.clone(), text(&pair.value)))
-        .collect()
-}
-
-/// Every span that a collector has received, its resource and scope checked.
-fn received(collector: &Upstream) -> Vec<Span> {
-    let mut spans = Vec::new();
-    for seen in collector.seen() {
-        assert_eq!(
-            (seen.method.as_str(), seen.path.as_str()),
-            ("POST", "/v1/traces")
-        );
-        assert_eq!(seen.header("content-type"), Some("application/x-protobuf"));
-        assert_eq!(seen.header("traceparent"), None, "an export is not traced");
-        let request = ExportTraceServiceRequest::decode(seen.body.as_slice()).expect("OTLP");
-        for resource_spans in request.resource_spans {
-            let resource = values(&resource_spans.resource.unwrap().attributes);
-            assert_eq!(resource["service.name"], "shop-edge");
-            for scope_spans in resource_spans.scope_spans {
-                assert_eq!(scope_spans.scope.unwrap().name, "seawall.trace_headers");
-                spans.extend(scope_spans.spans);
-            }
-        }
-    }
-    spans
-}
-
-async fn wait_for_spans(collector: &Upstream, count: usize) -> Vec<Span> {
-    eventually(&format!("{count} spans at the collector"), || async move {
-        let spans = received(collector);
-        (spans.len() >= count).then_some(spans)
-    })
-    .await
-}
-
-/// An Envoy that exports to this collector, with more fields for `spans`.
-fn exporting(upstream: &Upstream, collector: &Upstream, more: Value, rest: Value) -> EnvoyBuilder {
-    let mut spans = json!({"cluster": "collector", "service": "shop-edge", "interval": "100ms"});
-    for (field, value) in more.as_object().unwrap() {
-        spans[field] = value.clone();
-    }
-    let mut configuration = rest;
-    configuration["spans"] = spans;
-    Envoy::to(upstream)
-        .workers(2)
-        .cluster("collector", collector.address, json!({}))
-        .filter("trace-headers", configuration)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_says_what_a_request_was_and_what_became_of_it() {

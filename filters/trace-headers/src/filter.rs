@@ -111,10 +111,10 @@ impl Plugin for TraceHeaders {
         }
     }
 
-    fn call_done(&mut self, host: &dyn Host, token: u32, headers: usize, _body_size: usize) {
+    fn call_done(&mut self, host: &dyn Host, token: u32, headers: usize, body_size: usize) {
         if let Some(shared) = &self.shared {
             if let Some(spans) = &shared.spans {
-                spans.done(host, &shared.counters, token, headers);
+                spans.done(host, &shared.counters, token, headers, body_size);
             }
         }
     }

@@ -1,37 +1,56 @@
 //! The spans of a worker on their way to the collector.
 //!
 //! A request only puts its span into a queue of limited length. The timer sends the whole queue in one call, and no
-//! second one before the first is answered. What does not fit or is not taken is dropped and counted: spans are never
-//! worth a request.
+//! second one before the first is answered. What a collector cannot take now is sent again a few times, ever later. What does
+//! not fit or is not taken is dropped and counted: spans are never worth a request.
 
+use super::answer::{self, Verdict};
 use super::otlp::{encode, export, Span};
 use crate::config::Spans;
 use crate::counters::{Count, Counters};
-use seawall_core::host::{Host, Map};
-use seawall_core::time::Timestamp;
+use seawall_core::host::{Host, Level};
+use seawall_core::log::{printable, Throttle};
+use seawall_core::time::{self, Timestamp};
 use std::cell::RefCell;
+
+/// How often the same spans are sent.
+const MOST_TRIES: u32 = 5;
+/// The longest pause between two tries, where the collector does not ask for another.
+const LONGEST_PAUSE: time::Span = time::Span::from_secs(30);
 
 /// The spans of a worker.
 #[derive(Debug)]
 pub struct Exporter {
     settings: Spans,
     queue: RefCell<Queue>,
+    throttle: Throttle,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Vec<u8>>,
+    /// What the collector has not answered for, or is to get again.
+    batch: Vec<Vec<u8>>,
+    /// How often that was sent.
+    tries: u32,
     sent: Option<Sent>,
-    /// When something was sent last.
-    last: Option<Timestamp>,
+    /// When something was sent or answered last, and how long to wait from then on.
+    pause: Option<(Timestamp, time::Span)>,
 }
 
 /// A call that is not answered yet.
 #[derive(Debug)]
 struct Sent {
     token: u32,
-    spans: u64,
     at: Timestamp,
+}
+
+impl Queue {
+    /// The spans of the call are done with; how many they were.
+    fn clear(&mut self) -> u64 {
+        self.tries = 0;
+        std::mem::take(&mut self.batch).len() as u64
+    }
 }
 
 impl Exporter {
@@ -40,6 +59,7 @@ impl Exporter {
         Exporter {
             settings,
             queue: RefCell::default(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -50,12 +70,14 @@ impl Exporter {
 
     /// Puts a span into the queue.
     pub fn push(&self, counters: &Counters, span: Span) {
-        match self.queue.try_borrow_mut() {
-            Ok(mut queue) if queue.waiting.len() < self.settings.max_spans => {
+        if let Ok(mut queue) = self.queue.try_borrow_mut() {
+            let kept = queue.waiting.len().saturating_add(queue.batch.len());
+            if kept < self.settings.max_spans {
                 queue.waiting.push(encode(&span));
+                return;
             }
-            _ => counters.increment(Count::SpansDropped),
         }
+        counters.increment(Count::SpansDropped);
     }
 
     /// Sends the queue, unless the last time was less than an interval ago or the collector still owes an answer.
@@ -69,18 +91,24 @@ impl Exporter {
             if now < sent.at || now.since(sent.at) < patience {
                 return;
             }
-            counters.add(Count::SpansDropped, sent.spans);
             queue.sent = None;
+            self.drop(host, counters, queue.clear(), "the host gave no answer");
         }
         let early = queue
-            .last
-            .is_some_and(|last| now >= last && now.since(last) < self.settings.interval);
-        if queue.waiting.is_empty() || early {
+            .pause
+            .is_some_and(|(last, pause)| now >= last && now.since(last) < pause);
+        if early {
             return;
         }
-        queue.last = Some(now);
-        let spans = std::mem::take(&mut queue.waiting);
-        let body = export(&self.settings.service, &spans);
+        if queue.batch.is_empty() {
+            queue.batch = std::mem::take(&mut queue.waiting);
+        }
+        if queue.batch.is_empty() {
+            return;
+        }
+        queue.pause = Some((now, self.settings.interval));
+        queue.tries = queue.tries.saturating_add(1);
+        let body = export(&self.settings.service, &queue.batch);
         let headers: [(&str, &[u8]); 6] = [
             (":method", b"POST"),
             (":scheme", b"http"),
@@ -89,41 +117,74 @@ impl Exporter {
             ("content-type", b"application/x-protobuf"),
             ("user-agent", b"seawall"),
         ];
-        let count = spans.len() as u64;
         match host.http_call(
             &self.settings.cluster,
             &headers,
             &body,
             self.settings.timeout,
         ) {
-            Ok(token) => {
-                queue.sent = Some(Sent {
-                    token,
-                    spans: count,
-                    at: now,
-                });
+            Ok(token) => queue.sent = Some(Sent { token, at: now }),
+            Err(failure) => {
+                let reason = format!("cluster {:?}: {failure:?}", self.settings.cluster);
+                self.drop(host, counters, queue.clear(), &reason);
             }
-            Err(_) => counters.add(Count::SpansDropped, count),
         }
     }
 
     /// The collector's answer; no header at all means that there was none.
-    pub fn done(&self, host: &dyn Host, counters: &Counters, token: u32, headers: usize) {
+    pub fn done(
+        &self,
+        host: &dyn Host,
+        counters: &Counters,
+        token: u32,
+        headers: usize,
+        size: usize,
+    ) {
         let Ok(mut queue) = self.queue.try_borrow_mut() else {
             return;
         };
-        let Some(sent) = queue.sent.take_if(|sent| sent.token == token) else {
+        if queue.sent.take_if(|sent| sent.token == token).is_none() {
             return;
+        }
+        let (status, pause) = match answer::read(host, headers, size) {
+            Verdict::Taken { rejected, message } => {
+                let spans = queue.clear();
+                let rejected = rejected.min(spans);
+                counters.add(Count::SpansSent, spans.saturating_sub(rejected));
+                if rejected > 0 || !message.is_empty() {
+                    let reason = format!("the collector says {:?}", printable(&message, 256));
+                    self.drop(host, counters, rejected, &reason);
+                }
+                return;
+            }
+            Verdict::Again { status, pause } => (status, Some(pause)),
+            Verdict::Refused { status } => (Some(status), None),
         };
-        let status = (headers > 0).then(|| host.header(Map::CallResponse, ":status"));
-        let taken = matches!(status, Some(Ok(Some(status))) if status.starts_with(b"2"));
-        counters.add(
-            if taken {
-                Count::SpansSent
-            } else {
-                Count::SpansDropped
-            },
-            sent.spans,
-        );
+        match pause {
+            Some(asked) if queue.tries < MOST_TRIES => {
+                let doubled = 1u64.checked_shl(queue.tries.saturating_sub(1));
+                let usual = self.settings.interval;
+                let usual = usual.saturating_mul(doubled.unwrap_or(u64::MAX));
+                let usual = usual.min(LONGEST_PAUSE).max(self.settings.interval);
+                let now = host.now().unwrap_or_default();
+                queue.pause = Some((now, asked.unwrap_or(usual).max(self.settings.interval)));
+            }
+            _ => {
+                let reason = match status {
+                    Some(status) => format!("the collector answers {}", printable(&status, 8)),
+                    None => "the collector does not answer".to_owned(),
+                };
+                self.drop(host, counters, queue.clear(), &reason);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop(&self, host: &dyn Host, counters: &Counters, spans: u64, reason: &str) {
+        counters.add(Count::SpansDropped, spans);
+        self.throttle.log(host, Level::Warn, || {
+            format!("trace-headers: {spans} spans were dropped: {reason}")
+        });
     }
 }

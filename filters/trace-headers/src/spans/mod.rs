@@ -1,5 +1,6 @@
 //! Spans: one server span per sampled request, sent to a collector by OTLP over HTTP.
 
+mod answer;
 mod exporter;
 pub mod otlp;
 mod protobuf;

@@ -54,3 +54,35 @@ impl Message {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 }
+
+/// The fields of a message: number, value of a number, and bytes of everything else. Ends where the message does, or where
+/// it is none.
+pub fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, u64, &[u8])> {
+    std::iter::from_fn(move || {
+        let tag = varint(&mut message)?;
+        let (mut number, mut length) = (0, 0);
+        match tag & 7 {
+            0 => number = varint(&mut message)?,
+            1 => length = 8,
+            2 => length = usize::try_from(varint(&mut message)?).ok()?,
+            5 => length = 4,
+            _ => return None,
+        }
+        let (bytes, rest) = message.split_at_checked(length)?;
+        message = rest;
+        Some((tag >> 3, number, bytes))
+    })
+}
+
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = message.split_first()?;
+        *message = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}

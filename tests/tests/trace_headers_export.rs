@@ -1,0 +1,105 @@
+//! What a collector answers to an export, and what becomes of the spans then (OTLP specification, "OTLP/HTTP Response").
+
+#[path = "trace_headers_common/collector.rs"]
+mod collector;
+
+use collector::{exporting, received, wait_for_spans, DROPPED, SENT};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+use seawall_tests::prelude::*;
+
+/// A collector that restarts or is overloaded loses nothing: it gets the same spans again, once each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_collector_cannot_take_now_is_sent_again() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::start().await;
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .start()
+        .await;
+    let busy = |status| Reply::status(status).header("retry-after", "0");
+    for reply in [busy(429), busy(502), busy(503), busy(504), Reply::Close] {
+        let before = envoy.stat(SENT).await;
+        collector.forget();
+        collector.behave(move |_| reply.clone());
+        assert_eq!(envoy.get("/").await.status, 200);
+        collector.wait_for_hits(1).await;
+        collector.always(Reply::status(200));
+        assert_eq!(envoy.wait_for_stat(SENT, before + 1).await, before + 1);
+        let spans = received(&collector);
+        assert!(spans.len() > 1, "refused once and taken once");
+        assert!(spans.iter().all(|span| span.span_id == spans[0].span_id));
+    }
+    assert_eq!(envoy.stat(DROPPED).await, 0);
+}
+
+/// It is left alone for as long as it asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_left_alone_for_as_long_as_it_asks_for() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::serving(|_| Reply::status(429).header("retry-after", "120")).await;
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .workers(1)
+        .start()
+        .await;
+    envoy.get("/").await;
+    collector.wait_for_hits(1).await;
+    // Ten intervals and more, told by the counts that the same timer hands over.
+    for round in 1..=12 {
+        envoy.get("/").await;
+        envoy
+            .wait_for_stat("wasmcustom.seawall.trace_headers.traces_started", round + 1)
+            .await;
+    }
+    assert_eq!(collector.hits(), 1);
+    assert_eq!((envoy.stat(SENT).await, envoy.stat(DROPPED).await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_a_collector_rejects_count_as_dropped_and_it_says_why() {
+    let answer = ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans: 3,
+            error_message: "too \"old\"\n".to_owned(),
+        }),
+    };
+    let upstream = Upstream::start().await;
+    let collector = Upstream::start().await;
+    let envoy = exporting(&upstream, &collector, json!({"interval": "1s"}), json!({}))
+        .workers(1)
+        .start()
+        .await;
+    envoy.get("/").await;
+    envoy.wait_for_stat(SENT, 1).await;
+    collector.behave(move |_| Reply::ok(answer.encode_to_vec()));
+    envoy.burst("/", 10, 1).await;
+    wait_for_spans(&collector, 11).await;
+    eventually("each span counts once", || async {
+        let (sent, dropped) = (envoy.stat(SENT).await, envoy.stat(DROPPED).await);
+        (dropped >= 3 && sent + dropped == 11).then_some(())
+    })
+    .await;
+    envoy
+        .wait_for_log("spans were dropped: the collector says")
+        .await;
+    envoy.wait_for_log("old").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_once_why_spans_are_lost() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::serving(|_| Reply::status(404)).await;
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .workers(1)
+        .start()
+        .await;
+    for lost in 1..=3 {
+        envoy.get("/").await;
+        assert_eq!(envoy.wait_for_stat(DROPPED, lost).await, lost);
+    }
+    assert_eq!(collector.hits(), 3, "and are not sent again");
+    let line = "1 spans were dropped: the collector answers 404";
+    envoy.wait_for_log(line).await;
+    assert_eq!(envoy.log().matches("spans were dropped").count(), 1);
+}
