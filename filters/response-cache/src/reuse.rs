@@ -49,6 +49,11 @@ fn staleness(meta: &Meta, now: Timestamp, purged: PurgedAt) -> Option<Span> {
     (now >= until).then(|| now.since(until))
 }
 
+/// True while it may be used without the origin's, the operator's or the client's permission of stale use.
+pub fn is_fresh(meta: &Meta, now: Timestamp, purged: PurgedAt) -> bool {
+    !meta.no_cache && staleness(meta, now, purged).is_none()
+}
+
 /// True where nothing may make this response be used stale: the origin forbids it.
 fn forbidden(meta: &Meta) -> bool {
     meta.must_revalidate || meta.no_cache

@@ -232,7 +232,7 @@ fn early_refresh_is_one_request_while_all_others_are_served() {
     let got = caches[0].answer(refresher, &ok("max-age=60", "new"));
     assert_eq!(
         got.status_line(),
-        "seawall; fwd=stale; fwd-status=200; stored"
+        "seawall; fwd=stale; fwd-status=200; stored; detail=early-refresh"
     );
     assert_eq!(caches[1].get("/", &Origin::default()).body, b"new");
     assert_eq!(caches[0].metric("refreshes_early"), 1);

@@ -2,8 +2,8 @@
 
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
-use super::origin::is_error;
-use super::revalidate::freshened;
+use super::origin::is_passing;
+use super::revalidate::{freshened, supersede};
 use super::store::{directives, prepare, store};
 use super::Cx;
 use crate::entry::Content;
@@ -176,10 +176,14 @@ fn learn(
         .and_then(seconds)
         .and_then(|status| u16::try_from(status).ok())
         .unwrap_or(0);
-    if is_error(status) {
+    if is_passing(status) {
         // What is stored stays for as long as it may be used.
         return Err(Refusal::Incomplete);
     }
+    let refused = |refusal| {
+        supersede(cx, fetch, status, refusal);
+        refusal
+    };
     if is_replaced(cx, fetch) {
         // By the same request, where it led back to this cache: that has stored what there is to store.
         return Ok(());
@@ -190,11 +194,12 @@ fn learn(
         .filter(|_| status == 304 && fetch.validating)
     {
         cx.core.metrics.revalidated.increment(cx.host);
-        let (pending, body) = freshened(cx, exchange, fetch, stored, &headers, cx.now)?;
+        let (pending, body) =
+            freshened(cx, exchange, fetch, stored, &headers, cx.now).map_err(refused)?;
         return store(cx, exchange, fetch, pending, body);
     }
     if body_size > exchange.settings.max_entry_bytes {
-        return Err(Refusal::TooLarge);
+        return Err(refused(Refusal::TooLarge));
     }
     let mut pending = prepare(
         cx,
@@ -204,7 +209,8 @@ fn learn(
         &headers,
         directives(exchange, &headers),
         cx.now,
-    )?;
+    )
+    .map_err(refused)?;
     pending.meta.delta = cx.now.since(exchange.asked);
     let body = if body_size == 0 {
         Vec::new()

@@ -1,6 +1,7 @@
 //! A response on its way into the cache: its body, its end, and the end of the flight that brought it.
 
 use super::exchange::{Exchange, Fetch, Fill, Phase};
+use super::revalidate::supersede;
 use super::store::store;
 use super::Cx;
 use crate::http::storable::Refusal;
@@ -73,6 +74,7 @@ pub fn trailers(cx: Cx<'_>, exchange: &mut Exchange) {
 fn give_up(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill, refusal: Refusal) {
     cx.worker.release_filling(fill.body.len());
     cx.core.metrics.reject(refusal);
+    supersede(cx, &fill.fetch, fill.pending.meta.status, refusal);
     finish(cx, exchange, &fill.fetch, Err(refusal), false);
 }
 

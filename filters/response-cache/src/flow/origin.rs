@@ -3,7 +3,7 @@
 use super::exchange::{Exchange, Fetch, Fill, Phase};
 use super::filling::{complete, finish};
 use super::replace::replace;
-use super::revalidate::{head, revalidated};
+use super::revalidate::{head, revalidated, supersede};
 use super::status::{forwarded, Ended};
 use super::store::{directives, prepare, refused, Said};
 use super::{invalidate, post, standby, Core, Cx};
@@ -22,6 +22,11 @@ const BREAKER: &[u8] = b"seawall.circuit_breaker.";
 /// Statuses that stale entries may stand in for (RFC 5861, section 4).
 pub(super) fn is_error(status: u16) -> bool {
     matches!(status, 500 | 502 | 503 | 504)
+}
+
+/// Statuses that say nothing about the answers to come.
+pub(super) fn is_passing(status: u16) -> bool {
+    is_error(status) || matches!(status, 408 | 425 | 429)
 }
 
 fn status_of(headers: &Headers) -> u16 {
@@ -241,8 +246,8 @@ fn fill(
                 Ended::NotStored(Some(refusal)),
             );
             cx.core.metrics.reject(refusal);
-            // An error says nothing about the answers to come.
-            let lasts = refusal.lasts() && !is_error(status);
+            supersede(cx, &fetch, status, refusal);
+            let lasts = refusal.lasts() && !is_passing(status);
             let ended = if lasts { refusal } else { Refusal::Incomplete };
             finish(cx, exchange, &fetch, Err(ended), false);
         }

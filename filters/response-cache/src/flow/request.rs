@@ -114,9 +114,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         if directives.only_if_cached {
             return gateway_timeout(cx, exchange);
         }
-        exchange.forward = Some(if exchange.request.range.is_some() {
-            Forward::Partial
-        } else if looked.has_variants {
+        exchange.forward = Some(if looked.has_variants {
             Forward::VaryMiss
         } else {
             Forward::UriMiss

@@ -11,6 +11,7 @@ use crate::http::conditions::weakly_equal;
 use crate::http::directives::seconds;
 use crate::http::fields::updated;
 use crate::http::storable::Refusal;
+use crate::reuse::is_fresh;
 use crate::store::Found;
 use seawall_core::headers::Headers;
 use seawall_core::plugin::Flow;
@@ -33,6 +34,15 @@ pub(super) fn freshened(
     else {
         return Err(Refusal::Internal);
     };
+    // A 304 for another entity tag says nothing of ours.
+    if let (Some(theirs), Some(ours)) = (fresh.get("etag"), headers.get("etag")) {
+        if !weakly_equal(theirs, ours) {
+            cx.worker
+                .table
+                .invalidate(cx.host, &stored.entry.key, cx.now);
+            return Err(Refusal::Outdated);
+        }
+    }
     let (directives, _) = directives(exchange, fresh);
     let fields = updated(headers, fresh, &directives, leave(exchange));
     // Age and date are those of the 304, not of what was stored; without a `Date` it was made when it arrived.
@@ -61,19 +71,12 @@ pub(super) fn revalidated(
         return Flow::Continue;
     };
     cx.core.metrics.revalidated.increment(cx.host);
-    let known = match &stored.entry.content {
-        Content::Response { headers, .. } => headers.get("etag").map(<[u8]>::to_vec),
-        Content::Variants { .. } => None,
-    };
-    // A 304 for another entity tag says nothing of ours (section 4.3.4); it is no reason to refuse the client either.
-    let same = match (fresh.get("etag"), &known) {
-        (Some(theirs), Some(ours)) => weakly_equal(theirs, ours),
-        _ => true,
-    };
+    // Where it cannot be stored, for the 304 was for another entity tag or says `no-store` now, the client gets it all the same.
     let mut answer = stored.clone();
-    let result = if same {
+    let mut shared = true;
+    let result =
         freshened(cx, exchange, &fetch, &stored, fresh, cx.now).and_then(|(pending, body)| {
-            let shared = pending.is_shared();
+            shared = pending.is_shared();
             let entry = crate::entry::Entry {
                 key: stored.entry.key.clone(),
                 content: Content::Response {
@@ -84,33 +87,51 @@ pub(super) fn revalidated(
             };
             answer.entry = std::rc::Rc::new(entry);
             answer.purged = None;
-            store(cx, exchange, &fetch, pending, body)?;
-            if shared {
-                Ok(())
-            } else {
-                Err(Refusal::NoFreshness)
-            }
-        })
+            store(cx, exchange, &fetch, pending, body)
+        });
+    let ended = match result {
+        Ok(()) => Ended::Revalidated,
+        Err(refusal) => {
+            cx.core.metrics.reject(refusal);
+            supersede(cx, &fetch, 304, refusal);
+            Ended::NotStored(Some(refusal))
+        }
+    };
+    let gained = result.and(if shared {
+        Ok(())
     } else {
+        Err(Refusal::NoFreshness)
+    });
+    finish(cx, exchange, &fetch, gained, false);
+    replace(cx, exchange, &answer, 304, ended, end_of_stream)
+}
+
+/// The origin has something else by now, which cannot be stored: what is stored must not be used stale any more, for it is
+/// not suitable (RFC 9111, section 4.3.3). While it is fresh it stays, for the origin has said so.
+///
+/// Refusals that are about one client's request say nothing of what others may get.
+pub(super) fn supersede(cx: Cx<'_>, fetch: &Fetch, status: u16, refusal: Refusal) {
+    let Some(stored) = &fetch.stale else {
+        return;
+    };
+    let Content::Response { meta, .. } = &stored.entry.content else {
+        return;
+    };
+    let is_answer = matches!(status, 200..=205 | 207..=399 | 404 | 410);
+    let for_all = matches!(
+        refusal,
+        Refusal::NoStore
+            | Refusal::Private
+            | Refusal::VaryStar
+            | Refusal::NoFreshness
+            | Refusal::Malformed
+            | Refusal::TooLarge
+    );
+    if is_answer && for_all && !is_fresh(meta, cx.now, stored.purged) {
         cx.worker
             .table
             .invalidate(cx.host, &stored.entry.key, cx.now);
-        Err(Refusal::Outdated)
-    };
-    if let Err(refusal) = result {
-        if refusal != Refusal::NoFreshness {
-            cx.core.metrics.reject(refusal);
-        }
     }
-    finish(cx, exchange, &fetch, result, false);
-    replace(
-        cx,
-        exchange,
-        &answer,
-        304,
-        Ended::Revalidated,
-        end_of_stream,
-    )
 }
 
 /// A response to `HEAD` says whether what is stored is still right (RFC 9111, section 4.3.5).

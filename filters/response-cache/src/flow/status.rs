@@ -40,8 +40,6 @@ pub enum Forward {
     Stale,
     /// What is stored is fresh; this request was chosen to refresh it early.
     Early,
-    /// Only a part was asked for, and nothing is stored.
-    Partial,
 }
 
 impl Forward {
@@ -54,7 +52,6 @@ impl Forward {
             Forward::VaryMiss => "vary-miss",
             Forward::Request => "request",
             Forward::Stale | Forward::Early => "stale",
-            Forward::Partial => "partial",
         }
     }
 }
@@ -125,7 +122,13 @@ pub fn forwarded(name: &str, forward: Forward, status: u16, ended: Ended) -> Str
         push_number(&mut text, u64::from(status));
     }
     match ended {
-        Ended::Stored | Ended::Revalidated => text.push_str("; stored"),
+        Ended::Stored | Ended::Revalidated => {
+            text.push_str("; stored");
+            // RFC 9211 has no word for going to the origin while what is stored is fresh.
+            if forward == Forward::Early {
+                text.push_str("; detail=early-refresh");
+            }
+        }
         Ended::NotStored(Some(refusal)) => {
             text.push_str("; detail=");
             let name = refusal.name().chars();
@@ -175,6 +178,10 @@ mod tests {
         assert_eq!(
             forwarded("c", Forward::UriMiss, 200, Ended::Stored),
             "c; fwd=uri-miss; fwd-status=200; stored"
+        );
+        assert_eq!(
+            forwarded("c", Forward::Early, 200, Ended::Stored),
+            "c; fwd=stale; fwd-status=200; stored; detail=early-refresh"
         );
         assert_eq!(
             forwarded(
