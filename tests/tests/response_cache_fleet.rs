@@ -21,6 +21,7 @@ fn node(own: SocketAddr, all: &[SocketAddr], origin: SocketAddr) -> Shipped {
         );
     // A machine that is gone refuses at once. One that is slow because others build on it must not count as gone.
     file = file.replace("- timeout: 1s", "- timeout: 20s");
+    file = file.replace("connect_timeout: 0.5s", "connect_timeout: 20s");
     for (at, address) in all.iter().enumerate() {
         file = file.replace(
             &format!("address: cache-{}.internal, port_value: 10010", at + 1),
@@ -33,10 +34,13 @@ fn node(own: SocketAddr, all: &[SocketAddr], origin: SocketAddr) -> Shipped {
 /// Asks each Envoy for the same objects; who did not answer as it should.
 async fn ask(fleet: &[&Envoy], kind: &str, objects: usize) -> Vec<Answer> {
     let mut wrong = Vec::new();
+    let clients: Vec<Client> = fleet
+        .iter()
+        .map(|envoy| Client::fresh(envoy.address))
+        .collect();
     for object in 0..objects {
-        for envoy in fleet {
+        for client in &clients {
             let path = format!("/{kind}/{object}");
-            let client = Client::fresh(envoy.address);
             let answer = client.get_with(&path, &[("host", "fleet.example")]).await;
             if (answer.status, answer.text()) != (200, path) {
                 wrong.push(answer);
@@ -67,8 +71,18 @@ async fn agree(fleet: &[&Envoy], upstream: &Upstream) {
         round.set(round.get() + 1);
         upstream.forget();
         let wrong = ask(fleet, &format!("warm-{}", round.get()), 20).await;
-        let all = wrong.is_empty() && stored(fleet).await.iter().all(|stored| *stored > 0);
-        (upstream.hits() == 20 && all).then_some(())
+        let stored = stored(fleet).await;
+        let (hits, all) = (upstream.hits(), stored.iter().all(|stored| *stored > 0));
+        let agreed = wrong.is_empty() && hits == 20 && all;
+        if !agreed {
+            let first = wrong.first().map(Answer::text);
+            eprintln!(
+                "round {}: {hits} requests for 20, stored {stored:?}, {} wrong, {first:?}",
+                round.get(),
+                wrong.len()
+            );
+        }
+        agreed.then_some(())
     })
     .await;
 }
