@@ -79,6 +79,8 @@ fn mistakes_inside_lists_and_rules() {
         ("overrides", json!([{"key": ["a", "b"], "requests": 5}]), "limits[0].overrides[0].key: must have at most one value for each of the 1 parts of the key, got 2"),
         ("overrides", json!([{"key": "gold", "requests": 5}]), "limits[0].overrides[0].key: must be an address here, got \"gold\""),
         ("cost", json!("two"), "limits[0].cost: invalid type: string \"two\", expected a whole number"),
+        ("cost", json!({"header": "x", "default": 1_000_000_001_u64}), "limits[0].cost.default: must be from 0 to 1000000000, got 1000000001"),
+        ("cost", json!({"header": "x", "max": 1_000_000_001_u64}), "limits[0].cost.max: must be from 0 to 1000000000, got 1000000001"),
         ("cost", json!({"max": 3}), "limits[0].cost.header: is missing"),
         ("enforce_percent", json!(101), "limits[0].enforce_percent: must be from 0 to 100, got 101"),
         ("charge", json!({}), "limits[0].charge: must have `status`, `header` or both"),
@@ -90,6 +92,21 @@ fn mistakes_inside_lists_and_rules() {
         let found = base(field, value.clone());
         assert!(found.iter().any(|error| error.starts_with(wanted)), "{field} {value}: {found:#?}");
     }
+}
+
+#[test]
+fn a_wrong_condition_is_one_mistake() {
+    for (rule, wrong) in [
+        (json!({"cidr": "10.0.0.0/33"}), "cidr"),
+        (json!({"path": "/a*b"}), "path"),
+    ] {
+        let limit = json!({"name": "a", "requests": 9, "per": "1m", "match": rule});
+        let found = errors(json!({"limits": [limit]}));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("limits[0].match.{wrong}: ")));
+    }
+    let found = errors(json!({"jwt_payload": ""}));
+    assert_eq!(found, ["jwt_payload: must not be empty, got \"\""]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl seawall_core::config::Settings for Settings {
             replicas: within(raw.replicas, 1, 1, 10_000, "replicas", errors),
             trusted_hops: address.trusted_hops.unwrap_or_default(),
             prefixes: prefixes(&address, Prefixes::default()),
-            jwt_payload: raw.jwt_payload.unwrap_or_else(|| "jwt_payload".to_owned()),
+            jwt_payload: not_empty(raw.jwt_payload, "jwt_payload", "jwt_payload", errors),
             fleet: raw.fleet.is_some(),
             send_numbers: raw
                 .fleet
@@ -113,10 +113,7 @@ fn fleet(raw: RawFleet, errors: &mut ConfigErrors) -> Fleet {
             "must be the name of the cluster that the rate limit service is in, got \"\"",
         );
     }
-    let domain = raw.domain.unwrap_or_else(|| "seawall".to_owned());
-    if domain.is_empty() {
-        errors.add("fleet.domain", "must not be empty, got \"\"");
-    }
+    let domain = not_empty(raw.domain, "seawall", "fleet.domain", errors);
     let millis = Span::from_millis;
     let timeout = within(
         raw.timeout,
@@ -148,6 +145,19 @@ fn fleet(raw: RawFleet, errors: &mut ConfigErrors) -> Fleet {
             errors,
         ),
     }
+}
+
+/// A text that says something, or its default.
+fn not_empty(
+    value: Option<String>,
+    default: &str,
+    path: &str,
+    errors: &mut ConfigErrors,
+) -> String {
+    if value.as_deref() == Some("") {
+        errors.add(path, "must not be empty, got \"\"");
+    }
+    value.unwrap_or_else(|| default.to_owned())
 }
 
 fn fields(ietf: bool, x_ratelimit: bool) -> HeaderFields {
@@ -359,6 +369,20 @@ pub(super) fn rules(
 }
 
 fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> Rule {
+    // What is wrong is a condition as well, and reported as what it is.
+    let conditions = [&raw.route, &raw.host, &raw.path, &raw.method, &raw.cidr];
+    let given = |values: &Option<Many<String>>| {
+        values
+            .as_ref()
+            .is_some_and(|Many(values)| !values.is_empty())
+    };
+    let has_headers = raw.header.as_ref().is_some_and(|names| !names.is_empty());
+    if !has_headers && !conditions.into_iter().any(given) {
+        errors.add(
+            path,
+            "must have a condition: `route`, `host`, `path`, `method`, `header` or `cidr`",
+        );
+    }
     let mut headers = Vec::new();
     for (name, wanted) in raw.header.unwrap_or_default() {
         let path = format!("{path}.header.{name}");
@@ -381,7 +405,7 @@ fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> R
         }
     }
     let mut of = |values, field: &str| patterns(values, &format!("{path}.{field}"), errors);
-    let rule = Rule {
+    Rule {
         routes: of(raw.route, "route"),
         hosts: of(raw.host, "host")
             .into_iter()
@@ -392,18 +416,7 @@ fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> R
         headers,
         cidrs,
         trusted_hops: frame.trusted_hops,
-    };
-    let unconditional = Rule {
-        trusted_hops: frame.trusted_hops,
-        ..Rule::default()
-    };
-    if rule == unconditional {
-        errors.add(
-            path,
-            "must have a condition: `route`, `host`, `path`, `method`, `header` or `cidr`",
-        );
     }
-    rule
 }
 
 fn patterns(values: Option<Many<String>>, path: &str, errors: &mut ConfigErrors) -> Vec<Pattern> {

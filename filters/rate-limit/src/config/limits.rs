@@ -24,6 +24,14 @@ pub(super) struct Frame {
     pub(super) send_numbers: bool,
 }
 
+impl Frame {
+    /// What one of the replicas keeps of a number; at least 1.
+    pub(super) fn share(&self, number: u64) -> u64 {
+        let replicas = u64::from(self.replicas);
+        number.checked_div(replicas).unwrap_or(number).max(1)
+    }
+}
+
 /// Checks a limit and makes its settings. Its key is added to `keys` where it is a new one.
 pub(super) fn limit(
     raw: RawLimit,
@@ -220,6 +228,9 @@ fn cost(raw: Option<RawCost>, path: &str, errors: &mut ConfigErrors) -> Cost {
             let path = format!("{path}.header");
             if raw.header.is_none() {
                 errors.add(&path, "is missing");
+            }
+            for (number, field) in [(raw.default, "default"), (raw.min, "min"), (raw.max, "max")] {
+                within(number, 0, 0, MOST, &format!("{cost_path}.{field}"), errors);
             }
             let (min, max) = (raw.min.unwrap_or(1), raw.max.unwrap_or(u64::MAX));
             if min > max {

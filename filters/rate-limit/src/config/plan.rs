@@ -43,7 +43,7 @@ pub(super) fn plan(
     Plan {
         quota,
         identity: hasher.finish().tag(),
-        policy: quota.map_or_else(String::new, |quota| policy(name, &quota, numbers)),
+        policy: quota.map_or_else(String::new, |quota| policy(name, &quota, numbers, frame)),
         fleet: quota.and_then(|_| fleet(numbers, frame)),
     }
 }
@@ -79,7 +79,7 @@ fn fleet(numbers: &Numbers, frame: &Frame) -> Option<FleetPlan> {
 }
 
 /// The item of `RateLimit-Policy`.
-fn policy(name: &str, quota: &Quota, numbers: &Numbers) -> String {
+fn policy(name: &str, quota: &Quota, numbers: &Numbers, frame: &Frame) -> String {
     let window = match numbers.per {
         Some(Period::Lasting(per)) if Span::from_secs(per.as_secs()) == per => per.as_secs(),
         Some(Period::Week) => 604_800,
@@ -93,6 +93,7 @@ fn policy(name: &str, quota: &Quota, numbers: &Numbers) -> String {
         Quota::Gcra(_) => {
             let (rate, burst) = (numbers.requests.unwrap_or_default(), quota.most());
             if numbers.burst.is_some_and(|own| own != rate) {
+                let rate = frame.share(rate);
                 format!("\"{name}\";q={rate}{window};seawall-burst={burst}")
             } else {
                 format!("\"{name}\";q={burst}{window}")
@@ -116,8 +117,7 @@ pub(super) fn quota(
     errors: &mut ConfigErrors,
 ) -> Option<Quota> {
     let at = |field: &str| format!("{path}.{field}");
-    let replicas = u64::from(frame.replicas);
-    let share = |number: u64| number.checked_div(replicas).unwrap_or(number).max(1);
+    let share = |number: u64| frame.share(number);
     if let Some(concurrent) = numbers.concurrent {
         for (given, field) in [
             (numbers.requests.is_some(), "requests"),

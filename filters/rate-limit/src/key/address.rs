@@ -149,14 +149,24 @@ impl Cidr {
         };
         let network = address.parse::<IpAddr>().ok()?;
         let most = if network.is_ipv4() { 32 } else { 128 };
-        let length = match length {
+        let length: u8 = match length {
             Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
                 length.parse().ok()?
             }
             Some(_) => return None,
             None => most,
         };
-        (length <= most).then_some(Cidr { network, length })
+        if length > most {
+            return None;
+        }
+        // Addresses are compared as what they are: an IPv4-mapped range is a range of IPv4.
+        Some(match (network.to_canonical(), length.checked_sub(96)) {
+            (IpAddr::V4(mapped), Some(length)) if network.is_ipv6() => Cidr {
+                network: IpAddr::V4(mapped),
+                length,
+            },
+            _ => Cidr { network, length },
+        })
     }
 
     /// True for an address in the range.
@@ -298,6 +308,10 @@ mod tests {
         assert!(inside("2001:db8::/32", "2001:db8:ffff::1"));
         assert!(inside("192.0.2.1", "192.0.2.1"));
         assert!(!inside("192.0.2.1", "192.0.2.2"));
+        assert!(inside("::ffff:10.0.0.0/104", "10.255.1.1"));
+        assert!(!inside("::ffff:10.0.0.0/104", "11.0.0.1"));
+        assert!(inside("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(inside("::/0", "2001:db8::1"));
         for text in [
             "10.0.0.0/33",
             "10.0.0.0/",
