@@ -115,7 +115,14 @@ async fn stricter_fields_of_the_upstream_are_never_loosened() {
         )
         .start()
         .await;
-    for (theirs, stays) in [("0", true), ("40", true), ("1000", false), ("many", false)] {
+    for (theirs, stays) in [
+        ("0", true),
+        ("40", true),
+        ("1000, 0", true),
+        ("0.5", true),
+        ("1000", false),
+        ("many", false),
+    ] {
         upstream.always(
             Reply::ok("hi")
                 .header("x-ratelimit-limit", "60")
@@ -158,6 +165,62 @@ async fn a_head_request_is_refused_without_a_body() {
         assert_eq!(checked(&refused), [("a".to_owned(), 0)]);
         // The connection is still in step.
         assert_eq!(envoy.get("/").await.text().trim(), "rate limit exceeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_client_is_banned_nothing_is_left() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"headers": "both", "limits": [{
+                "name": "a", "requests": 1000, "per": "1s", "burst": 1,
+                "penalty": {"refusals": 1, "within": "1m", "block_for": "1h"}
+            }]}),
+        )
+        .start()
+        .await;
+    // However slow this machine is: one of a burst is refused, which bans.
+    let refused = |answer: &Answer| answer.status == 429;
+    let first = loop {
+        let answers = envoy.burst("/", 32, 8).await;
+        if let Some(answer) = answers.into_iter().find(refused) {
+            break answer;
+        }
+    };
+    for answer in [first, envoy.get("/").await] {
+        // The quota itself is back after a millisecond.
+        assert_eq!(checked(&answer), [("a".to_owned(), 0)]);
+        let wait: i64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((3_000..=3_600).contains(&wait), "{wait}");
+        assert_eq!(integer(&list(&answer, "ratelimit")[0], "t"), Some(wait));
+        let reset = answer.header("x-ratelimit-reset").unwrap();
+        assert_eq!(reset.parse(), Ok(wait));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_limits_without_anything_left_the_single_fields_show_the_longest_wait() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"headers": "x_ratelimit", "limits": [
+                {"name": "short", "requests": 1, "per": "1h"},
+                {"name": "long", "requests": 1, "per": "10d"}
+            ]}),
+        )
+        .start()
+        .await;
+    for status in [200, 429] {
+        let answer = envoy.get("/").await;
+        assert_eq!(answer.status, status);
+        let reset = answer.header("x-ratelimit-reset").unwrap();
+        let seconds: u64 = reset.parse().unwrap();
+        assert!((800_000..=864_000).contains(&seconds), "{seconds}");
+        let wait = answer.header("retry-after");
+        assert_eq!(wait, (status == 429).then_some(reset));
     }
 }
 

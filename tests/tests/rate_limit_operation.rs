@@ -43,6 +43,31 @@ async fn a_share_of_what_is_too_much_is_refused_and_all_of_it_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_only_watches_counts_what_a_penalty_would_refuse() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"limits": [{
+                "name": "a", "requests": 1000, "per": "1s", "burst": 1, "shadow": true,
+                "penalty": {"refusals": 1, "within": "1m", "block_for": "1h"}
+            }]}),
+        )
+        .start()
+        .await;
+    let stat = async |what: &str| envoy.stat(&metric("a", what)).await;
+    // One of a burst would be refused, which would ban.
+    while stat("shadow_refused").await == 0 {
+        envoy.burst("/", 32, 8).await;
+    }
+    let allowed = stat("allowed").await;
+    for _ in 0..20 {
+        assert_eq!(envoy.get("/").await.status, 200);
+    }
+    assert_eq!(stat("allowed").await, allowed, "the ban would be in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn places_of_a_dead_worker_are_free_again_after_their_lease() {
     let upstream = Upstream::start().await;
     let gate = Gate::new();

@@ -12,7 +12,7 @@ use crate::sole;
 use crate::table::{self, Claim, Decision};
 use seawall_core::host::Host;
 use seawall_core::shared::UpdateError;
-use seawall_core::time::Span;
+use seawall_core::time::{Span, Timestamp};
 use std::rc::Rc;
 
 /// What becomes of a request.
@@ -106,6 +106,16 @@ fn several(
         shadowed |= !enforced && !verdict.admitted;
         if !verdict.admitted {
             refused(host, filter, claimed.limit, enforced);
+            if !enforced {
+                rehearse(
+                    host,
+                    filter,
+                    settings,
+                    exchange.at,
+                    claimed.limit,
+                    &claimed.claim,
+                );
+            }
         }
         // What a service keeps, nobody knows until it has answered.
         if enforced && (claimed.fleet.is_none() || !verdict.admitted) {
@@ -249,6 +259,44 @@ pub(crate) struct Blamed<'s> {
     pub(crate) wait: Option<Span>,
 }
 
+/// Notes a refusal where the limit has consequences for refused requests.
+#[inline(never)]
+fn note(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    limit: &Limit,
+    claim: &Claim<'_>,
+) -> Option<table::Noted> {
+    if !limit.count_refused && limit.penalty.is_none() {
+        return None;
+    }
+    let table = filter.table(host, settings);
+    match table::now_refused(host, &table, at, claim, limit.count_refused) {
+        Ok(noted) => Some(noted),
+        Err(error) => {
+            filter.trouble(host, || format!("a refusal is not noted: {error:?}"));
+            None
+        }
+    }
+}
+
+/// Notes what would have been a refusal, so that a limit that only watches counts what it would refuse later on, too. Where a
+/// share is refused, those refusals alone have consequences.
+pub(crate) fn rehearse(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    limit: &Limit,
+    claim: &Claim<'_>,
+) {
+    if limit.shadow || limit.enforce <= 0.0 {
+        note(host, filter, settings, at, limit, claim);
+    }
+}
+
 /// Answers a request that is refused.
 ///
 /// # Errors
@@ -258,7 +306,7 @@ pub(crate) fn refuse(
     host: &dyn Host,
     filter: &Filter,
     settings: &Settings,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     facts: &Facts<'_>,
     blamed: &[Blamed<'_>],
 ) -> Result<Decided, UpdateError> {
@@ -266,22 +314,18 @@ pub(crate) fn refuse(
     let mut banned = false;
     for blame in blamed {
         let mut own = blame.wait;
-        if blame.limit.count_refused || blame.limit.penalty.is_some() {
-            let counted = blame.limit.count_refused;
-            let noted = table::now_refused(
-                host,
-                &filter.table(host, settings),
-                exchange.at,
-                &blame.claim,
-                counted,
-            );
-            match noted {
-                Ok(noted) => {
-                    banned |= noted.banned.is_some();
-                    own = own.map(|own| own.max(noted.wait).max(noted.banned.unwrap_or_default()));
-                }
-                Err(error) => filter.trouble(host, || format!("a refusal is not noted: {error:?}")),
-            }
+        let noted = note(
+            host,
+            filter,
+            settings,
+            exchange.at,
+            blame.limit,
+            &blame.claim,
+        );
+        if let Some(noted) = noted {
+            banned |= noted.banned.is_some();
+            own = own.map(|own| own.max(noted.wait).max(noted.banned.unwrap_or_default()));
+            exchange.now_left(settings, blame.limit, noted.left);
         }
         wait = wait.zip(own).map(|(wait, own)| wait.max(own));
     }

@@ -1,7 +1,7 @@
 //! What is kept of a request until its response: what to tell, and what to settle.
 
 use crate::answer::Shown;
-use crate::config::{Charge, Settings};
+use crate::config::{Charge, Limit, Settings};
 use crate::few::Few;
 use crate::filter::Filter;
 use crate::quota::{Quota, DEBT};
@@ -62,6 +62,24 @@ impl Exchange {
             })
         };
         self.told.iter().filter_map(of).collect()
+    }
+
+    /// What a limit said was before its refusal had consequences.
+    pub(crate) fn now_left(
+        &mut self,
+        settings: &Settings,
+        limit: &Limit,
+        left: Option<(u64, Option<Span>)>,
+    ) {
+        let Some((remaining, more)) = left else {
+            return;
+        };
+        for told in self.told.as_mut_slice() {
+            let of = settings.limits.get(told.limit);
+            if of.is_some_and(|of| of.name == limit.name) {
+                (told.remaining, told.more) = (remaining, more);
+            }
+        }
     }
 
     /// Leaves the decision for the access log.

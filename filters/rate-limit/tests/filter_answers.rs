@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{all, answered, ask, begin, passing, rig, wait, Rig};
+use common::filter::{all, answered, ask, begin, passes, passing, rig, wait, Rig};
 use serde_json::{json, Value};
 
 fn limit(more: Value) -> Value {
@@ -141,6 +141,58 @@ fn the_upstreams_own_fields_are_never_loosened() {
 }
 
 #[test]
+fn the_upstreams_word_is_understood_in_every_form() {
+    let kept = |lines: &[&str]| {
+        let mut rig = rig(limit(json!({"headers": "x_ratelimit"})));
+        let mut theirs = vec![(":status", "200"), ("x-ratelimit-limit", "7")];
+        theirs.extend(lines.iter().map(|line| ("x-ratelimit-remaining", *line)));
+        let fields = response(&mut rig, &theirs);
+        all(&fields, "x-ratelimit-limit") == ["7"]
+    };
+    for stricter in [
+        &["0"][..],
+        &["50", "0"],
+        &["50, 0"],
+        &["0.5"],
+        &["1;w=60"],
+        &["-1"],
+    ] {
+        assert!(kept(stricter), "{stricter:?}");
+    }
+    for looser in [
+        &["50"][..],
+        &["50", "60"],
+        &["60, 50"],
+        &["many"],
+        &[""],
+        &["99999999999999999999"],
+    ] {
+        assert!(!kept(looser), "{looser:?}");
+    }
+}
+
+#[test]
+fn the_single_fields_are_those_of_the_limit_that_is_waited_for() {
+    let limit = |name: &str, requests: u64, per: &str| json!({"name": name, "requests": requests, "per": per});
+    let ask_twice = |limits: Value| {
+        let mut rig = rig(json!({"limits": limits, "headers": "x_ratelimit"}));
+        assert!(passes(&mut rig, &[]));
+        let refused = ask(&mut rig, &[]).unwrap();
+        let of = |name: &str| refused.header(name).unwrap().to_owned();
+        let names = ["x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"];
+        names.map(of)
+    };
+    // Nothing is left of either.
+    let both = json!([limit("short", 1, "10s"), limit("long", 1, "1h")]);
+    assert_eq!(ask_twice(both), ["0", "3600", "3600"]);
+    // More is left of the one that refuses than of the other.
+    let mut costly = limit("costly", 10, "1h");
+    costly["cost"] = json!(6);
+    let other = json!([limit("other", 2, "10s"), costly]);
+    assert_eq!(ask_twice(other), ["4", "360", "720"]);
+}
+
+#[test]
 fn which_fields_is_a_choice() {
     for (choice, ietf, older) in [
         ("ietf", 1, 0),
@@ -230,6 +282,9 @@ fn problem_documents_are_for_who_accepts_them() {
         ("application/json", false),
         ("application/problem+json;q=0", false),
         ("application/problem+json; q=0.0", false),
+        ("application/problem+json; Q=0", false),
+        ("application/*, application/problem+json;q=0", false),
+        ("application/problem+json, application/*;q=0", true),
         ("", false),
     ] {
         let refused = ask(&mut both, &[("accept", accept)]).unwrap();
@@ -256,11 +311,7 @@ fn grpc_callers_get_a_status_and_a_pushback() {
         {"name": "a", "requests": 3, "per": "1s", "cost": {"header": "x-cost"}}
     ]}));
     passing(&mut rig, &[], 3);
-    for kind in [
-        "application/grpc",
-        "application/grpc+proto",
-        "application/grpc-web",
-    ] {
+    for kind in ["application/grpc", "application/grpc+proto"] {
         let refused = ask(
             &mut rig,
             &[
@@ -280,12 +331,13 @@ fn grpc_callers_get_a_status_and_a_pushback() {
     )
     .unwrap();
     assert_eq!(never.header("grpc-retry-pushback-ms"), Some("-1"));
-    assert_eq!(
-        ask(&mut rig, &[("content-type", "text/grpc")])
-            .unwrap()
-            .grpc_status,
-        None
-    );
+    // Envoy answers these as HTTP, whatever it is told.
+    for kind in ["text/grpc", "application/grpc-web", "application/grpcx"] {
+        let refused = ask(&mut rig, &[("content-type", kind)]).unwrap();
+        assert_eq!(refused.grpc_status, None, "{kind}");
+        assert_eq!(refused.header("content-type"), Some("text/plain"));
+        assert_eq!(refused.header("grpc-retry-pushback-ms"), None);
+    }
 }
 
 #[test]
@@ -314,5 +366,15 @@ fn policies_say_bursts_and_units() {
     assert_eq!(
         policy(json!({"name": "b", "concurrent": 10})),
         "\"b\";q=10;qu=\"concurrent-requests\""
+    );
+    // Of a limit that replicas share, all numbers are those of one.
+    let mut rig = rig(json!({"replicas": 4, "limits": [
+        {"name": "a", "requests": 100, "per": "1s"},
+        {"name": "b", "requests": 100, "per": "1s", "burst": 20}
+    ]}));
+    let fields = response(&mut rig, &[(":status", "200")]);
+    assert_eq!(
+        all(&fields, "ratelimit-policy"),
+        ["\"a\";q=25;w=1, \"b\";q=25;w=1;seawall-burst=5"]
     );
 }

@@ -191,10 +191,14 @@ fn after_too_many_refusals_a_key_is_refused_for_a_while() {
             Some(seconds),
             "refusal {refusal}"
         );
+        let left = format!("\"a\";r=0;t={seconds}");
+        assert_eq!(refused.header("ratelimit"), Some(left.as_str()));
     }
     wait(&rig, 59);
     let refused = ask(&mut rig, &user).unwrap();
     assert_eq!(refused.header("retry-after"), Some("1"));
+    // The limit has its quota back, the client has not.
+    assert_eq!(refused.header("ratelimit"), Some("\"a\";r=0;t=1"));
     assert!(String::from_utf8(refused.body)
         .unwrap()
         .contains("abnormal-usage-detected"));
@@ -206,6 +210,38 @@ fn after_too_many_refusals_a_key_is_refused_for_a_while() {
         assert!(!passes(&mut rig, &user));
         wait(&rig, 11);
         assert!(passes(&mut rig, &user));
+    }
+}
+
+#[test]
+fn a_limit_that_only_watches_counts_what_it_would_refuse() {
+    let consequences = [
+        json!({"penalty": {"refusals": 2, "within": "1m", "block_for": "30s"}}),
+        json!({"count_refused": true}),
+        json!({"cost": 3, "count_refused": true, "penalty": {"refusals": 4, "within": "1m", "block_for": "9s"}}),
+    ];
+    for more in consequences {
+        let counted = |watches: Value| {
+            let mut limit = json!({"name": "a", "requests": 4, "per": "4s"});
+            for (name, value) in more
+                .as_object()
+                .unwrap()
+                .iter()
+                .chain(watches.as_object().unwrap())
+            {
+                limit[name] = value.clone();
+            }
+            let mut rig = rig(json!({"limits": [limit]}));
+            for _ in 0..40 {
+                passing(&mut rig, &[], 2);
+                wait(&rig, 1);
+            }
+            let refused = count(&rig, "a", "refused") + count(&rig, "a", "shadow_refused");
+            (count(&rig, "a", "allowed"), refused)
+        };
+        let enforced = counted(json!({}));
+        assert_eq!(counted(json!({"shadow": true})), enforced, "{more}");
+        assert_eq!(counted(json!({"enforce_percent": 0})), enforced, "{more}");
     }
 }
 

@@ -5,6 +5,7 @@ use crate::config::HeaderFields;
 use seawall_core::host::{Answer, Host, Map};
 use seawall_core::time::Span;
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 /// What is shown of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +83,10 @@ pub(super) fn policy<'s>(shown: &'s [Shown<'_>]) -> Cow<'s, [u8]> {
     Cow::Owned(out)
 }
 
-/// The limit of which least is left.
+/// The limit of which least is left, for the longest time.
 pub(super) fn tightest<'s, 'a>(shown: &'s [Shown<'a>]) -> Option<&'s Shown<'a>> {
-    shown.iter().min_by_key(|limit| limit.remaining)
+    let order = |limit: &&Shown<'_>| (limit.remaining, Reverse(limit.more));
+    shown.iter().min_by_key(order)
 }
 
 /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now) of the tightest limit.
@@ -117,17 +119,36 @@ pub fn add(host: &dyn Host, fields: HeaderFields, shown: &[Shown<'_>]) -> Answer
         host.add_header(Map::Response, "ratelimit-policy", &policy(shown))?;
         host.add_header(Map::Response, "ratelimit", &ratelimit(shown))?;
     }
-    if fields.x_ratelimit {
-        let theirs = host.header(Map::Response, "x-ratelimit-remaining")?;
-        let theirs =
-            theirs.and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse::<u64>().ok());
-        if theirs.is_none_or(|theirs| theirs > tightest.remaining) {
-            for (name, value) in x_ratelimit(shown) {
-                host.set_header(Map::Response, name, &value)?;
-            }
+    if fields.x_ratelimit && left_upstream(host)?.is_none_or(|theirs| theirs > tightest.remaining) {
+        for (name, value) in x_ratelimit(shown) {
+            host.set_header(Map::Response, name, &value)?;
         }
     }
     Ok(())
+}
+
+/// What the upstream says is left: the least of its lines and of what stands in them. `None` where it says no number.
+#[inline(never)]
+fn left_upstream(host: &dyn Host) -> Answer<Option<u64>> {
+    const NAME: &str = "x-ratelimit-remaining";
+    if host.header(Map::Response, NAME)?.is_none() {
+        return Ok(None);
+    }
+    let headers = host.headers(Map::Response)?;
+    let items = headers
+        .all(NAME)
+        .flat_map(|line| line.split(|byte| *byte == b','));
+    Ok(items.filter_map(whole_part).min())
+}
+
+/// The number that a text begins with, without what follows: a fraction, or parameters. Below zero there is nothing left.
+fn whole_part(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    match text.get(..end.unwrap_or(text.len()))? {
+        "" => text.starts_with('-').then_some(0),
+        digits => Some(digits.parse().unwrap_or(u64::MAX)),
+    }
 }
 
 fn is_redirect(host: &dyn Host) -> Answer<bool> {

@@ -21,6 +21,21 @@ pub struct Refusal<'a> {
     pub shown: &'a [Shown<'a>],
 }
 
+impl<'a> Refusal<'a> {
+    /// Those of the limits shown that refused it, for which it has to wait; all where none is shown.
+    fn to_blame(&self) -> Vec<Shown<'a>> {
+        let shown = self.shown.iter().copied();
+        let blamed: Vec<_> = shown
+            .filter(|limit| self.violated.contains(&limit.name))
+            .collect();
+        if blamed.is_empty() {
+            self.shown.to_vec()
+        } else {
+            blamed
+        }
+    }
+}
+
 /// `RESOURCE_EXHAUSTED`.
 const EXHAUSTED: u32 = 8;
 
@@ -40,7 +55,7 @@ pub fn refuse(
         .map(|wait| wait.saturating_add(jitter(host, answers.jitter)));
     let grpc = facts
         .header("content-type")?
-        .is_some_and(|kind| kind.starts_with(b"application/grpc"));
+        .is_some_and(|kind| is_grpc(&kind));
     let mut headers: Vec<(&str, Vec<u8>)> = Vec::with_capacity(8);
     if let Some(wait) = wait {
         headers.push(("retry-after", text(retry_after(wait))));
@@ -50,7 +65,7 @@ pub fn refuse(
         headers.push(("ratelimit", ratelimit(refusal.shown)));
     }
     if fields.x_ratelimit {
-        headers.extend(x_ratelimit(refusal.shown));
+        headers.extend(x_ratelimit(&refusal.to_blame()));
     }
     // Tells an Envoy in front not to try again.
     headers.push(("x-envoy-ratelimited", b"true".to_vec()));
@@ -83,6 +98,12 @@ pub fn refuse(
     })
 }
 
+/// True for `application/grpc` and its subtypes, as Envoy has it. What begins like it, such as gRPC-Web, is answered as HTTP.
+fn is_grpc(kind: &[u8]) -> bool {
+    let rest = kind.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
+}
+
 /// Answers a request of which nobody knows whether it would be admitted, where that is to mean no.
 ///
 /// # Errors
@@ -110,23 +131,32 @@ fn jitter(host: &dyn Host, most: Span) -> Span {
     Span::from_secs(chosen.unwrap_or_default())
 }
 
-/// True when the client names the type, or all of `application`.
+/// True when the client names the type, or all of `application`. What it says of the type itself counts more (RFC 9110,
+/// section 12.5.1).
 fn accepts_problem(facts: &Facts<'_>) -> Answer<bool> {
     let Some(accept) = facts.header("accept")? else {
         return Ok(false);
     };
-    Ok(accept.split(|byte| *byte == b',').any(|range| {
-        let mut pieces = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let (mut named, mut range) = (None, None);
+    for item in accept.split(|byte| *byte == b',') {
+        let mut pieces = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let kind = pieces.next().unwrap_or_default();
-        let refused = pieces.any(|piece| {
-            piece
-                .strip_prefix(b"q=")
-                .is_some_and(|q| !q.is_empty() && q.iter().all(|byte| matches!(byte, b'0' | b'.')))
-        });
-        !refused
-            && (kind.eq_ignore_ascii_case(b"application/problem+json")
-                || kind.eq_ignore_ascii_case(b"application/*"))
-    }))
+        let accepted = !pieces.any(is_zero_weight);
+        if kind.eq_ignore_ascii_case(b"application/problem+json") {
+            named = Some(accepted);
+        } else if kind.eq_ignore_ascii_case(b"application/*") {
+            range = Some(accepted);
+        }
+    }
+    Ok(named.or(range).unwrap_or_default())
+}
+
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let weight = match parameter {
+        [b'q' | b'Q', b'=', weight @ ..] => weight,
+        _ => return false,
+    };
+    !weight.is_empty() && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 fn problem(status: u16, refusal: &Refusal<'_>) -> Vec<u8> {

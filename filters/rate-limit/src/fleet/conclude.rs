@@ -4,7 +4,7 @@ use super::waiting::{Asked, Ticket};
 use super::{wire, METHOD, SERVICE};
 use crate::answer;
 use crate::config::{Fleet, OnError, OnFleetError, Settings};
-use crate::decide::{count_work, passed, refuse, refused, Blamed, Decided};
+use crate::decide::{count_work, passed, refuse, refused, rehearse, Blamed, Decided};
 use crate::exchange::{settle, Exchange, Told};
 use crate::filter::Filter;
 use crate::key::Facts;
@@ -366,6 +366,9 @@ fn shadow(
         match (wait, settings.limits.get(ticket.limit)) {
             (Some(wait), Some(limit)) => {
                 refused(host, filter, limit, false);
+                if let (Some(claim), Ok(now)) = (ticket.claim(settings, false), host.now()) {
+                    rehearse(host, filter, settings, now, limit, &claim);
+                }
                 remember(host, filter, fleet, settings, ticket, status, wait);
             }
             _ => passed(host, filter, settings, &[ticket.limit]),

@@ -121,6 +121,8 @@ pub struct Noted {
     pub wait: Span,
     /// The ban that is in force now.
     pub banned: Option<Span>,
+    /// What is left after it, and when more is, where that is not what the limit said before.
+    pub left: Option<(u64, Option<Span>)>,
 }
 
 /// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`.
@@ -150,6 +152,7 @@ pub fn now_refused(
                 let state = claim.quota.add(held.get(claim.tag), now, claim.ask.cost, 1);
                 let again = claim.quota.check(Some(state), now, claim.ask);
                 noted.wait = again.wait.unwrap_or_default();
+                noted.left = Some((again.remaining, again.more));
                 held.put(claim.tag, state, now, &[], table.ways);
                 changed = true;
             }
@@ -161,6 +164,10 @@ pub fn now_refused(
                     changed = true;
                 }
                 (_, banned) => noted.banned = banned,
+            }
+            if let Some(ban) = noted.banned {
+                let more = noted.left.and_then(|(_, more)| more);
+                noted.left = Some((0, Some(more.map_or(ban, |more| more.max(ban)))));
             }
             changed
         },

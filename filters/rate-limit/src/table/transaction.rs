@@ -41,6 +41,8 @@ impl Claim<'_> {
         if let Some((tag, penalty)) = self.penalty {
             if let Some(left) = penalty.banned(slot.get(tag), now) {
                 verdict.admitted = false;
+                verdict.remaining = 0;
+                verdict.more = Some(verdict.more.map_or(left, |more| more.max(left)));
                 verdict.wait = verdict.wait.map_or(Some(left), |wait| Some(wait.max(left)));
             }
         }
