@@ -5,6 +5,8 @@ mod common;
 
 use common::{access_log, logged, parts, FIELDS, PARENT, TRACE};
 use seawall_tests::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_tells_its_ids_and_every_line_is_whole() {
@@ -111,6 +113,49 @@ async fn every_answer_tells_its_ids_and_every_line_is_whole() {
         };
         assert_eq!(line["endpoint"], json!(endpoint), "{what}");
         assert!(line["duration_ms"].is_number(), "{what}");
+    }
+}
+
+/// What has no status, or an end that its status does not tell, has a level all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_exchanges_have_whole_lines() {
+    let upstream = Upstream::serving(|seen| match seen.path.as_str() {
+        "/cut" => Reply::ok("half").cut_short(),
+        _ => Reply::Hang,
+    })
+    .await;
+    let configuration =
+        json!({"log": {"tenant_id": {"header": "x-who"}, "user_id": {"header": "x-who"}}});
+    let envoy = Envoy::to(&upstream)
+        .filter("trace-headers", logged(configuration))
+        .access_log(access_log())
+        .route(Route::prefix("/").named("all"))
+        .start()
+        .await;
+    for (at, (path, message)) in [
+        ("/cut", "200 upstream_reset_after_response_started"),
+        ("/left", "0 downstream_remote_disconnect"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = TcpStream::connect(envoy.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\nx-who: jane\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        upstream.wait_for_hits(at + 1).await;
+        if path == "/left" {
+            drop(client);
+        } else {
+            let mut answer = Vec::new();
+            let _ = client.read_to_end(&mut answer).await;
+        }
+        let line = envoy.access_log(at + 1).await.pop().unwrap();
+        for field in FIELDS {
+            assert!(!line[field].is_null(), "{path}: {field} in {line}");
+        }
+        let found = line["message"].as_str().unwrap();
+        assert!(found.starts_with(message), "{path}: {line}");
+        assert_eq!(line["level"], json!("error"), "{line}");
     }
 }
 

@@ -9,6 +9,8 @@ use collector::{exporting, received, values, wait_for_spans, DROPPED, SENT};
 use common::{hex, PARENT, TRACE};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use seawall_tests::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_says_what_a_request_was_and_what_became_of_it() {
@@ -200,6 +202,64 @@ async fn errors_have_a_span_though_nothing_is_sampled_where_that_is_asked_for() 
         assert_eq!(span.flags & 1, 0);
     }
     assert_eq!(spans.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_breaks_off_is_an_error_whatever_its_status_was() {
+    let upstream = Upstream::serving(|seen| match seen.path.as_str() {
+        "/cut" => Reply::ok("half").cut_short(),
+        _ => Reply::ok("whole"),
+    })
+    .await;
+    let collector = Upstream::start().await;
+    let never = json!({"sampling": {"mode": "never"}});
+    let envoy = exporting(&upstream, &collector, json!({"errors": true}), never)
+        .route(Route::path("/direct").direct(200, "x"))
+        .route(Route::prefix("/"))
+        .start()
+        .await;
+    for path in ["/whole", "/direct", "/cut", "/whole"] {
+        let mut client = TcpStream::connect(envoy.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+    }
+    let spans = wait_for_spans(&collector, 1).await;
+    let found = values(&spans[0].attributes);
+    for (key, value) in [
+        ("url.path", "/cut"),
+        ("http.response.status_code", "200"),
+        ("error.type", "aborted"),
+        ("server.address", "::1"),
+        ("server.port", "80"),
+    ] {
+        assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert_eq!(spans[0].status.as_ref().unwrap().code, 2, "ERROR");
+    envoy.wait_for_stat(SENT, 1).await;
+    assert_eq!(received(&collector).len(), 1);
+}
+
+/// Samplers write their probability there, and backends count by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_carries_the_tracestate_that_went_on() {
+    let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .start()
+        .await;
+    let states = [("ot=th:8 ,,a=1", "ot=th:8,a=1"), ("BAD", "")];
+    for (state, _) in states {
+        envoy
+            .get_with("/", &[("traceparent", PARENT), ("tracestate", state)])
+            .await;
+    }
+    envoy.get_with("/", &[("tracestate", "a=1")]).await;
+    let spans = wait_for_spans(&collector, 3).await;
+    let mut found: Vec<&str> = spans.iter().map(|span| span.trace_state.as_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["", "", states[0].1]);
+    assert_eq!(upstream.seen()[0].header("tracestate"), Some(states[0].1));
 }
 
 /// Requests are answered while the collector says nothing; what does not fit is dropped and counted; when it comes back, so

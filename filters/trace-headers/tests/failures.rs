@@ -102,7 +102,7 @@ fn configuration_errors_name_their_fields() {
     let found = Vm::<TraceHeaders>::errors(&json!({
         "colour": 1,
         "request_id": {"header": "X-Id", "format": "v9"},
-        "trust": {"mode": "cidr", "cidrs": ["10.0.0.1/8"]},
+        "trust": {"mode": "cidr", "cidrs": ["10.0.0.1/8"], "peers": ["a", ""]},
         "read": ["w3c", "zipkin"],
         "write": ["w3c", "w3c"],
         "clear": ["w3c"],
@@ -118,6 +118,7 @@ fn configuration_errors_name_their_fields() {
         "request_id.format: unknown variant `v9`, expected one of `uuidv7`, `uuidv4`, `hex32`",
         "request_id.header: must be a header name of 1 to 64 lower-case letters",
         "trust.cidrs[0]: must be a network such as \"10.0.0.0/8\"",
+        "trust.peers[1]: must be a name, got \"\"",
         "read[1]: unknown variant `zipkin`",
         "write[1]: names a format twice",
         "clear[0]: is also in write",
@@ -132,6 +133,18 @@ fn configuration_errors_name_their_fields() {
         assert!(
             found.iter().any(|line| line.starts_with(expected)),
             "{expected}\n{found:#?}"
+        );
+    }
+}
+
+/// Who writes networks and forgets the mode would trust everybody.
+#[test]
+fn lists_of_the_trusted_need_a_mode() {
+    for trust in [json!({"cidrs": ["10.0.0.0/8"]}), json!({"peers": ["a"]})] {
+        let found = Vm::<TraceHeaders>::errors(&json!({ "trust": trust }));
+        assert_eq!(
+            found,
+            ["trust.mode: must be cidr or mtls where cidrs or peers are given, got \"\""]
         );
     }
 }

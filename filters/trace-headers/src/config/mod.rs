@@ -11,12 +11,10 @@ use crate::interop::Format;
 use crate::response::ServerTiming;
 use crate::sampling::{self, Ratio};
 use crate::trust::{self, Cidr};
-use crate::w3c::baggage;
+use crate::w3c::{baggage, tracestate};
 use seawall_core::config::{decimal, ConfigErrors, Settings as Configuration};
 use seawall_core::time::Span;
 
-/// The least that a sender of `tracestate` should pass on (W3C Trace Context Level 2, section 3.3.1.5).
-const TRACESTATE_LEAST: usize = 512;
 /// 32 members of the greatest length, and the commas between them.
 const TRACESTATE_MOST: usize = 16_447;
 const MOST_NAMES: usize = 256;
@@ -110,10 +108,11 @@ impl Configuration for Settings {
     const NAMESPACE: &'static str = "seawall.trace_headers";
     const PLUGIN_ONLY: &'static [&'static str] = &["latency", "per_route", "spans"];
 
-    fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+    fn validate(mut raw: Raw, errors: &mut ConfigErrors) -> Self {
         let header = header_name("request_id.header", raw.request_id.header, errors);
         let mode = raw.trust.mode.unwrap_or_default();
-        let cidrs = cidrs(raw.trust.cidrs.unwrap_or_default(), errors);
+        peers(&raw.trust, errors);
+        let cidrs = cidrs(raw.trust.cidrs.take().unwrap_or_default(), errors);
         if mode == trust::Mode::Cidr && cidrs.is_empty() {
             errors.add(
                 "trust.cidrs",
@@ -162,7 +161,7 @@ impl Configuration for Settings {
                 "tracestate.max_length",
                 raw.tracestate.max_length,
                 4096,
-                (TRACESTATE_LEAST, TRACESTATE_MOST),
+                (tracestate::LEAST, TRACESTATE_MOST),
                 errors,
             ),
             baggage: raw.baggage.propagate.unwrap_or(true),
@@ -269,6 +268,27 @@ fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
         }
     }
     found
+}
+
+/// The names of peers. An empty one would be that of every certificate without a name; and lists without a mode would be
+/// looked at by nobody, who then trusts everybody.
+#[inline(never)]
+fn peers(trust: &raw::Trust, errors: &mut ConfigErrors) {
+    let peers = trust.peers.as_deref().unwrap_or_default();
+    let cidrs = trust.cidrs.as_deref().unwrap_or_default();
+    if trust.mode.is_none() && !(peers.is_empty() && cidrs.is_empty()) {
+        let allowed = "cidr or mtls where cidrs or peers are given";
+        refuse(errors, "trust.mode", allowed, "");
+    }
+    if peers.len() > MOST_NAMES {
+        let allowed = format!("at most {MOST_NAMES}");
+        out_of_range(errors, "trust.peers", &allowed, peers.len());
+    }
+    for (at, peer) in peers.iter().enumerate() {
+        if peer.is_empty() {
+            refuse(errors, &item("trust.peers", at), "a name", peer);
+        }
+    }
 }
 
 #[inline(never)]

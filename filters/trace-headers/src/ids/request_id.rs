@@ -172,7 +172,7 @@ fn joined(high: u64, low: u64) -> [u8; 16] {
 }
 
 /// A UUID version 4 of 16 random bytes.
-fn version_4(random: [u8; 16]) -> [u8; 16] {
+pub fn version_4(random: [u8; 16]) -> [u8; 16] {
     let bits = u128::from_be_bytes(random) & !(0xf << 76) & !(0b11 << 62);
     (bits | (4 << 76) | (0b10 << 62)).to_be_bytes()
 }

@@ -10,7 +10,7 @@ const MOST_CARRIED: usize = 1024;
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
     match single(inbound.lines(Field::Aws)) {
-        Ok(Some(value)) => parse(value).map_or(Found::Invalid, Found::Remote),
+        Ok(Some(value)) => parse(value).unwrap_or(Found::Invalid),
         Ok(None) => Found::Absent,
         Err(found) => found,
     }
@@ -25,7 +25,7 @@ fn parts(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn parse(value: &[u8]) -> Option<Remote> {
+fn parse(value: &[u8]) -> Option<Found> {
     let (mut root, mut parent, mut decision) = (None, None, Decision::Defer);
     for (name, text) in parts(value) {
         match name {
@@ -42,11 +42,16 @@ fn parse(value: &[u8]) -> Option<Remote> {
             _ => {}
         }
     }
-    Some(Remote {
-        trace_id: root?,
-        span_id: parent,
-        decision,
-        random: false,
+    Some(match (root, decision) {
+        (Some(trace_id), _) => Found::Remote(Remote {
+            trace_id,
+            span_id: parent,
+            decision,
+            random: false,
+        }),
+        // Without a root there is no trace to go on with, but perhaps a decision about the one that begins.
+        (None, Decision::Defer) => Found::Absent,
+        (None, decision) => Found::Decision(decision),
     })
 }
 

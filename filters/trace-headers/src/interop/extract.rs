@@ -45,8 +45,14 @@ pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
     all
 }
 
+/// True where this format names the trace that goes on, so that what it carries beside the ids belongs to that.
+pub fn names(format: Format, inbound: &Inbound<'_>, chosen: &(Format, Remote)) -> bool {
+    format == chosen.0
+        || matches!(read(format, inbound), Found::Remote(remote) if same(&chosen.1, &remote))
+}
+
 /// The same trace, where one side may know only its lower 64 bits.
-pub(super) fn same(one: &Remote, other: &Remote) -> bool {
+fn same(one: &Remote, other: &Remote) -> bool {
     let (one, other) = (one.trace_id, other.trace_id);
     one == other || (one.low() == other.low() && (one.high() == 0 || other.high() == 0))
 }

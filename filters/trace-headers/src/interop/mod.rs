@@ -7,7 +7,7 @@ mod extract;
 mod inbound;
 mod jaeger;
 
-pub use extract::{extract, Extracted};
+pub use extract::{extract, names, Extracted};
 pub use inbound::{Field, Inbound, Lines};
 
 use crate::ids::{SpanId, TraceId};

@@ -3,9 +3,11 @@
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
 use crate::ids::random::Pool;
-use crate::ids::request_id::{bytes_of, hyphenated, is_safe, plain, Generator, Kind, RequestId};
+use crate::ids::request_id::{
+    bytes_of, hyphenated, is_safe, plain, version_4, Generator, Kind, RequestId,
+};
 use crate::ids::{SpanId, TraceId};
-use crate::interop::{extract, Decision, Extracted, Field, Format, Inbound, Outbound};
+use crate::interop::{extract, Decision, Extracted, Field, Format, Inbound, Outbound, Remote};
 use crate::sampling::decide;
 use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
@@ -71,7 +73,7 @@ fn trace(
     trusted: bool,
     counters: &Counters,
 ) -> Extracted {
-    let trace = extract(&settings.read, inbound);
+    let mut trace = extract(&settings.read, inbound);
     if !trusted {
         if trace.remote.is_some() {
             counters.increment(Count::TracesUntrusted);
@@ -84,7 +86,19 @@ fn trace(
     if trace.conflict {
         counters.increment(Count::Conflicts);
     }
+    if let Some((format, remote)) = &mut trace.remote {
+        // The random flag goes on with its trace, whatever format names that first.
+        if *format != Format::W3c {
+            remote.random = parent_of(remote, inbound).is_some_and(|w3c| w3c.random);
+        }
+    }
     trace
+}
+
+/// The `traceparent`, where it names this trace.
+fn parent_of(remote: &Remote, inbound: &Inbound<'_>) -> Option<Remote> {
+    let (_, w3c) = extract(&[Format::W3c], inbound).remote?;
+    (w3c.trace_id == remote.trace_id).then_some(w3c)
 }
 
 impl Ids {
@@ -122,8 +136,10 @@ impl Ids {
                 remote.random,
             ),
             (None, None) if settings.one_id => {
-                let trace_id =
-                    TraceId::from_random(self.generator.version_7(host, &mut self.pool, now())?);
+                let trace_id = TraceId::from_random(match settings.request_id_format {
+                    Kind::Uuidv4 => version_4(self.pool.take(host)?),
+                    _ => self.generator.version_7(host, &mut self.pool, now())?,
+                });
                 (text(settings.request_id_format, &trace_id), trace_id, true)
             }
             (None, None) => (
@@ -173,11 +189,9 @@ fn text(kind: Kind, trace_id: &TraceId) -> RequestId {
 
 /// True when `tracestate` belongs to the trace that is continued.
 pub fn keeps_tracestate(judged: &Judged<'_>, inbound: &Inbound<'_>) -> bool {
-    match judged.trace.remote {
+    match &judged.trace.remote {
         Some((Format::W3c, _)) => true,
-        Some((_, chosen)) => extract(&[Format::W3c], inbound)
-            .remote
-            .is_some_and(|(_, w3c)| chosen.trace_id == w3c.trace_id),
+        Some((_, chosen)) => parent_of(chosen, inbound).is_some(),
         None => false,
     }
 }

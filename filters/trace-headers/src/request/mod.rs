@@ -13,7 +13,7 @@ use crate::interop::{Extracted, Field, Inbound};
 use crate::response::ServerTiming;
 use crate::spans::Server;
 use crate::trust;
-use identity::{judge, Identity, Judged};
+use identity::{judge, keeps_tracestate, Identity, Judged};
 use propagate::Scene;
 use seawall_core::host::{Answer, Failure, Host, Level, Map};
 use seawall_core::plugin::{Flow, Stream};
@@ -82,7 +82,12 @@ impl Request {
         }
         if let Some(spans) = &shared.spans {
             if identity.position.sampled || spans.wants_errors() {
-                self.span = Some(Server::begin(host, &headers));
+                let mut span = Server::begin(host, &headers);
+                let came = !inbound.lines(Field::Tracestate).is_empty();
+                if came && keeps_tracestate(&judged, &inbound) {
+                    span.state(host);
+                }
+                self.span = Some(span);
             }
         }
         self.identity = Some(identity);

@@ -68,8 +68,8 @@ pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes
         }
     }
     if let Some(identity) = identity {
-        let along = scene.judged.trace.remote.map(|_| scene.inbound);
         for format in &settings.write {
+            let along = goes_on(scene, *format).then_some(scene.inbound);
             interop::write(*format, &identity.position, along, &mut changes.set);
         }
     }
@@ -93,6 +93,14 @@ pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes
     changes
 }
 
+/// Whether what came in this format belongs to the trace that goes on.
+fn goes_on(scene: &Scene<'_>, format: Format) -> bool {
+    let chosen = &scene.judged.trace.remote;
+    // Of the formats with something beside the ids; `tracestate` has rules of its own.
+    matches!(format, Format::Aws | Format::Datadog)
+        && chosen.is_some_and(|chosen| interop::names(format, scene.inbound, &chosen))
+}
+
 /// Whatever carries a trace is taken out.
 fn strip<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
     for format in interop::ALL {
@@ -114,7 +122,6 @@ fn strip<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
 
 /// Fields of a written format that are not written this time would contradict those that are.
 fn stale<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
-    let continued = scene.judged.trace.remote.is_some();
     for format in &scene.settings.write {
         let names = match format {
             // `tracestate` has rules of its own.
@@ -122,7 +129,7 @@ fn stale<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
             format => format.headers(),
         };
         for name in names {
-            if !(continued && *name == "x-datadog-origin") {
+            if !(*name == "x-datadog-origin" && goes_on(scene, *format)) {
                 changes.remove(scene.headers, name);
             }
         }

@@ -2,7 +2,7 @@
 //! `ExportTraceServiceRequest.resource_spans = 1`; `ResourceSpans.{resource = 1, scope_spans = 2}`;
 //! `Resource.attributes = 1`; `ScopeSpans.{scope = 1, spans = 2}`; `InstrumentationScope.{name = 1, version = 2}`;
 //! `KeyValue.{key = 1, value = 2}`; `AnyValue.{string_value = 1, int_value = 3}`; `Span.{trace_id = 1, span_id = 2,
-//! parent_span_id = 4, name = 5, kind = 6, start_time_unix_nano = 7, end_time_unix_nano = 8, attributes = 9,
+//! trace_state = 3, parent_span_id = 4, name = 5, kind = 6, start_time_unix_nano = 7, end_time_unix_nano = 8, attributes = 9,
 //! status = 15, flags = 16}`; `Status.code = 3`.
 
 use super::protobuf::Message;
@@ -28,6 +28,8 @@ pub enum Value {
 pub struct Span {
     /// Its ids.
     pub position: Outbound,
+    /// The `tracestate` that went on with it; empty where there was none.
+    pub state: String,
     /// Its name: method and route.
     pub name: String,
     /// When it began.
@@ -55,6 +57,9 @@ pub fn encode(span: &Span) -> Vec<u8> {
     let mut message = Message::default();
     message.bytes(1, span.position.trace_id.bytes());
     message.bytes(2, span.position.span_id.bytes());
+    if !span.state.is_empty() {
+        message.bytes(3, span.state.as_bytes());
+    }
     if let Some(parent) = span.position.parent {
         message.bytes(4, parent.bytes());
     }

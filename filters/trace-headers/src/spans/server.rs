@@ -3,6 +3,7 @@
 use super::otlp::{Span, Value};
 use crate::config::Settings;
 use crate::request::identity::Identity;
+use crate::w3c::tracestate;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Host, Map};
 use seawall_core::time::{self, Timestamp};
@@ -20,6 +21,7 @@ const METHODS: [&str; 9] = [
 pub struct Server {
     start: Option<Timestamp>,
     method: &'static str,
+    state: String,
     attributes: Attributes,
 }
 
@@ -49,7 +51,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
     u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
-/// Host and port of an authority; no port where it has none that is a number.
+/// Host and port of an authority; no port where it has none that is a number. An IPv6 address is without its brackets.
 fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
     let colon = value.iter().rposition(|byte| *byte == b':');
     let parts = colon.and_then(|at| {
@@ -57,7 +59,23 @@ fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
         let port: u16 = std::str::from_utf8(port.get(1..)?).ok()?.parse().ok()?;
         Some((host, Some(u64::from(port))))
     });
-    parts.unwrap_or((value, None))
+    let (host, port) = parts.unwrap_or((value, None));
+    let address = host
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"));
+    (address.unwrap_or(host), port)
+}
+
+/// Whether a response that began well was broken off by the upstream, or because time was up. Envoy then says so in its
+/// flags, and in the details, which are others than those of a whole response. A caller who leaves in the middle of one is
+/// no error of this side, and is how streams end; nor is anything that ends an upgraded connection (101).
+fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
+    /// UT, LR, UR, UC, SI, UMSDR, DT and UPE, by their numbers in Envoy's `CoreResponseFlag`.
+    const BROKEN: u64 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 16 | 1 << 19 | 1 << 22 | 1 << 23;
+    let flags = || read(host, &["response", "flags"]).and_then(|bytes| number(&bytes));
+    (200..400).contains(&status)
+        && details != b"via_upstream"
+        && flags().is_some_and(|flags| flags & BROKEN != 0)
 }
 
 impl Server {
@@ -90,12 +108,24 @@ impl Server {
         // The query may hold secrets: it is not recorded.
         let path = headers.get(":path").unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        note(&mut attributes, "url.path", path);
+        if !path.is_empty() {
+            note(&mut attributes, "url.path", path);
+        }
         Server {
+            state: String::new(),
             start: host.now().ok(),
             method: known.unwrap_or("HTTP"),
             attributes,
         }
+    }
+
+    /// Notes the `tracestate` that goes on. One that is longer than everybody passes on is left out.
+    pub fn state(&mut self, host: &dyn Host) {
+        let state = host.header(Map::Request, "tracestate").ok().flatten();
+        let state = state.filter(|state| state.len() <= tracestate::LEAST);
+        self.state = state
+            .and_then(|state| String::from_utf8(state).ok())
+            .unwrap_or_default();
     }
 
     /// Takes from the response's headers what the other filters say there.
@@ -121,8 +151,7 @@ impl Server {
 
     /// What the other filters have decided: what they leave for the access log where they are told to, else what the
     /// details of their answer say.
-    fn decisions(&mut self, host: &dyn Host) {
-        let details = read(host, &["response", "code_details"]).unwrap_or_default();
+    fn decisions(&mut self, host: &dyn Host, details: &[u8]) {
         let limited = details.strip_prefix(b"rate_limited:");
         let breaker = details.strip_prefix(b"seawall.circuit_breaker.");
         for (key, found) in [
@@ -141,7 +170,7 @@ impl Server {
         }
         // Says which filter answered, and why: "via_upstream", "rate_limited:tenant", "seawall.circuit_breaker.open".
         if !details.is_empty() {
-            note(&mut self.attributes, "seawall.response_details", &details);
+            note(&mut self.attributes, "seawall.response_details", details);
         }
     }
 
@@ -166,14 +195,18 @@ impl Server {
                 Value::Number(status),
             );
         }
-        let failed = status.is_none_or(|status| status == 0 || status >= 500);
-        if failed {
-            let kind = status.filter(|status| *status != 0);
-            let kind = kind.map_or("aborted".to_owned(), |status| status.to_string());
+        let details = read(host, &["response", "code_details"]).unwrap_or_default();
+        let kind = match status {
+            None | Some(0) => Some("aborted".to_owned()),
+            Some(status) if status >= 500 => Some(status.to_string()),
+            Some(status) => cut(host, status, &details).then(|| "aborted".to_owned()),
+        };
+        let failed = kind.is_some();
+        if let Some(kind) = kind {
             push(&mut self.attributes, "error.type", Value::Text(kind));
         }
         self.connection(host);
-        self.decisions(host);
+        self.decisions(host, &details);
         let route = match &settings.endpoint {
             Some(endpoint) => Some(endpoint.clone().into_bytes()),
             None => read(host, &["xds", "route_name"]),
@@ -194,6 +227,7 @@ impl Server {
         );
         Some(Span {
             position: identity.position,
+            state: self.state,
             name,
             start,
             end,
@@ -212,8 +246,8 @@ mod tests {
         for (value, address, port) in [
             ("shop", "shop", None),
             ("shop:8080", "shop", Some(8080)),
-            ("[::1]:8080", "[::1]", Some(8080)),
-            ("[::1]", "[::1]", None),
+            ("[::1]:8080", "::1", Some(8080)),
+            ("[::1]", "::1", None),
             ("shop:", "shop:", None),
             ("shop:99999", "shop:99999", None),
             ("", "", None),

@@ -4,6 +4,8 @@ use super::trim;
 
 /// The most list members there may be.
 pub const MOST_MEMBERS: usize = 32;
+/// What everybody should pass on at least (section 3.3.1.5).
+pub const LEAST: usize = 512;
 /// Members longer than this go first when the header is too long.
 const LONG: usize = 128;
 /// The longest key and the longest value.
