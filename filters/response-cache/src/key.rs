@@ -173,9 +173,9 @@ impl Recipe {
         }
         for cookie in &self.cookies {
             key.push(b'c');
-            match cookie_value(&request.headers, cookie) {
-                Some(value) => part(&mut key, b'=', value),
-                None => key.push(b'-'),
+            // Of several with one name some origins take the first, some the last.
+            for value in cookie_values(&request.headers, cookie) {
+                part(&mut key, b'=', value);
             }
         }
         (key.len() <= MOST_BYTES).then_some(key)
@@ -245,12 +245,12 @@ fn is_one_of(names: &[Pattern], parameter: &[u8]) -> bool {
     names.iter().any(|pattern| pattern.matches(name))
 }
 
-/// The value of a cookie over all `Cookie` lines; the first counts.
-pub fn cookie_value<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+/// The values of the cookies of one name, over all `Cookie` lines.
+pub fn cookie_values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .all("cookie")
         .flat_map(|line| line.split(|byte| *byte == b';'))
-        .find_map(|pair| {
+        .filter_map(move |pair| {
             let mut halves = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
             (halves.next()? == name.as_bytes()).then(|| halves.next().unwrap_or_default())
         })

@@ -147,6 +147,11 @@ fn chosen_headers_and_cookies() {
         vec![(":path", "/"), ("x-tenant", ""), ("cookie", "lang=de")],
         vec![(":path", "/"), ("x-tenant", "a"), ("cookie", "lang=en")],
         vec![(":path", "/"), ("x-tenant", "a"), ("cookie", "xlang=de")],
+        vec![
+            (":path", "/"),
+            ("x-tenant", "a"),
+            ("cookie", "lang=de; lang=en"),
+        ],
     ] {
         assert_ne!(base, of(&recipe, &other), "{other:?}");
     }

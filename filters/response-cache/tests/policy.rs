@@ -119,3 +119,19 @@ fn clients_may_ask_for_more_or_less() {
     assert!(!with(&mut deaf, "no-store"));
     assert!(with(&mut deaf, "no-cache, no-store, max-age=0"));
 }
+
+#[test]
+fn of_several_cookies_of_one_name_each_counts() {
+    let mut cache = Cache::alone(&json!({
+        "key": {"cookies": ["lang"]}, "bypass": [{"cookie": "debug", "value": "1"}],
+    }));
+    // What an origin makes of the last one is no answer for those who sent the first one only.
+    let both = [("cookie", "lang=de; lang=evil")];
+    cache.get_with("/", &both, &ok("max-age=60", "evil"));
+    let plain = cache.get_with("/", &[("cookie", "lang=de")], &ok("max-age=60", "de"));
+    assert_eq!(plain.body, b"de");
+    assert!(cache.get_with("/", &both, &Origin::default()).is_hit());
+    let debug = [("cookie", "lang=de; debug=0; debug=1")];
+    let bypassed = cache.get_with("/", &debug, &ok("max-age=60", "debug"));
+    assert_eq!(bypassed.status_line(), "seawall; fwd=bypass");
+}

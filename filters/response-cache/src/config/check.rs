@@ -206,6 +206,22 @@ pub(super) fn rules(raw: Option<Vec<RawRule>>, path: &str, errors: &mut ConfigEr
                 format!("must be a header name, got {name:?}"),
             );
         }
+        if let Some(name) = rule.cookie.as_ref().filter(|name| !is_field_name(name)) {
+            errors.add(
+                format!("{place}.cookie"),
+                format!("must be a cookie name, got {name:?}"),
+            );
+        }
+        // What can never hold would leave open what it was to close.
+        for (field, text) in [("path", &rule.path), ("path_prefix", &rule.path_prefix)] {
+            let text = text.as_ref();
+            if let Some(text) = text.filter(|text| !text.starts_with('/') || text.contains('?')) {
+                errors.add(
+                    format!("{place}.{field}"),
+                    format!("must begin with / and have no query, got {text:?}"),
+                );
+            }
+        }
     }
     raw.into_iter()
         .map(|rule| Rule {

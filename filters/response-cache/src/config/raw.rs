@@ -55,7 +55,7 @@ impl Visitor<'_> for BytesVisitor {
 
 /// The configuration.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct Raw {
     pub enabled: Option<bool>,
     pub per_route: Option<bool>,
@@ -85,7 +85,7 @@ pub struct Raw {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawHeuristic {
     pub enabled: Option<bool>,
     pub fraction: Option<f64>,
@@ -101,7 +101,7 @@ pub enum RawCookies {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawRefresh {
     pub algorithm: Option<RawAlgorithm>,
     pub beta: Option<f64>,
@@ -119,7 +119,7 @@ pub enum RawAlgorithm {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawBackground {
     pub enabled: Option<bool>,
     pub cluster: Option<String>,
@@ -127,7 +127,7 @@ pub struct RawBackground {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawCoalesce {
     pub enabled: Option<bool>,
     pub wait: Option<Span>,
@@ -136,7 +136,7 @@ pub struct RawCoalesce {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawKey {
     pub scheme: Option<bool>,
     pub host: Option<bool>,
@@ -158,7 +158,7 @@ pub enum RawQuery {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawRule {
     pub header: Option<String>,
     pub cookie: Option<String>,
@@ -168,14 +168,14 @@ pub struct RawRule {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawCacheStatus {
     pub enabled: Option<bool>,
     pub name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawPurge {
     pub method: Option<String>,
     pub cidrs: Option<Vec<String>>,

@@ -1,14 +1,14 @@
 //! Rules that choose requests by header, cookie or path.
 
 use crate::http::request::Request;
-use crate::key::cookie_value;
+use crate::key::cookie_values;
 
 /// Chooses requests; everything that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rule {
     /// A field is there (with `value`: one of its lines is that).
     pub header: Option<String>,
-    /// A cookie is there (with `value`: it is that).
+    /// A cookie is there (with `value`: one of that name is that).
     pub cookie: Option<String>,
     /// The value.
     pub value: Option<String>,
@@ -35,8 +35,8 @@ impl Rule {
             lines.any(|line| value.is_none_or(|value| line == value))
         });
         let cookie = self.cookie.as_deref().is_none_or(|name| {
-            cookie_value(&request.headers, name)
-                .is_some_and(|found| value.is_none_or(|value| found == value))
+            let mut found = cookie_values(&request.headers, name);
+            found.any(|found| value.is_none_or(|value| found == value))
         });
         header
             && cookie
@@ -62,7 +62,7 @@ mod tests {
             (":path", "/admin/x?y"),
             ("x-debug", "0"),
             ("x-debug", "1"),
-            ("cookie", "session=abc; a=b"),
+            ("cookie", "session=abc; a=c; a=b"),
         ]));
         let rule = Rule::default();
         for (rule, expected) in [

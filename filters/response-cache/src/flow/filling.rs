@@ -129,6 +129,11 @@ pub(super) fn finish(
 /// The request is over before its response was complete: somebody else may try.
 pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
     match std::mem::replace(&mut exchange.phase, Phase::Done) {
+        // Its client may have left, or a filter behind this one has answered in the place of a failed response. That goes to
+        // the client directly, and then nobody is served by others trying one after the other.
+        Phase::Fetching(fetch) if fetch.leader.is_some() && is_answered(cx) => {
+            finish(cx, exchange, &fetch, Err(Refusal::Incomplete), false);
+        }
         Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), true),
         Phase::Filling(fill) => {
             cx.worker.release_filling(fill.body.len());
@@ -137,4 +142,10 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
         }
         _ => {}
     }
+}
+
+/// Whether the client got response headers.
+fn is_answered(cx: Cx<'_>) -> bool {
+    let code = cx.host.property(&["response", "code"]).ok().flatten();
+    code.is_some_and(|code| code.iter().any(|byte| *byte != 0))
 }
