@@ -109,9 +109,10 @@ fn configuration_errors_name_their_fields() {
         "sampling": {"ratio": 2},
         "tracestate": {"max_length": 100},
         "endpoint": "a b",
-        "log": {"tenant_id": {"header": "a", "cookie": "b"}},
+        "log": {"tenant_id": {"header": "a", "cookie": "b"}, "user_id": {"claim": ["a"]}},
+        "response": {"server_timing": false},
         "latency": {"routes": ["a.b", "a_b"]},
-        "spans": {"interval": "1h"},
+        "spans": {"interval": "1h", "authority": "a\nb", "service": ""},
     }));
     for expected in [
         "colour: unknown field",
@@ -125,7 +126,11 @@ fn configuration_errors_name_their_fields() {
         "sampling.ratio: must be from 0 to 1, got 2",
         "tracestate.max_length: must be from 512 to 16447, got 100",
         "endpoint: must be a route template",
-        "log.tenant_id: must have exactly one of header, cookie and claim",
+        "log.tenant_id: must have exactly one of header, cookie and claim, got 2",
+        "log.user_id.claim: must be 2 to 8 steps such as [envoy.filters.http.jwt_authn, jwt_payload, sub], got [\"a\"]",
+        "response.server_timing: invalid type: boolean `false`, expected one of `off`, `trace`, `traceparent`",
+        "spans.authority: must be a host, and a port where it has one, got \"a\\nb\"",
+        "spans.service: must be a name, got \"\"",
         "latency.routes[1]: \"a_b\" would share the metric \"a_b\"",
         "spans.cluster: must name the collector's cluster",
         "spans.interval: must be from 10ms to 1m, got 1h",
@@ -146,5 +151,14 @@ fn lists_of_the_trusted_need_a_mode() {
             found,
             ["trust.mode: must be cidr or mtls where cidrs or peers are given, got \"\""]
         );
+    }
+}
+
+#[test]
+fn a_request_id_takes_no_header_that_means_something() {
+    for name in ["traceparent", "x-datadog-tags", "baggage", "cookie", "host"] {
+        let found = Vm::<TraceHeaders>::errors(&json!({"request_id": {"header": name}}));
+        let expected = format!("request_id.header: must be a header of its own, with no meaning to HTTP or to a trace, got {name:?}");
+        assert_eq!(found, [expected]);
     }
 }

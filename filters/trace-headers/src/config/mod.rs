@@ -109,7 +109,15 @@ impl Configuration for Settings {
     const PLUGIN_ONLY: &'static [&'static str] = &["latency", "per_route", "spans"];
 
     fn validate(mut raw: Raw, errors: &mut ConfigErrors) -> Self {
-        let header = header_name("request_id.header", raw.request_id.header, errors);
+        let header = header_name("request_id.header", raw.request_id.header.take(), errors);
+        if let Some(name) = header.as_deref().filter(|name| is_taken(name)) {
+            refuse(
+                errors,
+                "request_id.header",
+                "a header of its own, with no meaning to HTTP or to a trace",
+                name,
+            );
+        }
         let mode = raw.trust.mode.unwrap_or_default();
         peers(&raw.trust, errors);
         let cidrs = cidrs(raw.trust.cidrs.take().unwrap_or_default(), errors);
@@ -251,6 +259,26 @@ fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> O
     Some(name)
 }
 
+/// True for a header that a request id would destroy: those of the formats, and those that frame and route a message.
+fn is_taken(name: &str) -> bool {
+    const TAKEN: [&str; 10] = [
+        "baggage",
+        "connection",
+        "content-length",
+        "cookie",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let mut traces = crate::interop::ALL
+        .iter()
+        .flat_map(|format| format.headers());
+    TAKEN.contains(&name) || traces.any(|trace| *trace == name)
+}
+
 #[inline(never)]
 fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
     if texts.len() > MOST_NAMES {
@@ -359,11 +387,20 @@ fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         refuse(errors, "spans.path", "a path such as \"/v1/traces\"", &path);
     }
+    let authority = raw.authority.unwrap_or_else(|| cluster.clone());
+    if !authority.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let allowed = "a host, and a port where it has one";
+        refuse(errors, "spans.authority", allowed, &authority);
+    }
+    let service = raw.service.unwrap_or_else(|| "envoy".to_owned());
+    if service.is_empty() {
+        refuse(errors, "spans.service", "a name", &service);
+    }
     let spans = Spans {
-        authority: raw.authority.unwrap_or_else(|| cluster.clone()),
+        authority,
         cluster,
         path,
-        service: raw.service.unwrap_or_else(|| "envoy".to_owned()),
+        service,
         interval: raw.interval.unwrap_or(Span::from_secs(1)),
         timeout: raw.timeout.unwrap_or(Span::from_secs(5)),
         max_spans: between("spans.max_spans", raw.max_spans, 2048, (1, 65_536), errors),

@@ -45,17 +45,17 @@ pub(super) fn validate(
         {
             errors.add(
                 format!("{path}.claim"),
-                "must be 2 to 8 steps such as [envoy.filters.http.jwt_authn, jwt_payload, sub]",
+                format!("must be 2 to 8 steps such as [envoy.filters.http.jwt_authn, jwt_payload, sub], got {steps:?}"),
             );
         }
         Source::Claim(steps)
     });
     let mut given = [header, cookie, claim].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(source), None) => Some(source),
-        _ => {
-            errors.add(path, "must have exactly one of header, cookie and claim");
-            None
-        }
+    let (found, more) = (given.next(), given.count());
+    if found.is_none() || more > 0 {
+        let got = more.saturating_add(usize::from(found.is_some()));
+        let allowed = "must have exactly one of header, cookie and claim";
+        errors.add(path, format!("{allowed}, got {got}"));
     }
+    found
 }

@@ -290,7 +290,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.0 {
@@ -308,7 +308,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
                     )),
                 }
             }
-            _ => self.refuse(&"string or map"),
+            _ => self.refuse(&OneOf(variants)),
         }
     }
 
@@ -317,6 +317,20 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     forward_to_deserialize_any! { bytes byte_buf unit unit_struct tuple tuple_struct i128 u128 }
+}
+
+/// The names of the variants, as what is expected.
+struct OneOf(&'static [&'static str]);
+
+impl Expected for OneOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "one of";
+        for name in self.0 {
+            write!(f, "{before} `{name}`")?;
+            before = ",";
+        }
+        Ok(())
+    }
 }
 
 /// The items of a list.
