@@ -4,9 +4,9 @@
 //! has a copy for that case, the failed response is left alone and marked, and that filter puts the copy in its place.
 
 use crate::filter::Shared;
-use crate::refusal::MARK;
-use crate::settings::Answer;
-use seawall_core::host::Host;
+use crate::refusal::{answer_of, MARK};
+use crate::settings::Settings;
+use seawall_core::host::{Host, Map};
 use seawall_core::plugin::Flow;
 use seawall_core::reply::Reply;
 use seawall_core::time::Timestamp;
@@ -18,19 +18,57 @@ const STANDS_BY: &str = "seawall.response_cache.stands_by";
 /// Marks a response as a call that failed, whatever its status.
 const FAILED: &str = "seawall.circuit_breaker.failed";
 
+/// The field in which a request carries its id.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The longest id that is given back, as in trace-headers.
+const MOST_ID: usize = 128;
+
+/// What a call gets if it fails.
+#[derive(Debug)]
+pub(crate) struct Standby {
+    /// Which of the answers of the configuration.
+    answer: usize,
+    /// The request's id, which is out of reach when its response comes.
+    id: Option<Vec<u8>>,
+}
+
+impl Standby {
+    /// For the request at hand, where the configuration has an answer for it.
+    pub(crate) fn of(host: &dyn Host, settings: &Settings) -> Option<Self> {
+        let answer = answer_of(host, settings)?;
+        let id = host.header(Map::Request, REQUEST_ID).ok().flatten();
+        let id = id.filter(|id| id.len() <= MOST_ID);
+        Some(Standby { answer, id })
+    }
+}
+
 impl Shared {
     /// Answers a call that has failed with this status, while its response headers are held; or leaves it to a copy.
-    pub(crate) fn answer_failure(&self, host: &dyn Host, answer: &Answer, status: u32) -> Flow {
+    pub(crate) fn answer_failure(
+        &self,
+        host: &dyn Host,
+        settings: &Settings,
+        standby: &Standby,
+        status: u32,
+    ) -> Flow {
+        let Some(answer) = settings.fallback.answers.get(standby.answer) else {
+            return Flow::Continue;
+        };
         // A copy stands in for errors only.
         if status >= 400 && copy_stands_by(host) && host.set_property(&[FAILED], b"1").is_ok() {
             return Flow::Continue;
         }
-        let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(4);
+        let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(5);
         if !answer.sets(MARK) {
             headers.push((MARK, b"fallback"));
         }
         for (name, value) in &answer.headers {
             headers.push((name, value.as_bytes()));
+        }
+        // trace-headers does not see this answer.
+        if let Some(id) = standby.id.as_deref().filter(|_| !answer.sets(REQUEST_ID)) {
+            headers.push((REQUEST_ID, id));
         }
         let sent = host.reply(&Reply {
             status: answer.status,

@@ -126,6 +126,21 @@ pub struct Signals<'a> {
     pub details: Option<&'a [u8]>,
     /// The gRPC status, where there was one.
     pub grpc_status: Option<u32>,
+    /// Whether the request was complete, so that it was the upstream's turn.
+    pub sent: bool,
+}
+
+impl Signals<'_> {
+    /// Whether the time that a stream may take, as a whole or without a sign of life, ran out before the upstream said anything. Of
+    /// these Envoy makes no flag that tells the upstream from the client: a request that was complete does, and an answer that
+    /// is Envoy's own. A stream that had begun has the status it began with.
+    fn ran_out(&self) -> bool {
+        self.sent
+            && (self.status == 504 || self.grpc_status.is_some())
+            && self
+                .details
+                .is_some_and(|details| RAN_OUT.contains(&details))
+    }
 }
 
 /// A verdict, and the word for it.
@@ -166,6 +181,9 @@ const NOT_ITS_FAULT: u64 = CLIENT_LEFT
     | 0x200_0000
     | 0x800_0000
     | 0x2000_0000;
+
+/// The details of `max_stream_duration` (also where the client sets it by `grpc-timeout`) and of idle timeouts.
+const RAN_OUT: [&[u8]; 2] = [b"max_duration_timeout", b"stream_idle_timeout"];
 
 /// The details of an answer that came from the upstream.
 pub const VIA_UPSTREAM: &[u8] = b"via_upstream";
@@ -210,6 +228,13 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     if via_upstream && rules.is_failure(signals.status) {
         return is(Failure, "status");
     }
+    let counted = |kind: Kind| {
+        let counts = rules.kinds.contains(&kind);
+        is(if counts { Failure } else { Ignored }, kind.word())
+    };
+    if signals.ran_out() {
+        return counted(Kind::Timeout);
+    }
     if signals.flags & NOT_ITS_FAULT != 0 {
         return is(Ignored, "not_its_fault");
     }
@@ -219,12 +244,7 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
             .details
             .is_none_or(|details| details == VIA_UPSTREAM || broke_off(details));
     if let Some(kind) = kind(signals.flags, answered) {
-        let outcome = if rules.kinds.contains(&kind) {
-            Failure
-        } else {
-            Ignored
-        };
-        return is(outcome, kind.word());
+        return counted(kind);
     }
     // Without a flag, an answer that is not the upstream's is another filter's.
     if signals.details.is_some() && !via_upstream {

@@ -101,6 +101,8 @@ fn explanation(refused: &Refused<'_>, seconds: &str) -> Option<String> {
     match refused.settings.explain {
         Explain::None => None,
         Explain::State => Some(state.to_owned()),
+        // By hand, and of no breaker in particular.
+        Explain::Full if refused.on == Refusal::Forced => Some(format!("{state}; retry={seconds}")),
         Explain::Full => {
             let name = name(refused.settings, refused.values);
             // Whatever ends a quoted string has been escaped.

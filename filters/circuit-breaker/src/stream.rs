@@ -2,10 +2,11 @@
 
 use crate::breaker::{Admission, Reason, Refusal};
 use crate::evidence::Evidence;
+use crate::failed::Standby;
 use crate::filter::{Call, Shared, Ticket, TICK};
 use crate::outcome::{classify, Outcome, Signals, Verdict};
 use crate::overdue::Watched;
-use crate::refusal::{answer_of, is_grpc, Refused};
+use crate::refusal::{is_grpc, Refused};
 use crate::retry_after;
 use crate::settings::{Mode, Settings};
 use seawall_core::host::{Host, Map};
@@ -23,8 +24,8 @@ pub struct CircuitBreakerStream {
     shared: Option<Rc<Shared>>,
     call: Option<Call>,
     watched: Option<Watched>,
-    /// The answer from the configuration that this request gets if it fails.
-    answer: Option<usize>,
+    /// What this request gets if it fails.
+    standby: Option<Standby>,
     status: u32,
     grpc_status: Option<u32>,
     /// True once the request has come to its end.
@@ -49,7 +50,7 @@ impl CircuitBreakerStream {
             shared,
             call: None,
             watched: None,
-            answer: None,
+            standby: None,
             status: 0,
             grpc_status: None,
             sent: false,
@@ -83,6 +84,7 @@ impl CircuitBreakerStream {
             flags: flags.unwrap_or_default(),
             details: details.as_deref(),
             grpc_status: self.grpc_status,
+            sent: self.sent,
         };
         let flags = if speaks_for_itself { 0 } else { signals.flags };
         let verdict = classify(&call.settings.rules, &Signals { flags, ..signals });
@@ -176,7 +178,7 @@ impl CircuitBreakerStream {
             && call.settings.mode == Mode::Enforce
             && !is_grpc(host)
         {
-            self.answer = answer_of(host, &call.settings);
+            self.standby = Standby::of(host, &call.settings);
         }
         self.call = Some(call);
         Flow::Continue
@@ -315,16 +317,20 @@ impl Stream for CircuitBreakerStream {
             // A gRPC response without a message has its status here.
             self.grpc_status = header_number(host, Map::Response, "grpc-status");
         }
-        let failing = self.status >= 500 || call.settings.rules.is_failure(self.status);
+        // An answer that is Envoy's own, such as of another filter, looks like the upstream's to a gRPC client.
+        let failing = self.status >= 500
+            || call.settings.rules.is_failure(self.status)
+            || self.grpc_status.is_some_and(|status| status != 0);
         if failing || self.whole {
             let details = failing || self.matters(host, &shared, &mut call);
             let verdict = self.judge(host, &call, details);
             self.settle(host, &shared, &call, verdict);
-            let answer = self.answer.filter(|_| verdict.outcome == Outcome::Failure);
-            if let Some(answer) = answer.and_then(|at| call.settings.fallback.answers.get(at)) {
-                return shared.answer_failure(host, answer, self.status);
-            }
-            return Flow::Continue;
+            return match &self.standby {
+                Some(standby) if verdict.outcome == Outcome::Failure => {
+                    shared.answer_failure(host, &call.settings, standby, self.status)
+                }
+                _ => Flow::Continue,
+            };
         }
         // In time; what hangs from here on is a long body.
         if self.in_time(host, &shared) {

@@ -6,6 +6,7 @@ fn of(status: u32, flags: u64, details: &str) -> (Outcome, &'static str) {
         flags,
         details: Some(details.as_bytes()),
         grpc_status: None,
+        sent: true,
     };
     let verdict = classify(&Rules::default(), &signals);
     (verdict.outcome, verdict.why)
@@ -113,6 +114,7 @@ fn what_counts_can_be_chosen() {
             flags,
             details: Some(details),
             grpc_status,
+            sent: true,
         };
         classify(&rules, &signals).outcome
     };
@@ -123,4 +125,28 @@ fn what_counts_can_be_chosen() {
     assert_eq!(of(504, 0x4, b"response_timeout", None), Outcome::Failure);
     assert_eq!(of(503, 0x20, b"x", None), Outcome::Ignored);
     assert!(!rules.is_failure(9999));
+}
+
+#[test]
+fn time_that_runs_out_before_an_answer_is_a_timeout_if_it_was_the_upstreams_turn() {
+    for details in [&b"max_duration_timeout"[..], b"stream_idle_timeout"] {
+        for (status, grpc_status, sent, expected) in [
+            (504, None, true, Outcome::Failure),
+            (200, Some(4), true, Outcome::Failure),
+            // The client has not sent all of it; or the answer had begun.
+            (408, None, false, Outcome::Ignored),
+            (200, Some(4), false, Outcome::Ignored),
+            (200, None, true, Outcome::Ignored),
+        ] {
+            let signals = Signals {
+                status,
+                flags: 0x10000,
+                details: Some(details),
+                grpc_status,
+                sent,
+            };
+            let verdict = classify(&Rules::default(), &signals);
+            assert_eq!(verdict.outcome, expected, "{signals:?}");
+        }
+    }
 }
