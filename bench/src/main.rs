@@ -3,6 +3,7 @@
 //! Every subject is a proxy process of its own in front of the same upstream. They are measured in turns, round by round, so
 //! that whatever else the machine does hits all of them. What counts is the CPU time of the proxy process per request.
 
+mod calls;
 mod config;
 mod keys;
 mod load;

@@ -1,5 +1,6 @@
 //! What is measured: Seawall's filters, the yardsticks, and the peers that do the same work.
 
+use crate::calls;
 use crate::config::{self, native, wasm, Chain};
 use crate::load::{fixed, Arrival, Measured};
 use crate::process::{free_port, on_processor, Proxy, OTHERS, PROXY};
@@ -62,18 +63,24 @@ pub fn limit() -> Value {
     json!({"limits": [{"name": "client", "key": ["client_address"], "requests": 1_000_000_000, "per": "1s"}]})
 }
 
-fn seawall(filter: &str) -> Value {
-    let configuration = match filter {
+/// What a filter is measured with; `seawall` is the four as one module.
+fn configuration(filter: &str) -> Value {
+    match filter {
         "rate-limit" => limit(),
+        "seawall" => {
+            json!({"trace_headers": {}, "rate_limit": limit(), "response_cache": {}, "circuit_breaker": {}})
+        }
         _ => json!({}),
-    };
-    wasm(filter, &module(filter), configuration)
+    }
 }
 
-/// The four filters as one module.
-fn as_one() -> Value {
-    let blocks = json!({"trace_headers": {}, "rate_limit": limit(), "response_cache": {}, "circuit_breaker": {}});
-    wasm("seawall", &module("seawall"), blocks)
+fn seawall(filter: &str) -> Value {
+    wasm(filter, &module(filter), configuration(filter))
+}
+
+/// The host calls of a filter without the filter.
+fn calls_of(filter: &str) -> Result<Chain, Box<dyn Error>> {
+    Ok(filters(vec![calls::alone(filter, &configuration(filter))?]))
 }
 
 fn filters(filters: Vec<Value>) -> Chain {
@@ -158,7 +165,7 @@ fn native_tracing() -> Chain {
 
 type Entry = (&'static str, &'static str, &'static str, Chain);
 
-fn chains() -> Vec<Entry> {
+fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
     let all = || {
         [
             "trace-headers",
@@ -169,7 +176,7 @@ fn chains() -> Vec<Entry> {
         .map(seawall)
     };
     let four = ["a", "b", "c", "d"].map(noop);
-    vec![
+    Ok(vec![
         ("yardstick", "no filter", "/plain", Chain::default()),
         (
             "yardstick",
@@ -199,19 +206,31 @@ fn chains() -> Vec<Entry> {
             "all four",
             "all four as one (seawall.wasm), forwarded",
             "/plain",
-            filters(vec![as_one()]),
+            filters(vec![seawall("seawall")]),
+        ),
+        (
+            "calls",
+            "host calls of seawall.wasm, nothing else",
+            "/plain",
+            calls_of("seawall")?,
         ),
         (
             "all four",
             "all four as one (seawall.wasm), cache hit",
             "/cached",
-            filters(vec![as_one()]),
+            filters(vec![seawall("seawall")]),
         ),
         (
             "rate-limit",
             "rate-limit",
             "/plain",
             filters(vec![seawall("rate-limit")]),
+        ),
+        (
+            "calls",
+            "host calls of rate-limit, nothing else",
+            "/plain",
+            calls_of("rate-limit")?,
         ),
         (
             "rate-limit",
@@ -251,6 +270,12 @@ fn chains() -> Vec<Entry> {
             filters(vec![seawall("response-cache")]),
         ),
         (
+            "calls",
+            "host calls of response-cache (not storable), nothing else",
+            "/plain",
+            calls_of("response-cache")?,
+        ),
+        (
             "response-cache",
             "native cache_v2, hit",
             "/cached",
@@ -263,10 +288,22 @@ fn chains() -> Vec<Entry> {
             filters(vec![seawall("circuit-breaker")]),
         ),
         (
+            "calls",
+            "host calls of circuit-breaker, nothing else",
+            "/plain",
+            calls_of("circuit-breaker")?,
+        ),
+        (
             "trace-headers",
             "trace-headers",
             "/plain",
             filters(vec![seawall("trace-headers")]),
+        ),
+        (
+            "calls",
+            "host calls of trace-headers, nothing else",
+            "/plain",
+            calls_of("trace-headers")?,
         ),
         (
             "trace-headers",
@@ -274,7 +311,7 @@ fn chains() -> Vec<Entry> {
             "/plain",
             native_tracing(),
         ),
-    ]
+    ])
 }
 
 fn has(program: &str) -> bool {
@@ -337,7 +374,7 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
         http2: Vec::new(),
     };
     let mut running = Vec::new();
-    for (group, name, path, chain) in chains() {
+    for (group, name, path, chain) in chains()? {
         if wanted(name) {
             let port = free_port()?;
             let chain = config::proxy(port, upstream, &chain);

@@ -1,92 +1,76 @@
-//! Repeats host calls in the first callback of a request and logs what one of them takes: `probe <what>: <ns> ns`.
+//! What host calls cost, in two ways: without a configuration, a request makes each kind in a loop and logs what one takes;
+//! configured with a list of calls, every request makes those and nothing else.
 
-use seawall_core::config::ConfigErrors;
-use seawall_core::host::{Expect, Host, Level, Map, MetricKind};
+mod measure;
+mod replay;
+
+use replay::Call;
+use seawall_core::config::{self, ConfigErrors};
+use seawall_core::host::{Host, MetricId, MetricKind};
 use seawall_core::plugin::{Flow, Plugin, Stream};
+use std::rc::Rc;
 
-/// The best of so many runs counts: what else the machine does only ever adds.
-const RUNS: u32 = 20;
-const REPEATS: u64 = 500;
+/// The calls to make, and a counter for those that need one.
+#[derive(Debug, Default)]
+struct Calls {
+    list: Vec<Call>,
+    counter: Option<MetricId>,
+}
 
 /// The probe.
 #[derive(Default)]
-pub struct Probe;
+pub struct Probe(Rc<Calls>);
 
 impl Plugin for Probe {
     type Stream = Once;
 
-    fn configure(&mut self, _: &dyn Host, _: &[u8]) -> Result<(), ConfigErrors> {
+    fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
+        let (read, errors) = config::read::<Configuration>(&config::parse(configuration)?);
+        let list = read.unwrap_or_default().calls;
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        if let Some(name) = replay::unknown(&list) {
+            let problem = format!("cannot make {name}");
+            return Err(ConfigErrors::one("calls", problem));
+        }
+        let counter = host.metric_define(MetricKind::Counter, "probe.calls").ok();
+        self.0 = Rc::new(Calls { list, counter });
         Ok(())
     }
 
     fn stream(&self, _: u32) -> Once {
-        Once
+        Once(Rc::clone(&self.0))
     }
 }
 
-/// A request, in which everything is measured.
-pub struct Once;
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Configuration {
+    #[serde(default)]
+    calls: Vec<Call>,
+}
 
-fn measure<R>(host: &dyn Host, what: &str, mut call: impl FnMut() -> R) {
-    let now = || host.now().map(|time| time.as_nanos()).unwrap_or_default();
-    let mut best = u64::MAX;
-    for _ in 0..RUNS {
-        let start = now();
-        for _ in 0..REPEATS {
-            let _ = call();
-        }
-        best = best.min(now().saturating_sub(start) / REPEATS);
+/// A request.
+pub struct Once(Rc<Calls>);
+
+impl Once {
+    fn make(&self, host: &dyn Host, callback: &str) {
+        replay::make(host, &self.0.list, callback, self.0.counter);
     }
-    host.log(Level::Warn, &format!("probe {what}: {best} ns"));
 }
 
 impl Stream for Once {
     fn request_headers(&mut self, host: &dyn Host, _: bool) -> Flow {
-        let map = Map::Request;
-        measure(host, "time", || host.now());
-        measure(host, "16 random bytes", || host.random(&mut [0; 16]));
-        measure(host, "256 random bytes", || host.random(&mut [0; 256]));
-        measure(host, "a header that is absent", || {
-            host.header(map, "x-absent")
-        });
-        measure(host, "one header", || host.header(map, "user-agent"));
-        measure(host, "all headers", || host.headers(map));
-        measure(host, "set a header", || {
-            host.set_header(map, "x-probe", b"0123456789abcdef")
-        });
-        for (what, path) in [
-            ("client address", ["source", "address"]),
-            ("route metadata", ["xds", "route_metadata"]),
-            (
-                "virtual host metadata, none",
-                ["xds", "virtual_host_metadata"],
-            ),
-            ("cluster name", ["xds", "cluster_name"]),
-        ] {
-            measure(host, what, || host.property(&path));
+        if self.0.list.is_empty() {
+            measure::all(host);
         }
-        measure(host, "set a property", || {
-            host.set_property(&["probe"], b"0123456789abcdef")
-        });
-        let value = [7; 64];
-        let _ = host.shared_set("probe", &value, Expect::Anything);
-        measure(host, "read 64 shared bytes", || host.shared_get("probe"));
-        measure(host, "write 64 shared bytes", || {
-            host.shared_set("probe", &value, Expect::Anything)
-        });
-        if let Ok(counter) = host.metric_define(MetricKind::Counter, "probe") {
-            measure(host, "count", || host.metric_add(counter, 1));
-        }
-        for expression in [
-            "xds.route_metadata",
-            "[xds.route_metadata, xds.virtual_host_metadata]",
-        ] {
-            if let Ok(token) = host.foreign("expr_create", expression.as_bytes()) {
-                measure(host, &format!("CEL `{expression}`"), || {
-                    host.foreign("expr_evaluate", &token)
-                });
-            }
-        }
+        self.make(host, "proxy_on_request_headers");
+        Flow::Continue
+    }
+
+    fn response_headers(&mut self, host: &dyn Host, _: bool) -> Flow {
+        self.make(host, "proxy_on_response_headers");
         Flow::Continue
     }
 }
