@@ -1,7 +1,7 @@
 //! What is kept of a request until its response: what to tell, and what to settle.
 
 use crate::answer::Shown;
-use crate::config::{Charge, Limit, Settings};
+use crate::config::{Charge, Settings};
 use crate::few::Few;
 use crate::filter::Filter;
 use crate::quota::{Quota, DEBT};
@@ -64,21 +64,12 @@ impl Exchange {
         self.told.iter().filter_map(of).collect()
     }
 
-    /// What a limit said was before its refusal had consequences.
-    pub(crate) fn now_left(
-        &mut self,
-        settings: &Settings,
-        limit: &Limit,
-        left: Option<(u64, Option<Span>)>,
-    ) {
-        let Some((remaining, more)) = left else {
-            return;
-        };
-        for told in self.told.as_mut_slice() {
-            let of = settings.limits.get(told.limit);
-            if of.is_some_and(|of| of.name == limit.name) {
-                (told.remaining, told.more) = (remaining, more);
-            }
+    /// What a limit said has changed meanwhile.
+    pub(crate) fn now_left(&mut self, limit: usize, left: Option<table::Left>) {
+        let of_limit = |told: &&mut Told| told.limit == limit;
+        let told = self.told.as_mut_slice().iter_mut().find(of_limit);
+        if let (Some(told), Some((remaining, more))) = (told, left) {
+            (told.remaining, told.more) = (remaining, more);
         }
     }
 
@@ -147,14 +138,18 @@ impl Exchange {
             };
             match final_cost(host, charge, open.cost) {
                 Ok(cost) if cost == open.charged => {}
-                Ok(cost) => settle(host, filter, settings, self.at, &open, cost),
+                Ok(cost) => {
+                    let left = settle(host, filter, settings, self.at, &open, cost);
+                    self.now_left(open.limit, left);
+                }
                 Err(error) => filter.trouble(host, || format!("a response has no cost: {error:?}")),
             }
             self.open.swap_remove(index);
         }
     }
 
-    /// Gives back what a request holds while it lasts. What a response would have settled stays charged when there was none.
+    /// Gives back what a request holds while it lasts, and settles what no response has settled here; what went without any
+    /// stays charged.
     pub(crate) fn release(&mut self, host: &dyn Host, filter: &Filter) {
         let Some(settings) = self.settings.take() else {
             return;
@@ -174,14 +169,37 @@ fn give_back(
     at: Timestamp,
     open: Vec<Open>,
 ) {
+    // A filter behind this one may have answered in the place of a response without a body: that goes to the client
+    // directly, and only its status is known here.
+    let mut status = None;
     for open in open {
-        if matches!(open.quota, Quota::Concurrency(_)) {
-            settle(host, filter, settings, at, &open, 0);
+        let limit = settings.limits.get(open.limit);
+        let cost = match limit.and_then(|limit| limit.charge.as_ref()) {
+            None if matches!(open.quota, Quota::Concurrency(_)) => 0,
+            Some(charge) if !charge.statuses.is_empty() => {
+                match *status.get_or_insert_with(|| answered(host)) {
+                    0 => continue,
+                    status if !charge.costs(status) => 0,
+                    _ if charge.header.is_none() => open.cost,
+                    _ => continue,
+                }
+            }
+            _ => continue,
+        };
+        if cost != open.charged || matches!(open.quota, Quota::Concurrency(_)) {
+            settle(host, filter, settings, at, &open, cost);
         }
     }
 }
 
-/// Makes a charge of `at` what it costs after all.
+/// The status that the client got; 0 where it got none.
+fn answered(host: &dyn Host) -> u16 {
+    let code = host.property(&["response", "code"]).ok().flatten();
+    let code = code.and_then(|bytes| bytes.try_into().ok());
+    u16::try_from(code.map_or(0, u64::from_le_bytes)).unwrap_or_default()
+}
+
+/// Makes a charge of `at` what it costs after all. Returns what is left then.
 pub(crate) fn settle(
     host: &dyn Host,
     filter: &Filter,
@@ -189,7 +207,7 @@ pub(crate) fn settle(
     at: Timestamp,
     open: &Open,
     cost: u64,
-) {
+) -> Option<table::Left> {
     let settlement = if cost < open.charged {
         Settlement::Refund(at, open.charged.saturating_sub(cost))
     } else {
@@ -206,9 +224,10 @@ pub(crate) fn settle(
             settlement,
         )
     });
-    if let Err(error) = settled {
+    settled.unwrap_or_else(|error| {
         filter.trouble(host, || format!("a charge is not settled: {error:?}"));
-    }
+        None
+    })
 }
 
 /// What a response costs.
