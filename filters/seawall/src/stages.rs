@@ -119,21 +119,19 @@ impl Stages {
     /// The response headers reach the stages before `last`, backwards.
     fn response_from(&mut self, place: Place<'_>, last: usize, ended: bool) -> Flow {
         self.owed = 0;
-        let mut flow = Flow::Continue;
         for at in (0..last).rev() {
             let Some(stream) = self.stage(at) else {
                 continue;
             };
             if stream.response_headers(&place.link(at), ended) == Flow::Pause {
-                flow = Flow::Pause;
-                // An answer given here goes to the client directly; the stages before still settle their accounts.
+                // An answer given here goes to the client directly: as in a chain, the stages before do not see it.
                 if !place.memo.replied.get() {
                     self.owed = at;
-                    break;
                 }
+                return Flow::Pause;
             }
         }
-        flow
+        Flow::Continue
     }
 
     /// A part of the response body reaches all stages; when none holds it, headers that were held go on.

@@ -1,0 +1,115 @@
+//! Answers that one filter puts in the place of a response which came in its headers alone, or failed: they go to the client
+//! directly, past the filters before it, which must not take that for something else. As a chain and as one module.
+
+use seawall_tests::prelude::*;
+
+fn both(upstream: &Upstream, configurations: &[(&str, Value)]) -> [EnvoyBuilder; 2] {
+    let mut chain = Envoy::to(upstream);
+    for filter in [
+        "trace-headers",
+        "rate-limit",
+        "response-cache",
+        "circuit-breaker",
+    ] {
+        let found = configurations.iter().find(|(name, _)| *name == filter);
+        let configuration = found.map_or(json!({}), |(_, value)| value.clone());
+        chain = chain.filter(filter, configuration);
+    }
+    [chain, Envoy::to(upstream).all_as_one(configurations)]
+}
+
+fn answered() -> (&'static str, Value) {
+    let fallback = json!({"status": 200, "body": "fallback", "on_failure": true});
+    (
+        "circuit-breaker",
+        json!({"failure_threshold": 1000, "failure_percentage": 0, "fallback": fallback}),
+    )
+}
+
+fn cache() -> (&'static str, Value) {
+    (
+        "response-cache",
+        json!({"refresh": {"algorithm": "off"}, "coalesce": {"wait": "10m"}}),
+    )
+}
+
+/// Only missing pages cost. A page that is revalidated with a 304 is not missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revalidated_answer_is_charged_by_the_status_that_the_client_gets() {
+    let upstream = Upstream::serving(|seen| {
+        let reply = match (seen.path.as_str(), seen.header("if-none-match")) {
+            ("/page", None) => Reply::ok("x".repeat(3000)),
+            ("/page", Some(_)) => Reply::status(304),
+            _ => Reply::status(404),
+        };
+        reply
+            .header("etag", "\"1\"")
+            .header("cache-control", "no-cache")
+    })
+    .await;
+    let limits = json!({"limits": [{"name": "missing", "requests": 2, "per": "1h", "charge": {"status": 404}}]});
+    for builder in both(&upstream, &[("rate-limit", limits), cache()]) {
+        let envoy = builder.start().await;
+        for _ in 0..10 {
+            let page = envoy.get("/page").await;
+            assert_eq!((page.status, page.body.len()), (200, 3000));
+            assert_eq!(page.all("x-request-id").len(), 1);
+        }
+        for expected in [404, 404, 429] {
+            assert_eq!(envoy.get("/none").await.status, expected);
+        }
+    }
+}
+
+/// Who waited for a call that fails goes to the upstream with all the others, and not one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_for_a_failed_call_is_let_go_with_the_others() {
+    for as_one in [0, 1] {
+        let (first, rest) = (Gate::new(), Gate::new());
+        let gates = (first.clone(), rest.clone());
+        let upstream = Upstream::serving(move |seen| {
+            let gate = if seen.number == 0 { &gates.0 } else { &gates.1 };
+            Reply::status(500).chunk("trouble").gated(gate)
+        })
+        .await;
+        let [chain, one] = both(&upstream, &[cache(), answered()]);
+        let envoy = if as_one == 1 { one } else { chain }.start().await;
+        let (answers, ()) = tokio::join!(envoy.burst("/", 20, 20), async {
+            envoy
+                .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 19)
+                .await;
+            first.open();
+            upstream.wait_for_in_flight(19).await;
+            rest.open();
+        });
+        assert_eq!(answers.len(), 20);
+        for answer in answers {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "fallback"));
+            assert_eq!(answer.all("x-request-id").len(), 1);
+        }
+    }
+}
+
+/// What a client never got is in no cache either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_call_that_was_answered_is_not_stored() {
+    let upstream = Upstream::start().await;
+    for builder in both(&upstream, &[cache(), answered()]) {
+        for body in ["", "trouble"] {
+            upstream.behave(move |_| {
+                let failed = Reply::status(500).header("cache-control", "max-age=600");
+                if body.is_empty() {
+                    failed
+                } else {
+                    failed.chunk(body)
+                }
+            });
+            let envoy = builder.clone().start().await;
+            assert_eq!(envoy.get("/").await.text(), "fallback");
+            upstream.always(Reply::ok("well").header("cache-control", "max-age=600"));
+            for _ in 0..2 {
+                assert_eq!(envoy.get("/").await.text(), "well");
+            }
+        }
+    }
+}
