@@ -84,6 +84,7 @@ impl CircuitBreakerStream {
             flags: flags.unwrap_or_default(),
             details: details.as_deref(),
             grpc_status: self.grpc_status,
+            sent: self.sent,
         };
         let flags = if speaks_for_itself { 0 } else { signals.flags };
         let verdict = classify(&call.settings.rules, &Signals { flags, ..signals });
@@ -316,7 +317,10 @@ impl Stream for CircuitBreakerStream {
             // A gRPC response without a message has its status here.
             self.grpc_status = header_number(host, Map::Response, "grpc-status");
         }
-        let failing = self.status >= 500 || call.settings.rules.is_failure(self.status);
+        // An answer that is Envoy's own, such as of another filter, looks like the upstream's to a gRPC client.
+        let failing = self.status >= 500
+            || call.settings.rules.is_failure(self.status)
+            || self.grpc_status.is_some_and(|status| status != 0);
         if failing || self.whole {
             let details = failing || self.matters(host, &shared, &mut call);
             let verdict = self.judge(host, &call, details);
