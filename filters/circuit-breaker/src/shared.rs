@@ -104,14 +104,14 @@ impl Shared {
         })
     }
 
-    /// Whether failures in a row are being counted that began after the call did, so that its success ends the row. Read only
-    /// where this worker knows that a breaker has changed since; where nobody can tell, it is not.
+    /// Whether failures in a row are being counted that began after the call did, so that its success ends the row. A healthy
+    /// call does not read for that: its worker knows from the calls that it has admitted since, and from its own failures, whether
+    /// a breaker has changed. Where there is no generation, nobody knows, and every call reads.
     pub(crate) fn ends_a_row(&self, host: &dyn Host, call: &Call) -> bool {
         let policy = &call.settings.policy;
-        if policy.failure_threshold == 0
+        if policy.failure_threshold < 2
             || policy.adaptive.is_some()
-            || call.seen.is_none()
-            || call.seen == self.copies.latest()
+            || (call.seen.is_some() && call.seen == self.copies.latest())
         {
             return false;
         }

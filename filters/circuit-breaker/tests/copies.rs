@@ -152,6 +152,9 @@ fn story(configuration: &Value, events: &[Event], copies: bool) -> Vec<bool> {
             }
             Event::End(n, status) if *n < under_way.len() => {
                 let (worker, exchange) = under_way.swap_remove(*n);
+                // A worker with copies learns of the others' failures with the next call that it admits.
+                let (other, _) = begin(&mut workers[worker], "elsewhere", &GET);
+                break_off(&mut workers[worker], other, LEFT);
                 end(&mut workers[worker], exchange, &status.to_string());
             }
             Event::Leave(n) if *n < under_way.len() => {
