@@ -137,6 +137,7 @@ fn several(
             blamed.filter(|(claimed, verdict)| claimed.claim.enforced && !verdict.admitted);
         let blamed: Vec<_> = blamed
             .map(|(claimed, verdict)| Blamed {
+                index: claimed.index,
                 limit: claimed.limit,
                 claim: claimed.claim,
                 wait: verdict.wait,
@@ -254,6 +255,7 @@ pub(crate) fn incomplete(
 
 /// A limit that refuses a request.
 pub(crate) struct Blamed<'s> {
+    pub(crate) index: usize,
     pub(crate) limit: &'s Limit,
     pub(crate) claim: Claim<'s>,
     pub(crate) wait: Option<Span>,
@@ -325,7 +327,7 @@ pub(crate) fn refuse(
         if let Some(noted) = noted {
             banned |= noted.banned.is_some();
             own = own.map(|own| own.max(noted.wait).max(noted.banned.unwrap_or_default()));
-            exchange.now_left(settings, blame.limit, noted.left);
+            exchange.now_left(blame.index, noted.left);
         }
         wait = wait.zip(own).map(|(wait, own)| wait.max(own));
     }

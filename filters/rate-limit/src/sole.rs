@@ -67,6 +67,7 @@ pub(crate) fn decide(
     if !one.verdict.admitted {
         counters.refused.increment(host);
         let blamed = [Blamed {
+            index: 0,
             limit,
             claim,
             wait: one.verdict.wait,

@@ -103,13 +103,14 @@ impl Stream for Request {
         let Some(settings) = exchange.settings.take() else {
             return Flow::Continue;
         };
+        // First, so that the fields tell what is left after this response.
+        exchange.charge_by_response(host, filter, &settings);
         let shown = exchange.shown(&settings);
         if let Err(error) = answer::add(host, settings.headers, &shown) {
             filter.trouble(host, || {
                 format!("a response has no rate limit fields: {error:?}")
             });
         }
-        exchange.charge_by_response(host, filter, &settings);
         if !exchange.open.is_empty() {
             exchange.settings = Some(settings);
         }

@@ -193,6 +193,39 @@ fn the_single_fields_are_those_of_the_limit_that_is_waited_for() {
 }
 
 #[test]
+fn a_response_that_says_its_cost_tells_what_is_left_after_it() {
+    for algorithm in ["gcra", "sliding_window", "fixed_window"] {
+        let charged = |reserve: u64, cost: &str| {
+            let mut rig = rig(json!({"headers": "both", "limits": [{
+                "name": "a", "requests": 10, "per": "10s", "algorithm": algorithm,
+                "charge": {"header": "x-cost", "reserve": reserve}
+            }]}));
+            let fields = response(&mut rig, &[(":status", "200"), ("x-cost", cost)]);
+            let left = all(&fields, "ratelimit")[0].to_owned();
+            assert_eq!(all(&fields, "x-ratelimit-remaining").len(), 1);
+            let next = response(&mut rig, &[(":status", "200"), ("x-cost", "0")]);
+            // What the next one is told if it costs nothing.
+            assert_eq!(
+                all(&next, "ratelimit")[0],
+                left,
+                "{algorithm} {reserve} {cost}"
+            );
+            left
+        };
+        assert!(charged(0, "3").starts_with("\"a\";r=7;t="));
+        assert!(charged(5, "3").starts_with("\"a\";r=7;t="));
+        assert!(charged(3, "3").starts_with("\"a\";r=7;t="));
+        assert_eq!(charged(5, "0"), "\"a\";r=10");
+    }
+    // It owes.
+    let mut rig = rig(limit(json!({"limits": [{
+        "name": "a", "requests": 10, "per": "10s", "charge": {"header": "x-cost"}
+    }]})));
+    let fields = response(&mut rig, &[(":status", "200"), ("x-cost", "25")]);
+    assert_eq!(all(&fields, "ratelimit"), ["\"a\";r=0;t=16"]);
+}
+
+#[test]
 fn which_fields_is_a_choice() {
     for (choice, ietf, older) in [
         ("ietf", 1, 0),

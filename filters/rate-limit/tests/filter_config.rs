@@ -110,6 +110,31 @@ fn a_wrong_condition_is_one_mistake() {
 }
 
 #[test]
+fn what_is_expected_is_said_in_the_words_of_the_readme() {
+    for wrong in [
+        json!({"limits": ["a"]}),
+        json!({"exempt": "a"}),
+        json!({"client_address": 1}),
+        json!({"fleet": "a"}),
+        json!({"answer": 429}),
+        json!({"limits": [{"charge": true}]}),
+        json!({"limits": [{"penalty": 3}]}),
+        json!({"limits": [{"match": "/a"}]}),
+        json!({"limits": [{"overrides": ["gold"]}]}),
+    ] {
+        let found = errors(wrong);
+        assert!(
+            found.iter().any(|error| error.contains(", expected a")),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().all(|error| !error.contains("struct")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn extreme_numbers() {
     let limit = |requests: u64, per: &str, burst: u64| {
         errors(json!({"limits": [{"name": "a", "requests": requests, "per": per, "burst": burst}]}))

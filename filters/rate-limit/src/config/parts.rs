@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A part of a key as it is written: exactly one of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Derive)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct Fields {
     /// A header's name.
     pub header: Option<String>,
@@ -39,7 +39,7 @@ pub struct Fields {
 
 /// How a client's address is found and cut.
 #[derive(Debug, Clone, Default, PartialEq, Derive)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct Address {
     /// Proxies in front that are trusted to have written `x-forwarded-for`.
     pub trusted_hops: Option<u32>,

@@ -145,8 +145,10 @@ pub(super) fn quota(
             );
         }
     }
-    let (requests, per) = (numbers.requests?, numbers.per?);
-    let requests = within(Some(requests), 1, 1, MOST, &at("requests"), errors);
+    // Checked although `per` may be wrong as well: all that is wrong is to be said at once.
+    let requests = numbers.requests;
+    let requests = requests.map(|own| within(Some(own), 1, 1, MOST, &at("requests"), errors));
+    let (requests, per) = (requests?, numbers.per?);
     if let Period::Lasting(span) = per {
         let least = Span::from_millis(1);
         within(

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// All of it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct Raw {
     pub(super) enabled: Option<bool>,
     pub(super) limits: Option<Vec<RawLimit>>,
@@ -30,7 +30,7 @@ pub struct Raw {
 
 /// A limit.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawLimit {
     pub(super) name: Option<String>,
     pub(super) key: Option<Vec<RawPart>>,
@@ -66,7 +66,7 @@ pub enum Scope {
 
 /// The service that keeps limits for a whole fleet.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawFleet {
     pub(super) cluster: Option<String>,
     pub(super) domain: Option<String>,
@@ -91,7 +91,7 @@ pub enum Algorithm {
 
 /// Other numbers for some requests.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawOverride {
     pub(super) key: Option<Many<String>>,
     #[serde(rename = "match")]
@@ -105,7 +105,11 @@ pub struct RawOverride {
 
 /// Which requests.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a rule: an object with `route`, `host`, `path`, `method`, `header` or `cidr`"
+)]
 pub struct RawRule {
     pub(super) route: Option<Many<String>>,
     pub(super) host: Option<Many<String>>,
@@ -185,7 +189,7 @@ impl<'de> Deserialize<'de> for RawCost {
 
 /// A request's cost from a header.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawCostHeader {
     pub(super) header: Option<String>,
     pub(super) default: Option<u64>,
@@ -195,7 +199,7 @@ pub struct RawCostHeader {
 
 /// Charging by response.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawCharge {
     pub(super) status: Option<Many<Statuses>>,
     pub(super) header: Option<String>,
@@ -204,7 +208,7 @@ pub struct RawCharge {
 
 /// Refusing for a while.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawPenalty {
     pub(super) refusals: Option<u64>,
     pub(super) within: Option<Span>,
@@ -227,7 +231,7 @@ pub enum RawHeaders {
 
 /// What is answered to a refused request.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object of settings")]
 pub struct RawAnswer {
     pub(super) status: Option<u32>,
     pub(super) body: Option<String>,

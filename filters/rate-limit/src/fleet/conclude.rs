@@ -271,6 +271,7 @@ fn by_the_service<'s>(
                 limit
                     .zip(ticket.claim(settings, false))
                     .map(|(limit, claim)| Blamed {
+                        index: ticket.limit,
                         limit,
                         claim,
                         wait: Some(wait),
@@ -341,6 +342,7 @@ fn by_ourselves<'s>(
         });
         if !verdict.admitted {
             blamed.push(Blamed {
+                index: ticket.limit,
                 limit,
                 claim: *claim,
                 wait: verdict.wait,

@@ -9,6 +9,9 @@ use seawall_core::host::Host;
 use seawall_core::shared::UpdateError;
 use seawall_core::time::{Span, Timestamp};
 
+/// What is left of a limit, and the time until more is.
+pub type Left = (u64, Option<Span>);
+
 /// A charge after the fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
@@ -90,7 +93,7 @@ pub fn hold(
     Ok(evicted)
 }
 
-/// Settles a charge after the fact.
+/// Settles a charge after the fact. What is left then, and the time until more is, where something changed.
 ///
 /// # Errors
 /// When the host fails, or other workers were faster too often.
@@ -101,7 +104,8 @@ pub fn settle(
     (slot, tag): (u32, u64),
     quota: &Quota,
     settlement: Settlement,
-) -> Result<(), UpdateError> {
+) -> Result<Option<Left>, UpdateError> {
+    let mut left = None;
     change(host, table, slot, None, |held, _| {
         let state = held.get(tag);
         let next = match (settlement, state) {
@@ -109,9 +113,12 @@ pub fn settle(
             (Settlement::Refund(..), None) => return false,
             (Settlement::Add(cost, debt), state) => quota.add(state, now, cost, debt),
         };
+        let after = quota.check(Some(next), now, Ask { need: 0, cost: 0 });
+        left = Some((after.remaining, after.more));
         held.put(tag, next, now, &[], table.ways);
         true
-    })
+    })?;
+    Ok(left)
 }
 
 /// What noting a refusal came to.
@@ -122,7 +129,7 @@ pub struct Noted {
     /// The ban that is in force now.
     pub banned: Option<Span>,
     /// What is left after it, and when more is, where that is not what the limit said before.
-    pub left: Option<(u64, Option<Span>)>,
+    pub left: Option<Left>,
 }
 
 /// Notes that a claim was refused: for its penalty, and as a charge where refused requests `count`.

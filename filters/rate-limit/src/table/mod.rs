@@ -11,7 +11,7 @@ mod slot;
 mod transaction;
 
 pub use before::{before, Before};
-pub use change::{hold, now_refused, settle, Noted, Settlement};
+pub use change::{hold, now_refused, settle, Left, Noted, Settlement};
 pub use one::{decide_one, One};
 pub use slot::{MOST, WAYS};
 pub use transaction::{decide, Claim, Decision};
