@@ -54,6 +54,10 @@ impl Place {
                 around = json!({"fallback": {"headers": {"x-a": "b"}}});
             }
             (Filter::TraceHeaders, "spans", _) => around = json!({"spans": {"cluster": "otel"}}),
+            // Lists of the trusted want a mode.
+            (Filter::TraceHeaders, "trust", _) if row.field != "trust.mode" => {
+                around = json!({"trust": {"mode": "mtls"}});
+            }
             _ => {}
         }
         Place { around, path }
