@@ -160,3 +160,33 @@ async fn a_million_tenants_leave_memory_flat_and_strangers_alone() {
     let lines = lines.count();
     assert!(lines < failing / 10, "{lines} lines");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_that_left_while_theirs_was_open_do_not_keep_the_table_full() {
+    let upstream = Upstream::serving(behaviour).await;
+    let mut configuration = policy(json!([{"header": "x-tenant-id"}]));
+    configuration["max_keys"] = json!(4);
+    configuration["open_for"] = json!("300ms");
+    configuration["max_open_for"] = json!("300ms");
+    let envoy = Envoy::to(&upstream)
+        .filter("circuit-breaker", configuration)
+        .start()
+        .await;
+    for tenant in ["a", "b", "c", "d"] {
+        for _ in 0..2 {
+            let headers = [("x-tenant-id", tenant)];
+            assert!(!is_refused(&envoy, "/fail", &headers).await, "{tenant}");
+        }
+    }
+    eventually("another tenant has a breaker", || async {
+        let headers = [("x-tenant-id", "e")];
+        is_refused(&envoy, "/fail", &headers).await.then_some(())
+    })
+    .await;
+    let stats = envoy.stats().await;
+    let gauge = |name: &str| {
+        let name = format!("wasmcustom.seawall.circuit_breaker.{name}");
+        stats.get(&name).copied().unwrap_or_default()
+    };
+    assert!(gauge("open") + gauge("half_open") <= 4, "{stats:?}");
+}

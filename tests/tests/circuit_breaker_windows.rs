@@ -154,3 +154,81 @@ async fn calls_that_still_hang_open_it_long_before_their_timeout() {
     .await;
     assert_eq!(count("failures").await, 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_ends_late_is_overdue_whether_the_timer_has_seen_it_or_not() {
+    // Answers come between two ticks of the timer.
+    let upstream = Upstream::serving(|_| Reply::ok("late").after(Duration::from_millis(215))).await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "circuit-breaker",
+            shares(json!({"slow_after": "200ms", "slow_percentage": 100, "minimum_calls": 50})),
+        )
+        .start()
+        .await;
+    let address = envoy.address;
+    let headers = [("host", "late")];
+    // Begun at all phases of the timer.
+    let calls = (0..60u64).map(|n| async move {
+        tokio::time::sleep(Duration::from_millis(n * 5)).await;
+        Client::fresh(address).get_with("/", &headers).await;
+    });
+    join_all(calls).await;
+    envoy
+        .wait_for_stat(&format!("{OPENED}.slow_percentage"), 1)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_between_calls_that_work_are_not_in_a_row_however_long_calls_take() {
+    let (upstream, bad) = (Upstream::start().await, Gate::new());
+    let other = Upstream::serving(|_| Reply::ok("ok")).await;
+    let gates: Vec<Gate> = (0..4).map(|_| Gate::new()).collect();
+    let behaviour = {
+        let (bad, gates) = (bad.clone(), gates.clone());
+        move |seen: &Seen| match seen.path.trim_start_matches('/').parse::<usize>() {
+            Ok(n) => Reply::ok("ok").gated(&gates[n]),
+            Err(_) => Reply::status(500).gated(&bad),
+        }
+    };
+    upstream.behave(behaviour);
+    let envoy = Envoy::to(&upstream)
+        .cluster("other", other.address, json!({}))
+        .route(Route::prefix("/other").to("other"))
+        .route(Route::prefix("/"))
+        .filter(
+            "circuit-breaker",
+            json!({"failure_threshold": 3, "failure_percentage": 0, "open_for": "60s"}),
+        )
+        .start()
+        .await;
+    // Under way before anything fails, on one worker each or not.
+    let works: Vec<_> = (0..gates.len())
+        .map(|n| {
+            let client = Client::fresh(envoy.address);
+            tokio::spawn(async move { client.get(&format!("/{n}")).await.status })
+        })
+        .collect();
+    upstream.wait_for_in_flight(gates.len()).await;
+    bad.open();
+    for (work, gate) in works.into_iter().zip(&gates) {
+        for _ in 0..2 {
+            assert_eq!(envoy.get_fresh("/bad").await.status, 500);
+        }
+        // Every worker sees a call after that, of another breaker.
+        for _ in 0..40 {
+            assert_eq!(envoy.get_fresh("/other").await.status, 200);
+        }
+        gate.open();
+        assert_eq!(within("it works", work).await.expect("no panic"), 200);
+    }
+    assert_eq!(
+        envoy.stat(&format!("{OPENED}.consecutive_failures")).await,
+        0
+    );
+    for _ in 0..3 {
+        envoy.get_fresh("/bad").await;
+    }
+    let refused = envoy.get("/bad").await;
+    assert_eq!(refused.header("x-seawall-breaker"), Some("open"));
+}
