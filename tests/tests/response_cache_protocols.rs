@@ -252,3 +252,84 @@ async fn attacks_over_the_wire_reach_nobody_else() {
         assert!(got.starts_with("HTTP/1.1 400"), "{got}");
     }
 }
+
+const SEARCH: &[u8] = b"M-SEARCH / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_method_passes_and_invalidates_where_envoy_lets_it() {
+    for allowed in [false, true] {
+        let (origin, hits) = bytes_origin(
+            b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ncontent-length: 1\r\n\r\nx",
+        )
+        .await;
+        let envoy = Envoy::to_address(origin)
+            .filter("response-cache", json!({"refresh": {"algorithm": "off"}}))
+            .manager(
+                "http_protocol_options",
+                json!({"allow_custom_methods": allowed}),
+            )
+            .start()
+            .await;
+        raw(envoy.address, GET).await;
+        let answer = raw(envoy.address, SEARCH).await;
+        let status: &[u8] = if allowed {
+            b"HTTP/1.1 200"
+        } else {
+            b"HTTP/1.1 400"
+        };
+        assert!(answer.starts_with(status));
+        raw(envoy.address, GET).await;
+        let expected = if allowed { 3 } else { 1 };
+        assert_eq!(hits.load(Ordering::SeqCst), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_transfer_coding_never_reaches_the_cache() {
+    let (origin, _) = bytes_origin(
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ntransfer-encoding: other\r\n\r\nx",
+    )
+    .await;
+    let envoy = Envoy::to_address(origin)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    for _ in 0..2 {
+        let answer = raw(envoy.address, GET).await;
+        assert!(answer.starts_with(b"HTTP/1.1 502"));
+    }
+    let stored = envoy.stat("wasmcustom.seawall.response_cache.stored").await;
+    assert_eq!(stored, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_in_parts_is_stored_where_the_route_asks_for_the_whole() {
+    let upstream = Upstream::serving(|seen| match seen.header("range") {
+        Some(_) => Reply::status(206).header("content-range", "bytes 0-1/10"),
+        None => Reply::ok("0123456789").header("cache-control", "max-age=600"),
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"refresh": {"algorithm": "off"}}))
+        .route(
+            Route::prefix("/whole")
+                .field("request_headers_to_remove", json!(["range", "if-range"])),
+        )
+        .route(Route::prefix("/"))
+        .start()
+        .await;
+    let part = [("range", "bytes=2-3")];
+    for path in ["/part", "/part"] {
+        assert_eq!(envoy.get_with(path, &part).await.status, 206);
+    }
+    assert_eq!(upstream.hits_of("/part"), 2);
+    let first = envoy.get_with("/whole", &part).await;
+    assert_eq!((first.status, first.text()), (200, "0123456789".to_owned()));
+    for _ in 0..10 {
+        let got = envoy.get_fresh("/whole").await;
+        assert_eq!(got.status, 200);
+        let got = envoy.get_with("/whole", &part).await;
+        assert_eq!((got.status, got.text()), (206, "23".to_owned()));
+    }
+    assert_eq!(upstream.hits_of("/whole"), 1);
+}
