@@ -2,6 +2,7 @@
 
 mod answer;
 mod exporter;
+mod grpc;
 pub mod otlp;
 mod protobuf;
 mod server;

@@ -1,5 +1,6 @@
 //! The server span of a request, with the attributes of OpenTelemetry's semantic conventions for HTTP.
 
+use super::grpc;
 use super::otlp::{Span, Value};
 use crate::config::Settings;
 use crate::request::identity::Identity;
@@ -22,6 +23,7 @@ pub struct Server {
     start: Option<Timestamp>,
     method: &'static str,
     state: String,
+    grpc: bool,
     attributes: Attributes,
 }
 
@@ -113,6 +115,7 @@ impl Server {
         }
         Server {
             state: String::new(),
+            grpc: headers.get("content-type").is_some_and(grpc::is_grpc),
             start: host.now().ok(),
             method: known.unwrap_or("HTTP"),
             attributes,
@@ -147,6 +150,17 @@ impl Server {
         if let Some(version) = version {
             note(&mut self.attributes, "network.protocol.version", version);
         }
+    }
+
+    /// Notes how a gRPC call ended; the name of an error.
+    fn call_error(&mut self, host: &dyn Host) -> Option<&'static str> {
+        if !self.grpc {
+            return None;
+        }
+        let status = read(host, &["response", "grpc_status"]).and_then(|bytes| number(&bytes))?;
+        let key = "rpc.grpc.status_code";
+        push(&mut self.attributes, key, Value::Number(status));
+        grpc::error(status)
     }
 
     /// What the other filters have decided: what they leave for the access log where they are told to, else what the
@@ -199,7 +213,8 @@ impl Server {
         let kind = match status {
             None | Some(0) => Some("aborted".to_owned()),
             Some(status) if status >= 500 => Some(status.to_string()),
-            Some(status) => cut(host, status, &details).then(|| "aborted".to_owned()),
+            Some(status) if cut(host, status, &details) => Some("aborted".to_owned()),
+            Some(_) => self.call_error(host).map(str::to_owned),
         };
         let failed = kind.is_some();
         if let Some(kind) = kind {
