@@ -43,6 +43,16 @@ pub struct Chain {
     pub clusters: Vec<Value>,
 }
 
+impl Chain {
+    /// These filters and nothing else.
+    pub fn of(filters: Vec<Value>) -> Self {
+        Chain {
+            filters,
+            ..Chain::default()
+        }
+    }
+}
+
 fn merge(into: &mut Value, from: &Value) {
     if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
         into.extend(

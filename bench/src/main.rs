@@ -7,6 +7,7 @@ mod calls;
 mod config;
 mod keys;
 mod load;
+mod peers;
 mod probe;
 mod process;
 mod report;

@@ -1,13 +1,13 @@
 //! What is measured: Seawall's filters, the yardsticks, and the peers that do the same work.
 
 use crate::calls;
-use crate::config::{self, native, wasm, Chain};
+use crate::config::{self, wasm, Chain};
 use crate::load::{fixed, Arrival, Measured};
-use crate::process::{free_port, on_processor, Proxy, OTHERS, PROXY};
+use crate::peers;
+use crate::process::{free_port, Proxy, OTHERS, PROXY};
 use crate::Options;
 use serde_json::{json, Value};
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,89 +78,22 @@ fn seawall(filter: &str) -> Value {
     wasm(filter, &module(filter), configuration(filter))
 }
 
+/// Without what not everybody needs: settings per route, and fields on responses.
+fn lean(filter: &str) -> Chain {
+    let mut configuration = configuration(filter);
+    configuration["per_route"] = json!(false);
+    if filter == "rate-limit" {
+        configuration["headers"] = json!("none");
+    }
+    Chain::of(vec![wasm(filter, &module(filter), configuration)])
+}
+
 /// The host calls of a filter without the filter.
 fn calls_of(filter: &str) -> Result<Chain, Box<dyn Error>> {
-    Ok(filters(vec![calls::alone(filter, &configuration(filter))?]))
-}
-
-fn filters(filters: Vec<Value>) -> Chain {
-    Chain {
-        filters,
-        ..Chain::default()
-    }
-}
-
-/// Envoy's own limiter with a bucket for each address.
-fn local_ratelimit() -> Chain {
-    let bucket = json!({"max_tokens": 1_000_000_000, "tokens_per_fill": 1_000_000_000, "fill_interval": "1s"});
-    Chain {
-        filters: vec![native(
-            "local_ratelimit",
-            "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-            json!({
-                "stat_prefix": "local",
-                "token_bucket": bucket,
-                "filter_enabled": {"default_value": {"numerator": 100}},
-                "filter_enforced": {"default_value": {"numerator": 100}},
-                "rate_limits": [{"actions": [{"remote_address": {}}]}],
-                "descriptors": [{"entries": [{"key": "remote_address"}], "token_bucket": bucket}],
-            }),
-        )],
-        ..Chain::default()
-    }
-}
-
-/// A token bucket for each address, in each worker for itself: Lua shares nothing.
-fn lua() -> Chain {
-    let code = "local buckets, count = {}, 0\n\
-        function envoy_on_request(handle)\n\
-          local key = handle:streamInfo():downstreamRemoteAddress():match('^(.*):')\n\
-          local now = handle:timestamp()\n\
-          local bucket = buckets[key]\n\
-          if not bucket then\n\
-            if count > 10000 then buckets, count = {}, 0 end\n\
-            bucket = {tokens = 1e9, at = now}\n\
-            buckets[key] = bucket\n\
-            count = count + 1\n\
-          end\n\
-          bucket.tokens = math.min(1e9, bucket.tokens + (now - bucket.at) * 1e6)\n\
-          bucket.at = now\n\
-          if bucket.tokens < 1 then handle:respond({[':status'] = '429', ['retry-after'] = '1'}, '') return end\n\
-          bucket.tokens = bucket.tokens - 1\n\
-        end\n";
-    filters(vec![native(
-        "lua",
-        "envoy.extensions.filters.http.lua.v3.Lua",
-        json!({"default_source_code": {"inline_string": code}}),
-    )])
-}
-
-fn native_cache() -> Chain {
-    filters(vec![native(
-        "cache",
-        "envoy.extensions.filters.http.cache_v2.v3.CacheV2Config",
-        json!({"typed_config": {"@type": "type.googleapis.com/envoy.extensions.http.cache_v2.simple_http_cache.v3.SimpleHttpCacheV2Config"}}),
-    )])
-}
-
-/// Request id and W3C trace by Envoy; nothing is sampled, as nothing is exported by trace-headers here.
-fn native_tracing() -> Chain {
-    Chain {
-        manager: json!({
-            "generate_request_id": true,
-            "always_set_request_id_in_response": true,
-            "tracing": {
-                "random_sampling": {"value": 0},
-                "provider": {"name": "otel", "typed_config": {
-                    "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
-                    "grpc_service": {"envoy_grpc": {"cluster_name": "collector"}, "timeout": "1s"},
-                    "service_name": "bench",
-                }},
-            },
-        }),
-        clusters: vec![config::cluster("collector", 9)],
-        ..Chain::default()
-    }
+    Ok(Chain::of(vec![calls::alone(
+        filter,
+        &configuration(filter),
+    )?]))
 }
 
 type Entry = (&'static str, &'static str, &'static str, Chain);
@@ -182,31 +115,31 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "yardstick",
             "do-nothing SDK filter",
             "/plain",
-            filters(vec![noop("a")]),
+            Chain::of(vec![noop("a")]),
         ),
         (
             "yardstick",
             "four do-nothing SDK filters",
             "/plain",
-            filters(four.to_vec()),
+            Chain::of(four.to_vec()),
         ),
         (
             "all four",
             "all four filters, forwarded",
             "/plain",
-            filters(all().to_vec()),
+            Chain::of(all().to_vec()),
         ),
         (
             "all four",
             "all four filters, cache hit",
             "/cached",
-            filters(all().to_vec()),
+            Chain::of(all().to_vec()),
         ),
         (
             "all four",
             "all four as one (seawall.wasm), forwarded",
             "/plain",
-            filters(vec![seawall("seawall")]),
+            Chain::of(vec![seawall("seawall")]),
         ),
         (
             "calls",
@@ -218,13 +151,13 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "all four",
             "all four as one (seawall.wasm), cache hit",
             "/cached",
-            filters(vec![seawall("seawall")]),
+            Chain::of(vec![seawall("seawall")]),
         ),
         (
             "rate-limit",
             "rate-limit",
             "/plain",
-            filters(vec![seawall("rate-limit")]),
+            Chain::of(vec![seawall("rate-limit")]),
         ),
         (
             "calls",
@@ -234,28 +167,39 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
         ),
         (
             "rate-limit",
+            "rate-limit, nothing per route, no fields",
+            "/plain",
+            lean("rate-limit"),
+        ),
+        (
+            "rate-limit",
             "native local_ratelimit",
             "/plain",
-            local_ratelimit(),
+            peers::local_ratelimit(),
         ),
-        ("rate-limit", "Lua limiter (per worker)", "/plain", lua()),
+        (
+            "rate-limit",
+            "Lua limiter (per worker)",
+            "/plain",
+            peers::lua(),
+        ),
         (
             "response-cache",
             "response-cache, hit",
             "/cached",
-            filters(vec![seawall("response-cache")]),
+            Chain::of(vec![seawall("response-cache")]),
         ),
         (
             "response-cache",
             "response-cache, hit of 64 KB",
             LARGE,
-            filters(vec![seawall("response-cache")]),
+            Chain::of(vec![seawall("response-cache")]),
         ),
         (
             "response-cache",
             "native cache_v2, hit of 64 KB",
             LARGE,
-            native_cache(),
+            peers::native_cache(),
         ),
         (
             "response-cache",
@@ -267,7 +211,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "response-cache",
             "response-cache, not storable",
             "/plain",
-            filters(vec![seawall("response-cache")]),
+            Chain::of(vec![seawall("response-cache")]),
         ),
         (
             "calls",
@@ -279,13 +223,13 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "response-cache",
             "native cache_v2, hit",
             "/cached",
-            native_cache(),
+            peers::native_cache(),
         ),
         (
             "circuit-breaker",
             "circuit-breaker",
             "/plain",
-            filters(vec![seawall("circuit-breaker")]),
+            Chain::of(vec![seawall("circuit-breaker")]),
         ),
         (
             "calls",
@@ -294,10 +238,16 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             calls_of("circuit-breaker")?,
         ),
         (
+            "circuit-breaker",
+            "circuit-breaker, nothing per route",
+            "/plain",
+            lean("circuit-breaker"),
+        ),
+        (
             "trace-headers",
             "trace-headers",
             "/plain",
-            filters(vec![seawall("trace-headers")]),
+            Chain::of(vec![seawall("trace-headers")]),
         ),
         (
             "calls",
@@ -307,9 +257,15 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
         ),
         (
             "trace-headers",
+            "trace-headers, nothing per route",
+            "/plain",
+            lean("trace-headers"),
+        ),
+        (
+            "trace-headers",
             "native tracing and request id",
             "/plain",
-            native_tracing(),
+            peers::native_tracing(),
         ),
     ])
 }
@@ -319,47 +275,6 @@ fn has(program: &str) -> bool {
         .args(["-c", &format!("command -v {program}")])
         .output()
         .is_ok_and(|output| output.status.success())
-}
-
-fn nginx(upstream: u16, folder: &Path) -> Result<Proxy, Box<dyn Error>> {
-    let port = free_port()?;
-    let root = folder.display();
-    let path = folder.join("nginx.conf");
-    fs::write(
-        &path,
-        format!(
-            "daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.err;\n\
-             events {{ worker_connections 1024; }}\n\
-             http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {root}/n1; proxy_temp_path {root}/n2;\n\
-             fastcgi_temp_path {root}/n3; uwsgi_temp_path {root}/n4; scgi_temp_path {root}/n5;\n\
-             proxy_cache_path {root}/cache keys_zone=bench:10m;\n\
-             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;\n\
-             proxy_cache bench; }} }} }}\n"
-        ),
-    )?;
-    let mut command = on_processor(PROXY, "nginx");
-    command.arg("-c").arg(&path);
-    Ok(Proxy::start(&mut command, port, &folder.join("nginx.log"))?)
-}
-
-fn varnish(upstream: u16, folder: &Path) -> Result<Proxy, Box<dyn Error>> {
-    let port = free_port()?;
-    let mut command = on_processor(PROXY, "varnishd");
-    command
-        .args([
-            "-F",
-            "-a",
-            &format!("127.0.0.1:{port}"),
-            "-b",
-            &format!("127.0.0.1:{upstream}"),
-        ])
-        .args(["-s", "malloc,64m", "-j", "none", "-n"])
-        .arg(folder.join("varnish"));
-    Ok(Proxy::start(
-        &mut command,
-        port,
-        &folder.join("varnish.log"),
-    )?)
 }
 
 fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>, Box<dyn Error>> {
@@ -390,8 +305,8 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
     }
     type Start = fn(u16, &Path) -> Result<Proxy, Box<dyn Error>>;
     let others: [(&str, &str, Start); 2] = [
-        ("nginx, hit", "nginx", nginx),
-        ("Varnish, hit", "varnishd", varnish),
+        ("nginx, hit", "nginx", peers::nginx),
+        ("Varnish, hit", "varnishd", peers::varnish),
     ];
     for (name, program, start) in others {
         if wanted(name) && has(program) {
