@@ -12,7 +12,7 @@ fn every_error_has_file_line_and_field() {
     let ran = seawall(&["check", WRONG]);
     assert_eq!(ran.code, 1, "{}", ran.out);
     let expected = [
-        ":23:33: error: seawall.rate_limit, plugin configuration: limits[0].requests: invalid type: string \"many\", expected u64",
+        ":23:33: error: seawall.rate_limit, plugin configuration: limits[0].requests: invalid type: string \"many\", expected a whole number from 0 on",
         ":24:33: error: seawall.rate_limit, plugin configuration: limits[0].per: invalid value: string \"soon\"",
         ":25:29: error: seawall.rate_limit, plugin configuration: colour: unknown field `colour`",
         ":37:31: error: seawall.circuit_breaker, plugin configuration: open_for: invalid value: string \"soon\"",

@@ -95,7 +95,22 @@ fn mismatch(what: &str, found: &Unexpected<'_>, expected: &dyn Expected) -> Erro
         Unexpected::Map => "map".to_owned(),
         _ => "something else".to_owned(),
     };
+    let expected = expected.to_string();
+    let expected = in_words(&expected);
     de::Error::custom(format!("invalid {what}: {found}, expected {expected}"))
+}
+
+/// What serde and types of Rust call by names that nobody who writes YAML knows.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object of settings",
+        other => other,
+    }
 }
 
 /// A number in decimals, to six places. The standard library can do better, at a price of 15 KB in every module.

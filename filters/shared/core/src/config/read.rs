@@ -208,10 +208,10 @@ mod tests {
         }));
         let expected = [
             "colour: unknown field `colour`, expected one of `limits`, `per`, `mode`, `share`",
-            "limits[0].requests: invalid type: string \"x\", expected u32",
-            "limits[1]: invalid type: integer `7`, expected struct Limit",
+            "limits[0].requests: invalid type: string \"x\", expected a whole number from 0 on",
+            "limits[1]: invalid type: integer `7`, expected an object of settings",
             "limits[2].bust: unknown field `bust`, expected `requests`",
-            "limits[3].requests: invalid value: integer `-1`, expected u32",
+            "limits[3].requests: invalid value: integer `-1`, expected a whole number from 0 on",
             "mode: unknown variant `loud`, expected `enforce` or `shadow`",
             "per: invalid value: string \"soon\", expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
         ];
@@ -226,13 +226,13 @@ mod tests {
             "per": {"from": "soon", "to": []},
         }));
         let expected = [
-            "limits[0].requests: invalid type: string \"x\", expected u32",
-            "limits[1].requests: invalid type: string \"x\", expected u32",
+            "limits[0].requests: invalid type: string \"x\", expected a whole number from 0 on",
+            "limits[1].requests: invalid type: string \"x\", expected a whole number from 0 on",
             "per: invalid type: map, expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
         ];
         assert_eq!(found, expected);
         let found = errors(json!({"limits": {"requests": 5}}));
-        assert_eq!(found, ["limits: invalid type: map, expected a sequence"]);
+        assert_eq!(found, ["limits: invalid type: map, expected a list"]);
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let found = errors(parse(br#"{"limits": [{"requests": 5.5}]}"#).unwrap());
         assert_eq!(
             found,
-            ["limits[0].requests: invalid type: floating point `5.5`, expected u32"]
+            ["limits[0].requests: invalid type: floating point `5.5`, expected a whole number from 0 on"]
         );
     }
 
