@@ -5,7 +5,7 @@
 //! it could find another parameter inside.
 
 use crate::http::directives::list_of;
-use crate::http::request::{Request, UNKEYED_INPUT};
+use crate::http::request::{Method, Request, UNKEYED_INPUT};
 use crate::http::vary::normalised;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
@@ -109,6 +109,14 @@ pub fn location(authority: &[u8], path: &[u8]) -> Vec<u8> {
     text
 }
 
+/// A path without its query, and the query with its question mark.
+pub(crate) fn split(whole: &[u8]) -> (&[u8], &[u8]) {
+    let at = whole.iter().position(|byte| *byte == b'?');
+    whole
+        .split_at_checked(at.unwrap_or(whole.len()))
+        .unwrap_or((whole, b""))
+}
+
 fn add_location(text: &mut Vec<u8>, authority: &[u8], path: &[u8]) {
     text.extend(authority.iter().map(u8::to_ascii_lowercase));
     text.extend_from_slice(path);
@@ -133,6 +141,15 @@ impl Recipe {
         self.make(request, &[])
     }
 
+    /// The URL of a request, as far as it tells answers apart: for purges of one URL, and invalidation over all keys of it.
+    pub fn url(&self, request: &Request) -> Vec<u8> {
+        let (path, query) = split(request.path());
+        let host: &[u8] = if self.host { request.authority() } else { b"" };
+        let mut url = location(host, path);
+        self.query(&mut url, query);
+        url
+    }
+
     /// True where parts of requests besides the URL make the key: one URL then has several.
     pub fn is_parted(&self) -> bool {
         !self.headers.is_empty() || !self.cookies.is_empty()
@@ -140,11 +157,7 @@ impl Recipe {
 
     fn make(&self, request: &Request, input: &[&str]) -> Option<Vec<u8>> {
         let whole = request.path();
-        let at = whole.iter().position(|byte| *byte == b'?');
-        let (path, query) = match at {
-            Some(at) => whole.split_at_checked(at)?,
-            None => (whole, &[][..]),
-        };
+        let (path, query) = split(whole);
         let host: &[u8] = if self.host { request.authority() } else { b"" };
         let mut key = Vec::with_capacity(whole.len().saturating_add(host.len()).saturating_add(48));
         head(&mut key, b'l', host.len().saturating_add(path.len()));
@@ -159,7 +172,9 @@ impl Recipe {
             part(&mut key, b's', request.scheme());
         }
         if self.method {
-            let method = request.headers.get(":method").unwrap_or_default();
+            // What changes or purges the URL, and a `POST` that is stored for it, mean what `GET` gets.
+            let is_head = request.method == Method::Head;
+            let method: &[u8] = if is_head { b"HEAD" } else { b"GET" };
             part(&mut key, b'm', method);
         }
         self.query(&mut key, query);

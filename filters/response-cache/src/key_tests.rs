@@ -168,6 +168,8 @@ fn the_method_by_choice() {
         recipe.key(&request)
     };
     assert_ne!(of(&recipe, "GET"), of(&recipe, "HEAD"));
+    // They change what GET gets.
+    assert_eq!(of(&recipe, "GET"), of(&recipe, "PUT"));
     assert_eq!(
         of(&Recipe::default(), "GET"),
         of(&Recipe::default(), "HEAD")

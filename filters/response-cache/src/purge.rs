@@ -7,7 +7,7 @@
 //! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
 //! does not fit makes a purge hit more, never less.
 
-use crate::key::{location, location_of, tags};
+use crate::key::{location_of, tags};
 use crate::store::Changes;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
@@ -85,21 +85,33 @@ pub fn place(secret: &Secret, tag: &[u8]) -> u32 {
     hashed(secret, tag).slot(TAG_PLACES)
 }
 
-/// The place of the host and path that a response was asked for, among [`URL_PLACES`].
-pub fn place_of_url(secret: &Secret, authority: &[u8], path: &[u8]) -> u32 {
-    hashed(secret, &exact_tag(authority, path)).slot(URL_PLACES)
+/// The place of the URL that a response was asked for ([`crate::key::Recipe::url`]), among [`URL_PLACES`].
+pub fn place_of_url(secret: &Secret, url: &[u8]) -> u32 {
+    hashed(secret, &exact_tag(url)).slot(URL_PLACES)
 }
 
 fn hashed(secret: &Secret, tag: &[u8]) -> Fingerprint {
     KeyHasher::new(secret).part(b"tag").part(tag).finish()
 }
 
-/// The tag that every response has: the host and path it was asked for, query included.
-pub fn exact_tag(authority: &[u8], path: &[u8]) -> Vec<u8> {
+/// The tag that every response has: the URL it was asked for.
+pub fn exact_tag(url: &[u8]) -> Vec<u8> {
     // A zero byte is in no tag that a response can carry.
     let mut tag = vec![0];
-    tag.extend_from_slice(&location(authority, path));
+    tag.extend_from_slice(url);
     tag
+}
+
+/// Whether a location begins so. One without a host is that of all hosts, and is compared from the path on.
+fn begins(location: &[u8], prefix: &[u8]) -> bool {
+    let slash = prefix.iter().position(|byte| *byte == b'/');
+    let prefix = match (location.first(), slash) {
+        (Some(b'/'), Some(at)) => prefix.get(at..).unwrap_or_default(),
+        // A host alone, which was cut for its length.
+        (Some(b'/'), None) => b"",
+        _ => prefix,
+    };
+    location.starts_with(prefix)
 }
 
 impl Mark {
@@ -184,7 +196,7 @@ impl Purges {
         let mut verdict = list.all.covers(epoch, Verdict::Good);
         if let Some(location) = location_of(key) {
             for (prefix, mark) in &list.prefixes {
-                if location.starts_with(prefix) {
+                if begins(location, prefix) {
                     verdict = mark.covers(epoch, verdict);
                 }
             }

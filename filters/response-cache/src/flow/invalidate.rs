@@ -34,7 +34,7 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
         // Where other parts of requests make the key, other keys hold answers of the same URL.
         if recipe.is_parted() {
             let secret = cx.worker.table.secret();
-            let place = place_of_url(secret, request.authority(), request.path());
+            let place = place_of_url(secret, &recipe.url(&request));
             if mark(cx.host, place, cx.now).is_err() {
                 cx.core.failed(cx.host, "an invalidation failed");
             }

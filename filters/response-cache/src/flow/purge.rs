@@ -10,7 +10,7 @@ use super::request::Next;
 use super::Cx;
 use crate::config::Purge;
 use crate::http::request::Request;
-use crate::key::{location, tags};
+use crate::key::{location, split, tags, Recipe};
 use crate::purge::{exact_tag, What};
 use seawall_core::reply::Reply;
 use serde_json::{json, Value};
@@ -88,7 +88,7 @@ fn run(cx: Cx<'_>, exchange: &Exchange, request: Request) -> (u32, Value) {
         "key" => {
             return key(cx, exchange, &request, soft, mode, &target);
         }
-        "prefix" => What::Prefix(place),
+        "prefix" => What::Prefix(location(request.authority(), split(request.path()).0)),
         "tag" if names.is_empty() => {
             return (
                 400,
@@ -106,7 +106,7 @@ fn run(cx: Cx<'_>, exchange: &Exchange, request: Request) -> (u32, Value) {
     };
     let target = match &what {
         What::All => json!("*"),
-        What::Prefix(_) => json!(target),
+        What::Prefix(prefix) => json!(String::from_utf8_lossy(prefix)),
         What::Tags(names) => names
             .iter()
             .map(|name| String::from_utf8_lossy(name))
@@ -143,7 +143,14 @@ fn key(
     mode: &str,
     target: &str,
 ) -> (u32, Value) {
-    let what = What::Tags(vec![exact_tag(request.authority(), request.path())]);
+    // By the key of this route, and by the ordinary one, for routes may differ.
+    let recipe = &exchange.settings.key;
+    let mut tags = vec![exact_tag(&recipe.url(request))];
+    let ordinary = exact_tag(&Recipe::default().url(request));
+    if !tags.contains(&ordinary) {
+        tags.push(ordinary);
+    }
+    let what = What::Tags(tags);
     let Ok(number) = cx
         .worker
         .purges
@@ -157,7 +164,7 @@ fn key(
     };
     if !soft {
         // Frees the memory at once where the key is known.
-        if let Some(key) = exchange.settings.key.key(request) {
+        if let Some(key) = recipe.key(request) {
             forget(cx, &key);
         }
     }

@@ -169,8 +169,7 @@ pub fn prepare(
             no_max_stale: directives.s_maxage.is_some(),
             url: place_of_url(
                 cx.worker.table.secret(),
-                exchange.request.authority(),
-                exchange.request.path(),
+                &settings.key.url(&exchange.request),
             ),
         },
         headers: Headers::from_pairs(&fields),
