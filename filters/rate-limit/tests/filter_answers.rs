@@ -374,6 +374,24 @@ fn grpc_callers_get_a_status_and_a_pushback() {
 }
 
 #[test]
+fn of_a_long_page_grpc_callers_get_the_beginning() {
+    // The message is a header: of a long page it has the beginning.
+    let grpc = [("content-type", "application/grpc")];
+    for (body, length) in [
+        ("page ".repeat(9_000), 1_024),
+        ("\u{fc}".repeat(9_000), 1_024),
+        ("\u{20ac}".repeat(9_000), 1_023),
+        ("a\n".to_owned(), 1),
+    ] {
+        let mut rig = rig(limit(json!({"answer": {"body": body}})));
+        passing(&mut rig, &[], 2);
+        let refused = ask(&mut rig, &grpc).unwrap();
+        assert_eq!(refused.body, body.as_bytes()[..length], "{length}");
+        assert_eq!(ask(&mut rig, &[]).unwrap().body, body.as_bytes());
+    }
+}
+
+#[test]
 fn policies_say_bursts_and_units() {
     let policy = |limit: Value| {
         let mut rig = rig(json!({"limits": [limit]}));

@@ -76,7 +76,7 @@ pub fn refuse(
             |wait| text(wait.as_nanos().div_ceil(1_000_000).max(1)),
         );
         headers.push(("grpc-retry-pushback-ms", pushback));
-        answers.body.trim_end().as_bytes().to_vec()
+        message(&answers.body).as_bytes().to_vec()
     } else if answers.problem_json && accepts_problem(facts)? {
         headers.push(("content-type", b"application/problem+json".to_vec()));
         problem(answers.status, refusal)
@@ -96,6 +96,15 @@ pub fn refuse(
         grpc_status: grpc.then_some(EXHAUSTED),
         details: &format!("rate_limited:{limit}"),
     })
+}
+
+/// The body as a gRPC message. That is a header, of which clients take 8 KiB in all, and three bytes may be needed for one.
+fn message(body: &str) -> &str {
+    const LONGEST: usize = 1_024;
+    let text = body.trim_end();
+    let mut ends = (0..=text.len().min(LONGEST)).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 /// True for `application/grpc` and its subtypes, as Envoy has it. What begins like it, such as gRPC-Web, is answered as HTTP.
