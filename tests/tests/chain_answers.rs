@@ -1,5 +1,6 @@
 //! Answers that one filter puts in the place of a response which came in its headers alone, or failed: they go to the client
-//! directly, past the filters before it, which must not take that for something else. As a chain and as one module.
+//! directly, past the filters before it, which must not take that for something else; and answers of another route. As a chain
+//! and as one module.
 
 use seawall_tests::prelude::*;
 
@@ -111,5 +112,53 @@ async fn a_failed_call_that_was_answered_is_not_stored() {
                 assert_eq!(envoy.get("/").await.text(), "well");
             }
         }
+    }
+}
+
+/// With what the cookbook says for it, nobody but the breaker chooses the route that stands in, and what it answers is not kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
+    let page = |body: &str| Reply::ok(body).header("cache-control", "max-age=600");
+    let upstream = Upstream::start().await;
+    let other = Upstream::start().await;
+    other.always(page("other"));
+    let strip = json!([{"name": "strip", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        "mutations": [{"remove": "x-degraded"}],
+    }}]);
+    let no_store = json!([{
+        "header": {"key": "cache-control", "value": "no-store"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }]);
+    let matched =
+        json!({"prefix": "/", "headers": [{"name": "x-degraded", "present_match": true}]});
+    let breaker = json!({"failure_threshold": 2, "open_for": "50ms", "max_open_for": "50ms", "jitter": 0, "ramp": "0s",
+        "successes": 1, "fallback": {"route": {"header": "x-degraded"}}});
+    for builder in both(&upstream, &[cache(), ("circuit-breaker", breaker)]) {
+        upstream.always(page("page"));
+        let envoy = builder
+            .cluster("other", other.address, json!({}))
+            .manager("early_header_mutation_extensions", strip.clone())
+            .route(
+                Route::prefix("/")
+                    .to("other")
+                    .field("match", matched.clone())
+                    .field("response_headers_to_add", no_store.clone()),
+            )
+            .route(Route::prefix("/"))
+            .start()
+            .await;
+        let asked = envoy.get_with("/", &[("x-degraded", "true")]).await;
+        assert_eq!(asked.text(), "page");
+        upstream.always(Reply::status(500));
+        eventually("the other route stands in", || async {
+            (envoy.get("/down").await.text() == "other").then_some(())
+        })
+        .await;
+        upstream.always(page("page"));
+        eventually("the page is back", || async {
+            (envoy.get("/down").await.text() == "page").then_some(())
+        })
+        .await;
     }
 }
