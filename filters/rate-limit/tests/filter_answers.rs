@@ -374,6 +374,23 @@ fn grpc_callers_get_a_status_and_a_pushback() {
 }
 
 #[test]
+fn no_ban_makes_possible_what_never_is() {
+    let mut rig = rig(limit(json!({"limits": [{
+        "name": "a", "requests": 10, "per": "1m", "cost": {"header": "x-cost"},
+        "penalty": {"refusals": 1, "within": "1m", "block_for": "30s"}
+    }]})));
+    for _ in 0..3 {
+        let refused = ask(&mut rig, &[("x-cost", "11")]).unwrap();
+        assert_eq!(refused.header("retry-after"), None);
+    }
+    // The ban is real, and over by then.
+    let refused = ask(&mut rig, &[("x-cost", "10")]).unwrap();
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    wait(&rig, 30);
+    assert!(passes(&mut rig, &[("x-cost", "10")]));
+}
+
+#[test]
 fn of_a_long_page_grpc_callers_get_the_beginning() {
     // The message is a header: of a long page it has the beginning.
     let grpc = [("content-type", "application/grpc")];

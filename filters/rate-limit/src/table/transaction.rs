@@ -40,10 +40,15 @@ impl Claim<'_> {
         let mut verdict = self.quota.check(slot.get(self.tag), now, self.ask);
         if let Some((tag, penalty)) = self.penalty {
             if let Some(left) = penalty.banned(slot.get(tag), now) {
+                // What could never be admitted is not after a ban either.
+                verdict.wait = if verdict.admitted {
+                    Some(left)
+                } else {
+                    verdict.wait.map(|wait| wait.max(left))
+                };
                 verdict.admitted = false;
                 verdict.remaining = 0;
                 verdict.more = Some(verdict.more.map_or(left, |more| more.max(left)));
-                verdict.wait = verdict.wait.map_or(Some(left), |wait| Some(wait.max(left)));
             }
         }
         verdict
