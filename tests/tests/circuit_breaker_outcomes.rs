@@ -98,6 +98,12 @@ fn limiter() -> Value {
     })
 }
 
+/// What limits streams as a whole, which is how gRPC deadlines are set.
+fn limited(prefix: &str) -> Route {
+    let limit = json!({"max_stream_duration": "0.3s"});
+    Route::prefix(prefix).action("max_stream_duration", limit)
+}
+
 static FLAKY: AtomicUsize = AtomicUsize::new(0);
 
 fn behaviour(seen: &Seen) -> Reply {
@@ -111,7 +117,7 @@ fn behaviour(seen: &Seen) -> Reply {
         "/close" => Reply::Close,
         "/reset" | "/h2-reset" => Reply::Reset,
         "/cut" => Reply::ok("half").cut_short(),
-        "/hang" | "/tries" | "/leave" => Reply::Hang,
+        "/hang" | "/tries" | "/leave" | "/limit" | "/idle" | "/grpc-limit" => Reply::Hang,
         "/full" => Reply::Hang,
         "/leave-body" => Reply::ok("half")
             .chunk("more")
@@ -167,6 +173,14 @@ impl Rig {
             .route(retry(Route::prefix("/refused").to("nobody")))
             .route(retry(Route::prefix("/full").to("full").timeout("60s")))
             .route(retry(Route::prefix("/empty").to("empty")))
+            .route(retry(Route::prefix("/grpc-refused").to("nobody")))
+            .route(retry(limited("/grpc-limit").to("grpc")))
+            .route(retry(limited("/limit")))
+            .route(retry(
+                Route::prefix("/idle")
+                    .timeout("0s")
+                    .action("idle_timeout", json!("0.3s")),
+            ))
             .route(retry(Route::prefix("/grpc").to("grpc")))
             .route(retry(Route::prefix("/h2-reset").to("grpc")))
             .route(Route::prefix("/tries").action("retry_policy", tries))
@@ -237,6 +251,12 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "grpc-headers",
         "grpc-trailers",
         "grpc-blame",
+        "grpc-refused",
+        "grpc-fault",
+        "grpc-reply",
+        "grpc-limit",
+        "limit",
+        "idle",
         "h2-reset",
     ] {
         let path = format!("/{case}");
@@ -248,7 +268,12 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
             }
             _ if case.starts_with("grpc") => {
                 let client = Client::http2(rig.envoy.address);
-                let headers = [("content-type", "application/grpc"), ("te", "trailers")];
+                let mut headers = vec![("content-type", "application/grpc"), ("te", "trailers")];
+                match case {
+                    "grpc-fault" => headers.push(("x-fault", "1")),
+                    "grpc-reply" => headers.push(("x-reply", "429")),
+                    _ => {}
+                }
                 client.send("POST", &path, &headers, &[0; 5]).await;
                 rig.logged(&path, 1).await
             }

@@ -12,9 +12,9 @@
 //!   that a probe whose client leaves, whose upstream hangs or whose worker dies gives its place back.
 //!
 //! Every call carries the epoch in which it was admitted; a result from another epoch says nothing about this one and is
-//! dropped. A success resets the count of failures if its call began after the first of them: what began before says nothing
-//! about the state since. So a healthy call writes nothing; and it reads nothing either while nobody has changed a breaker,
-//! for workers keep copies and know by a gauge that they still hold (`copies`).
+//! dropped. A success resets the count of failures, also where its call was under way before they began. A healthy call
+//! writes nothing; and it reads nothing either while nobody has changed a breaker, for workers keep copies and know by a gauge
+//! that they still hold (`copies`).
 //!
 //! # What it does not do
 //!
