@@ -213,7 +213,7 @@ async fn every_outcome_has_the_id_and_a_whole_log_line() {
     }
 }
 
-/// Malformed requests are refused before any filter: there is no identity, but neither is theirs logged.
+/// Malformed requests are refused before any filter: their identity is not logged, and what is, is ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_envoy_refuses_logs_nothing_hostile() {
     let upstream = Upstream::start().await;
@@ -222,9 +222,19 @@ async fn a_request_that_envoy_refuses_logs_nothing_hostile() {
     assert!(raw(envoy.address, request.as_bytes())
         .await
         .starts_with(b"HTTP/1.1 400"));
-    let line = envoy.access_log(1).await.remove(0);
-    assert_eq!(line["message"], json!("400 missing_host_header"));
-    assert!(!line.to_string().contains('<'), "{line}");
+    raw(envoy.address, b"<script>\r\n\r\n").await;
+    let lines = envoy.access_log(2).await;
+    for (line, message) in lines
+        .iter()
+        .zip(["400 missing_host_header", "400 http1.codec_error"])
+    {
+        assert_eq!(line["message"], json!(message));
+        assert!(!line.to_string().contains('<'), "{line}");
+        for (field, length) in [("request_id", 36), ("trace_id", 32), ("span_id", 16)] {
+            let found = line[field].as_str().map(str::len);
+            assert_eq!(found, Some(length), "{field} in {line}");
+        }
+    }
 }
 
 /// A filter before ours answers: ours meets neither request nor response. The log line is whole all the same, and holds
