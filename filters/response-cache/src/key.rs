@@ -197,7 +197,12 @@ impl Recipe {
     }
 
     fn field(&self, key: &mut Vec<u8>, headers: &Headers, field: &str, mark_missing: bool) {
-        match normalised(headers, field) {
+        let value = if field == "forwarded" && !mark_missing {
+            forwarded(headers)
+        } else {
+            normalised(headers, field)
+        };
+        match value {
             Some(value) => {
                 part(key, b'f', field.as_bytes());
                 part(key, b'=', &value);
@@ -237,6 +242,24 @@ impl Recipe {
             part(key, b'p', parameter);
         }
     }
+}
+
+/// `Forwarded` (RFC 7239) without what differs for every client and shapes no answer: `for` and `by`.
+fn forwarded(headers: &Headers) -> Option<Vec<u8>> {
+    let mut kept = Vec::new();
+    let pairs = headers.all("forwarded").flat_map(list_of);
+    for pair in pairs.flat_map(|element| element.split(|byte| *byte == b';')) {
+        let pair = pair.trim_ascii();
+        let quotes = pair.iter().filter(|byte| **byte == b'"').count();
+        let value = pair.iter().position(|byte| *byte == b'=');
+        let name = pair.get(..value.unwrap_or(pair.len())).unwrap_or(pair);
+        let of_client = name.eq_ignore_ascii_case(b"for") || name.eq_ignore_ascii_case(b"by");
+        // A quote that stays open may hide another pair.
+        if !of_client || quotes % 2 == 1 {
+            part(&mut kept, b'f', pair);
+        }
+    }
+    (!kept.is_empty()).then_some(kept)
 }
 
 fn name_of(parameter: &[u8]) -> &[u8] {

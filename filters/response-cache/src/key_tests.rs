@@ -112,6 +112,17 @@ fn headers_that_frameworks_believe_in_are_in_the_key() {
         );
     }
     assert_eq!(clean, of(&recipe, &[(":path", "/"), ("x-request-id", "1")]));
+    let forwarded = |value: &str| of(&recipe, &[(":path", "/"), ("forwarded", value)]);
+    assert_eq!(clean, forwarded("for=1.2.3.4, For=\"[::1]:80\";by=x"));
+    assert_eq!(forwarded("for=a;host=x"), forwarded("host=x;for=b"));
+    for hidden in [
+        "for=a;host=x",
+        "for=a;Proto=https",
+        "for=\"a;host=x\"",
+        "for=a, host=x",
+    ] {
+        assert_ne!(clean, forwarded(hidden), "{hidden}");
+    }
 }
 
 #[test]

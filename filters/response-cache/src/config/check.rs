@@ -57,9 +57,9 @@ pub(super) fn by_status(
                 .filter(|code| (200..=599).contains(code)),
         };
         match number {
-            Some(206 | 304) | None => errors.add(
+            Some(206 | 304 | 416) | None => errors.add(
                 format!("ttl_by_status.{status}"),
-                "must be a final status from 200 to 599 other than 206 and 304, or a class such as 4xx".to_owned(),
+                "must be a final status from 200 to 599 other than 206, 304 and 416, or a class such as 4xx".to_owned(),
             ),
             Some(number) => found.push((number, span)),
         }

@@ -27,6 +27,10 @@ fn describes_body(name: &str) -> bool {
     name.starts_with("content-") && name != "content-location" && name != "content-security-policy"
 }
 
+fn says_freshness(name: &str) -> bool {
+    matches!(name, "etag" | "last-modified" | "expires") || name.ends_with("cache-control")
+}
+
 fn fields(headers: &Headers) -> Vec<(&str, &[u8])> {
     // Room for those that every answer has besides.
     let mut fields = Vec::with_capacity(headers.len().saturating_add(4));
@@ -88,9 +92,10 @@ impl<'a> Answer<'a> {
             }
             Ranged::Unsatisfiable => {
                 answer.status = 416;
+                // Nothing that would let a cache in front take it for the answer to the URL.
                 answer
                     .fields
-                    .retain(|(name, _)| !describes_body(name) && *name != "etag");
+                    .retain(|(name, _)| !describes_body(name) && !says_freshness(name));
                 answer.content_range = Some(format!("bytes */{}", body.len()));
                 answer.body = &[];
                 answer.length = 0;

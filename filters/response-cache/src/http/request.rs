@@ -22,7 +22,14 @@ pub enum Method {
 
 /// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
 /// what one client sends there never shapes an answer for others.
-pub const UNKEYED_INPUT: [&str; 10] = [
+pub const UNKEYED_INPUT: [&str; 17] = [
+    "forwarded",
+    "front-end-https",
+    "x-host",
+    "x-http-host-override",
+    "x-url-scheme",
+    "x-forwarded-ssl",
+    "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-scheme",
     "x-forwarded-port",
@@ -35,9 +42,12 @@ pub const UNKEYED_INPUT: [&str; 10] = [
     "x-method-override",
 ];
 
+/// The one that Envoy sends with every request: it counts only where it says something else than the scheme.
+const PROTO: &[u8] = b"x-forwarded-proto";
+
 fn is_unkeyed_input(name: &[u8]) -> bool {
     // By its length most fields cannot be one.
-    matches!(name.len(), 13 | 14 | 16..=18 | 22)
+    matches!(name.len(), 6 | 9 | 12..=18 | 20 | 22)
         && UNKEYED_INPUT.iter().any(|known| known.as_bytes() == name)
 }
 
@@ -68,12 +78,16 @@ impl Request {
     /// Reads them.
     pub fn read(headers: Headers) -> Self {
         let mut request = Request::default();
+        let scheme = headers.get(":scheme");
         for (name, value) in headers.iter() {
             // Most fields are none of these, and are passed by their first letter.
             match name.first() {
                 Some(b':') => request.pseudo(name, value),
                 Some(b'a' | b'c' | b'i' | b'r' | b'u') => request.field(name, value),
-                Some(b'x') => request.unkeyed_input |= is_unkeyed_input(name),
+                Some(b'f' | b'x') => {
+                    let agrees = name == PROTO && scheme == Some(value);
+                    request.unkeyed_input |= !agrees && is_unkeyed_input(name);
+                }
                 _ => {}
             }
         }
@@ -173,7 +187,12 @@ mod tests {
                 "{name}"
             );
         }
-        for name in ["x-forwarded-for", "x-forwarded-proto", "x-a"] {
+        let of_scheme = |proto: &str| {
+            let fields = [(":scheme", "https"), ("x-forwarded-proto", proto)];
+            Request::read(Headers::from_pairs(&fields)).unkeyed_input
+        };
+        assert!(!of_scheme("https") && of_scheme("http"));
+        for name in ["x-forwarded-for", "from", "x-a"] {
             assert!(
                 !Request::read(Headers::from_pairs(&[(name, "x")])).unkeyed_input,
                 "{name}"
