@@ -114,7 +114,7 @@ fn behaviour(seen: &Seen) -> Reply {
         "/flaky" if FLAKY.fetch_add(1, Ordering::SeqCst) < 2 => Reply::status(500),
         "/404" => Reply::status(404),
         "/429" => Reply::status(429),
-        "/close" => Reply::Close,
+        "/close" | "/close-once" => Reply::Close,
         "/reset" | "/h2-reset" => Reply::Reset,
         "/cut" => Reply::ok("half").cut_short(),
         "/hang" | "/tries" | "/leave" | "/limit" | "/idle" | "/grpc-limit" => Reply::Hang,
@@ -158,10 +158,12 @@ impl Rig {
             json!({"lb_policy": "ROUND_ROBIN", "load_assignment": {"cluster_name": "empty"}});
         let full = json!({"circuit_breakers": {"thresholds": [
             {"max_connections": 1, "max_pending_requests": 1, "max_requests": 1}]}});
+        let few = json!({"circuit_breakers": {"thresholds": [{"max_retries": 0}]}});
         let envoy = Envoy::to(&plain)
             .workers(2)
             .cluster("nobody", nobody, json!({}))
             .cluster("full", plain.address, full)
+            .cluster("few", plain.address, few)
             .cluster("empty", plain.address, hosts)
             .http2_cluster("grpc", http2.address)
             .filter(
@@ -171,6 +173,7 @@ impl Rig {
             .native_filter(fault())
             .native_filter(limiter())
             .route(retry(Route::prefix("/refused").to("nobody")))
+            .route(retry(Route::prefix("/close-once").to("few")))
             .route(retry(Route::prefix("/full").to("full").timeout("60s")))
             .route(retry(Route::prefix("/empty").to("empty")))
             .route(retry(Route::prefix("/grpc-refused").to("nobody")))
@@ -237,6 +240,7 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "500",
         "503",
         "close",
+        "close-once",
         "reset",
         "cut",
         "hang",
@@ -320,6 +324,7 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
     let lines = rig.envoy.access_log(rig.lines).await;
     let overflow = lines
         .iter()
+        .filter(|line| line["path"] == "/full")
         .map(row)
         .find(|row| row.flags.starts_with("UO"));
     rows.insert(

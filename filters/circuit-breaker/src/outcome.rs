@@ -162,10 +162,12 @@ const PROTOCOL_ERROR: u64 = 0x80_0000;
 /// The client left: by closing its connection, or by resetting its stream.
 const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
 
-/// Envoy or another filter is the reason: overflow, no route, injected fault, rate limits, external authorisation, the client
+/// A limit of the cluster's `circuit_breakers` was reached: of calls, or of retries.
+const OVERFLOW: u64 = 0x80;
+
+/// Envoy or another filter is the reason: no route, injected fault, rate limits, external authorisation, the client
 /// left, bad or oversized requests, idle stream, cache, missing configuration, duration limits, overload.
 const NOT_ITS_FAULT: u64 = CLIENT_LEFT
-    | 0x80
     | 0x100
     | 0x400
     | 0x800
@@ -235,7 +237,9 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     if signals.ran_out() {
         return counted(Kind::Timeout);
     }
-    if signals.flags & NOT_ITS_FAULT != 0 {
+    // Overflow beside a way to fail is that of one more try: the last one did fail.
+    let overflow = signals.flags & OVERFLOW != 0 && kind(signals.flags, false).is_none();
+    if signals.flags & NOT_ITS_FAULT != 0 || overflow {
         return is(Ignored, "not_its_fault");
     }
     let broke_off = |details: &[u8]| details.starts_with(BROKE_OFF);
