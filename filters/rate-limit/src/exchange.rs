@@ -94,10 +94,12 @@ impl Exchange {
         decision: &str,
         limit: Option<&str>,
     ) {
-        let tightest = self.told.iter().min_by_key(|told| told.remaining);
-        let name = tightest
-            .and_then(|told| settings.limits.get(told.limit))
-            .map(|limit| limit.name.as_str());
+        let name_of = |told: &Told| settings.limits.get(told.limit).map(|of| of.name.as_str());
+        let tightest = match limit {
+            Some(_) => self.told.iter().find(|told| name_of(told) == limit),
+            None => self.told.iter().min_by_key(|told| told.remaining),
+        };
+        let name = tightest.and_then(name_of);
         // A log line without it is no reason to fail a request.
         let set = |what: &str, value: &str| {
             let _ = host.set_property(&[what], value.as_bytes());

@@ -374,6 +374,23 @@ fn grpc_callers_get_a_status_and_a_pushback() {
 }
 
 #[test]
+fn what_is_logged_belongs_to_one_limit() {
+    let limits = json!([
+        {"name": "other", "requests": 3, "per": "10s"},
+        {"name": "costly", "requests": 10, "per": "1h", "cost": 6}
+    ]);
+    let mut rig = rig(json!({"limits": limits, "access_log": true}));
+    for logged in [["allowed", "other", "2"], ["refused", "costly", "4"]] {
+        let (exchange, _) = begin(&mut rig, &[], &[]);
+        for (what, value) in ["decision", "limit", "remaining"].iter().zip(logged) {
+            let found = rig.property(&exchange, &format!("seawall.rate_limit.{what}"));
+            assert_eq!(found.as_deref(), Some(value.as_bytes()), "{what}");
+        }
+        rig.finish(exchange);
+    }
+}
+
+#[test]
 fn no_ban_makes_possible_what_never_is() {
     let mut rig = rig(limit(json!({"limits": [{
         "name": "a", "requests": 10, "per": "1m", "cost": {"header": "x-cost"},
