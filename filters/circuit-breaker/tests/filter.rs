@@ -259,6 +259,39 @@ fn a_flood_of_keys_leaves_shared_data_bounded_and_other_tenants_alone() {
 }
 
 #[test]
+fn each_status_that_may_open_by_what_it_asks_for_does() {
+    for status in ["502", "503"] {
+        let world = World::new();
+        let configuration = json!({"jitter": 0, "retry_after": {"opens": [502, 503]}});
+        let mut worker = workers(&world, 1, &configuration).remove(0);
+        let mut failing = admitted(&mut worker, "payments");
+        worker.response(
+            &mut failing,
+            &[(":status", status), ("retry-after", "7")],
+            true,
+        );
+        worker.finish(failing);
+        let reply = refusal(&mut worker, "payments", &GET);
+        assert_eq!(reply.header("retry-after"), Some("7"), "{status}");
+    }
+}
+
+#[test]
+fn fields_of_the_configured_answer_come_once() {
+    let world = World::new();
+    let configuration = json!({"failure_threshold": 1,
+        "fallback": {"headers": {"retry-after": "99", "x-seawall-breaker": "down"}}});
+    let mut worker = workers(&world, 1, &configuration).remove(0);
+    assert!(call(&mut worker, "payments", "500"));
+    let reply = refusal(&mut worker, "payments", &GET);
+    for (name, value) in [("retry-after", "99"), ("x-seawall-breaker", "down")] {
+        let values: Vec<_> = reply.headers.iter().filter(|(n, _)| n == name).collect();
+        assert_eq!(values.len(), 1, "{name}: {values:?}");
+        assert_eq!(reply.header(name), Some(value));
+    }
+}
+
+#[test]
 fn configuration_errors_name_their_fields() {
     let errors = Worker::errors(&json!({
         "failure_threshold": 2000000, "open_for": "2m", "max_open_for": "1m", "jitter": 2, "probes": 9,
@@ -278,6 +311,27 @@ fn configuration_errors_name_their_fields() {
             errors.iter().any(|error| error.contains(part)),
             "{part} in {errors:#?}"
         );
+    }
+    for (configuration, error) in [
+        // Not of fields that only follow from it.
+        (
+            json!({"slow_after": "0s"}),
+            "slow_after: must be 1ms to 1d, got 0s",
+        ),
+        (
+            json!({"open_for": "2d"}),
+            "open_for: must be 1ms to 1d, got 2d",
+        ),
+        (
+            json!({"max_open_for": "2d"}),
+            "max_open_for: must be 0s to 1d, got 2d",
+        ),
+        (
+            json!({"fallback": {"status": 204, "body": "none"}}),
+            "fallback.body: must be empty with status 204, got 4 bytes",
+        ),
+    ] {
+        assert_eq!(Worker::errors(&configuration), [error]);
     }
     assert!(Worker::errors(&json!({"failure_threshold": 5, "timeout": "60s"})).is_empty());
     assert_eq!(

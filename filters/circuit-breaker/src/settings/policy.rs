@@ -28,11 +28,16 @@ pub(super) fn validate(raw: &Raw, errors: &mut ConfigErrors) -> Policy {
         0.0 => NEVER,
         value => value,
     };
-    let probe_timeout = raw
-        .probe_timeout
-        .or(slow_after)
-        .unwrap_or(Span::from_secs(10));
+    // What follows from another field is checked there.
+    let probe_timeout = match raw.probe_timeout {
+        Some(span) => lasting(errors, "probe_timeout", span, millis(1), DAY),
+        None => slow_after.unwrap_or(Span::from_secs(10)),
+    };
     let asked = raw.retry_after.as_ref().and_then(|retry| retry.max);
+    let retry_after_max = match asked {
+        Some(span) => lasting(errors, "retry_after.max", span, Span::ZERO, DAY),
+        None => max_open_for,
+    };
     let probes = raw.probes.unwrap_or(1);
     Policy {
         failure_threshold: within(
@@ -62,16 +67,10 @@ pub(super) fn validate(raw: &Raw, errors: &mut ConfigErrors) -> Policy {
         open_for,
         max_open_for,
         jitter: between(errors, "jitter", raw.jitter.unwrap_or(0.2), 0.0, 0.5),
-        retry_after_max: lasting(
-            errors,
-            "retry_after.max",
-            asked.unwrap_or(max_open_for),
-            Span::ZERO,
-            DAY,
-        ),
+        retry_after_max,
         probes: within(errors, "probes", probes, 1, MOST_PROBES as u32) as usize,
         successes: within(errors, "successes", raw.successes.unwrap_or(2), 1, 1000),
-        probe_timeout: lasting(errors, "probe_timeout", probe_timeout, millis(1), DAY),
+        probe_timeout,
         ramp: lasting(
             errors,
             "ramp",
@@ -106,13 +105,10 @@ fn open_times(raw: &Raw, errors: &mut ConfigErrors) -> (Span, Span) {
     let open_for = raw.open_for.or(raw.timeout).unwrap_or(Span::from_secs(5));
     let open_for = lasting(errors, path, open_for, Span::from_millis(1), DAY);
     let most = Span(Span::from_secs(60).0.max(open_for.0));
-    let max_open_for = lasting(
-        errors,
-        "max_open_for",
-        raw.max_open_for.unwrap_or(most),
-        Span::ZERO,
-        DAY,
-    );
+    let max_open_for = match raw.max_open_for {
+        Some(span) => lasting(errors, "max_open_for", span, Span::ZERO, DAY),
+        None => most,
+    };
     if max_open_for < open_for {
         errors.add(
             "max_open_for",
