@@ -196,14 +196,17 @@ async fn attacks_over_the_wire_reach_nobody_else() {
         // An application that believes what it is told.
         let host = seen
             .header("x-forwarded-host")
+            .or(seen.header("x-host"))
+            .or(seen.header("forwarded"))
             .or(seen.header("host"))
             .unwrap_or_default();
+        let proto = seen.header("x-forwarded-proto").unwrap_or_default();
         let method = seen.header("x-http-method-override").unwrap_or("GET");
         let user = seen
             .header("authorization")
             .or(seen.header("cookie"))
             .unwrap_or("nobody");
-        let reply = Reply::ok(format!("{method} https://{host}{} for {user}", seen.path))
+        let reply = Reply::ok(format!("{method} {proto}://{host}{} for {user}", seen.path))
             .header("cache-control", "max-age=600")
             .header("vary", "cookie");
         if seen.path == "/login" {
@@ -223,6 +226,10 @@ async fn attacks_over_the_wire_reach_nobody_else() {
         ("/b", vec![("x-http-method-override", "DELETE")]),
         ("/c", vec![("authorization", "alice")]),
         ("/d", vec![("cookie", "session=alice")]),
+        ("/e", vec![("forwarded", "for=1.2.3.4;host=evil.example")]),
+        ("/f", vec![("x-host", "evil.example")]),
+        ("/g", vec![("x-forwarded-proto", "https")]),
+        ("/h", vec![("x-forwarded-proto", "evil")]),
         ("/login", vec![]),
     ] {
         envoy.get_with(path, &fields).await;
@@ -230,7 +237,7 @@ async fn attacks_over_the_wire_reach_nobody_else() {
             let got = envoy.get_fresh(path).await;
             assert_eq!(
                 got.text(),
-                format!("GET https://{host}{path} for nobody"),
+                format!("GET http://{host}{path} for nobody"),
                 "{fields:?}"
             );
         }

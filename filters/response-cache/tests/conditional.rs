@@ -191,3 +191,22 @@ fn tags_are_opaque_bytes() {
     let hit = cache.get_with("/", &[("if-none-match", tag)], &Origin::default());
     assert_eq!((hit.status, hit.header("etag")), (304, Some(tag)));
 }
+
+#[test]
+fn a_416_is_nobody_elses_answer_here_nor_in_a_cache_in_front() {
+    let mut cache = cache();
+    let beyond = [("range", "bytes=99-")];
+    let origin = Origin {
+        status: "416",
+        headers: vec![("cache-control", "max-age=60")],
+        body: b"no such part",
+    };
+    let got = cache.get_with("/", &beyond, &origin);
+    assert_eq!((got.status, got.is_hit()), (416, false));
+    let whole = cache.get("/", &ok("max-age=60", "whole").with("expires", "0"));
+    assert_eq!((whole.status, whole.is_hit()), (200, false));
+    let got = cache.get_with("/", &beyond, &Origin::default());
+    assert_eq!((got.status, got.is_hit()), (416, true));
+    assert_eq!(got.header("cache-control"), None);
+    assert_eq!(got.header("expires"), None);
+}
