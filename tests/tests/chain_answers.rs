@@ -162,3 +162,39 @@ async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
         .await;
     }
 }
+
+/// To Envoy gRPC-Web is HTTP, unless its own filter translates it: so it gets what HTTP gets, from both filters that refuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_web_is_refused_as_http() {
+    let upstream = Upstream::serving(|_| Reply::status(500)).await;
+    let limits = json!({"limits": [{"name": "few", "requests": 3, "per": "1h"}]});
+    let fallback = json!({"status": 503, "body": "fallback"});
+    let breaker = json!({"failure_threshold": 2, "open_for": "1h", "max_open_for": "1h", "fallback": fallback});
+    for builder in both(
+        &upstream,
+        &[("rate-limit", limits), ("circuit-breaker", breaker)],
+    ) {
+        let envoy = builder.start().await;
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            let kind = [("content-type", "application/grpc-web+proto")];
+            answers.push(envoy.send("POST", "/service/method", &kind, &[0; 5]).await);
+        }
+        let seen: Vec<_> = answers
+            .iter()
+            .map(|answer| (answer.status, answer.text()))
+            .collect();
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|(status, text)| (*status, text.as_str()))
+            .collect();
+        let expected = [
+            (500, ""),
+            (500, ""),
+            (503, "fallback"),
+            (429, "rate limit exceeded\n"),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(answers[2].header("grpc-retry-pushback-ms"), None);
+    }
+}

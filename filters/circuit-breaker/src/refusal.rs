@@ -34,10 +34,13 @@ pub(crate) struct Refused<'a> {
     pub(crate) after: Span,
 }
 
-/// Whether the request at hand is a gRPC call.
+/// Whether the request at hand is a gRPC call, as Envoy has it. What begins like one, such as gRPC-Web, is answered as HTTP.
 pub(crate) fn is_grpc(host: &dyn Host) -> bool {
     let kind = host.header(Map::Request, "content-type").ok().flatten();
-    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    let rest = kind
+        .as_deref()
+        .and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
 }
 
 /// The answer from the configuration that the request at hand gets.
