@@ -37,7 +37,7 @@ fn of_all_four() -> impl Iterator<Item = Configured> {
             [
                 "the defaults",
                 "enough for everybody",
-                "the defaults",
+                "everything",
                 "another route",
             ],
         ),
