@@ -6,6 +6,7 @@ use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An Envoy that is being described.
 #[derive(Debug, Clone)]
@@ -282,10 +283,22 @@ impl EnvoyBuilder {
     }
 }
 
-/// An address that is free now.
+/// Ports below those that a system gives away by itself, so that nothing that asks it for a port comes in between.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// An address that is free now, and that no other call gives away before long.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener
-        .local_addr()
-        .expect("a bound listener has an address")
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Test programs run beside each other: each begins at a place of its own.
+    let first = std::process::id().wrapping_mul(97);
+    for _ in 0..count {
+        let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (first.wrapping_add(taken) % count) as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port is free");
 }
