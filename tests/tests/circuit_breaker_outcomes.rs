@@ -365,3 +365,31 @@ async fn envoy_shows_what_the_document_says_and_each_outcome_counts_once() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The first call of a healthy breaker, about which nobody asks more than is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_answer_a_grpc_caller_is_not_the_upstreams_failure() {
+    let upstream = Upstream::serving(behaviour).await;
+    let headers = [("content-type", "application/grpc"), ("te", "trailers")];
+    for (case, more, failures) in [
+        ("/fault", Some(("x-fault", "1")), 0),
+        ("/reply", Some(("x-reply", "429")), 0),
+        ("/refused", None, 1),
+    ] {
+        let envoy = Envoy::to(&upstream)
+            .http2_upstream()
+            .cluster("nobody", free_address(), json!({}))
+            .route(Route::prefix("/refused").to("nobody"))
+            .route(Route::prefix("/"))
+            .filter("circuit-breaker", json!({}))
+            .native_filter(fault())
+            .native_filter(limiter())
+            .start()
+            .await;
+        let headers: Vec<_> = headers.into_iter().chain(more).collect();
+        let client = Client::http2(envoy.address);
+        let answer = client.send("POST", case, &headers, &[0; 5]).await;
+        assert_eq!(answer.header("grpc-status"), Some("14"), "{case}");
+        assert_eq!(envoy.stat(FAILURES).await, failures, "{case}");
+    }
+}
