@@ -39,8 +39,8 @@ pub struct Options {
 impl Options {
     fn read() -> Result<Self, String> {
         let mut options = Options {
-            rounds: 5,
-            requests: 20_000,
+            rounds: 15,
+            requests: 5_000,
             connections: 64,
             out: PathBuf::from("docs/performance"),
             only: None,

@@ -2,7 +2,7 @@
 
 use crate::config::{self, wasm, Chain};
 use crate::process::{free_port, Proxy};
-use crate::stats::median;
+use crate::stats::least;
 use crate::subjects::module;
 use crate::{keys, load, Options};
 use serde_json::{json, Value};
@@ -10,9 +10,6 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// How often the table is measured for each of the subjects' rounds: its rows differ by less.
-const ROUNDS: usize = 2;
 
 /// One row: so many workers and keys.
 #[derive(Debug, serde::Serialize)]
@@ -25,7 +22,7 @@ pub struct Row {
     pub without_us: f64,
     /// CPU per request with rate-limit.
     pub with_us: f64,
-    /// What rate-limit adds: the median of the differences in the same round.
+    /// What rate-limit adds.
     pub above_us: f64,
     /// Resident memory afterwards, with rate-limit.
     pub memory_mb: f64,
@@ -189,17 +186,13 @@ impl Group {
             .iter()
             .zip(&self.with_us)
             .map(|((count, proxy), with_us)| {
-                let above: Vec<f64> = with_us
-                    .iter()
-                    .zip(&self.without_us)
-                    .map(|(with, without)| with - without)
-                    .collect();
+                let (without_us, with_us) = (least(&self.without_us), least(with_us));
                 Row {
                     workers: self.workers,
                     keys: *count,
-                    without_us: median(&self.without_us),
-                    with_us: median(with_us),
-                    above_us: median(&above),
+                    without_us,
+                    with_us,
+                    above_us: with_us - without_us,
                     memory_mb: proxy.memory() as f64 / 1e6,
                 }
             })
@@ -213,8 +206,8 @@ fn rows(options: &Options, folder: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
         groups.push(Group::start(workers, options.keys, folder)?);
     }
     // The first round warms up.
-    for round in 0..=options.rounds * ROUNDS {
-        eprintln!("scaling: round {round} of {}", options.rounds * ROUNDS);
+    for round in 0..=options.rounds {
+        eprintln!("scaling: round {round} of {}", options.rounds);
         for group in &mut groups {
             group.measure(options.requests, folder)?;
             if round == 0 {

@@ -12,6 +12,11 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The least. What else a machine does only ever adds to what something costs.
+pub fn least(values: &[f64]) -> f64 {
+    values.iter().copied().reduce(f64::min).unwrap_or(f64::NAN)
+}
+
 /// The value below which `share` of them lie.
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     if values.is_empty() {
@@ -27,7 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_percentiles() {
+    fn order_statistics() {
+        assert_eq!(least(&[3.0, 1.0, 2.0]), 1.0);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         let mut hundred: Vec<f64> = (1..=100).map(f64::from).collect();

@@ -44,6 +44,9 @@ impl Running {
     }
 }
 
+/// So many measurements go before those that count.
+const WARM: usize = 3;
+
 /// Where a response has 64 KB.
 const LARGE: &str = "/large";
 
@@ -332,8 +335,10 @@ pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     let mut running = start(options, port, folder.path())?;
     for one in &running {
         // Warm: connections, caches, and code that V8 compiles again once it is hot.
-        for arrival in one.arrivals {
-            one.measure(options, *arrival, folder.path())?;
+        for _ in 0..WARM {
+            for arrival in one.arrivals {
+                one.measure(options, *arrival, folder.path())?;
+            }
         }
     }
     for round in 0..options.rounds {

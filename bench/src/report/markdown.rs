@@ -16,7 +16,7 @@ pub(super) fn tables(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "Written by `make bench`: {machine}; {} rounds of {} requests, {} at a time, one worker; medians.\n\n\
+        "Written by `make bench`: {machine}; {} rounds of {} requests, {} at a time, one worker; CPU of the best round, medians of the rest.\n\n\
          | | CPU µs/request, HTTP/1.1 | above no filter | ratio | HTTP/2 | above no filter | requests/s | p50 µs | p99 µs |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         options.rounds, options.requests, options.connections

@@ -3,9 +3,10 @@
 mod chart;
 mod markdown;
 
+use crate::load::Measured;
 use crate::probe::Call;
 use crate::scaling::Scaling;
-use crate::stats::median;
+use crate::stats::{least, median};
 use crate::subjects::Subject;
 use crate::Options;
 use serde_json::json;
@@ -19,13 +20,13 @@ pub struct Summary {
     pub name: String,
     /// Which filter it belongs to.
     pub group: &'static str,
-    /// Median CPU per request.
+    /// CPU per request in the round in which it was least.
     pub cpu_us: f64,
-    /// Median of what it costs above "no filter" in the same round.
+    /// What that is above "no filter".
     pub added_us: f64,
-    /// Median of its cost divided by that of "no filter" in the same round.
+    /// That divided by the cost of "no filter".
     pub ratio: f64,
-    /// Median CPU per request over HTTP/2, and above "no filter"; of a proxy that speaks it here.
+    /// The same over HTTP/2: CPU per request, and above "no filter"; of a proxy that speaks it here.
     pub http2: Option<(f64, f64)>,
     /// Median requests per second.
     pub per_second: f64,
@@ -36,32 +37,26 @@ pub struct Summary {
 }
 
 fn summarize(subjects: &[Subject]) -> Vec<Summary> {
-    let base = &subjects[0].rounds;
-    let of = |subject: &Subject, what: fn(&crate::load::Measured) -> f64| {
+    let cpu = |rounds: &[Measured]| {
+        let seen: Vec<f64> = rounds.iter().map(|seen| seen.cpu_us).collect();
+        least(&seen)
+    };
+    let of = |subject: &Subject, what: fn(&Measured) -> f64| {
         median(&subject.rounds.iter().map(what).collect::<Vec<_>>())
     };
-    let beside = |subject: &Subject, what: fn(f64, f64) -> f64| {
-        let pairs = subject.rounds.iter().zip(base);
-        median(
-            &pairs
-                .map(|(one, none)| what(one.cpu_us, none.cpu_us))
-                .collect::<Vec<_>>(),
-        )
-    };
+    let (none, none_http2) = (cpu(&subjects[0].rounds), cpu(&subjects[0].http2));
     let http2 = |subject: &Subject| {
-        let cpu: Vec<f64> = subject.http2.iter().map(|seen| seen.cpu_us).collect();
-        let none = subjects[0].http2.iter().map(|seen| seen.cpu_us);
-        let above: Vec<f64> = cpu.iter().zip(none).map(|(one, none)| one - none).collect();
-        (!cpu.is_empty()).then(|| (median(&cpu), median(&above)))
+        let cpu = cpu(&subject.http2);
+        (!subject.http2.is_empty()).then_some((cpu, cpu - none_http2))
     };
     subjects
         .iter()
         .map(|subject| Summary {
             name: subject.name.clone(),
             group: subject.group,
-            cpu_us: of(subject, |seen| seen.cpu_us),
-            added_us: beside(subject, |one, none| one - none),
-            ratio: beside(subject, |one, none| one / none),
+            cpu_us: cpu(&subject.rounds),
+            added_us: cpu(&subject.rounds) - none,
+            ratio: cpu(&subject.rounds) / none,
             http2: http2(subject),
             per_second: of(subject, |seen| seen.per_second),
             p50_us: of(subject, |seen| seen.p50_us),
