@@ -11,6 +11,10 @@ FILTER ?=
 build: ## Build the modules into dist/
 	@tools/build.sh $(FILTERS)
 
+.PHONY: envoy
+envoy: ## Put Envoy into .tools/
+	@tools/setup.sh envoy
+
 .PHONY: tools
 tools: ## Put Envoy, and what else the tests need and the machine lacks, into .tools/
 	@tools/setup.sh
@@ -28,15 +32,15 @@ fmt: ## Format the code
 	@cargo fmt --all
 
 .PHONY: demo
-demo: tools build ## Break things behind a real Envoy and show what each filter does
+demo: envoy build ## Break things behind a real Envoy and show what each filter does
 	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin demo
 
 .PHONY: run
-run: tools build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081 LIVE_PORT=8090
+run: envoy build ## Leave the same stack up; PORT=10000 ADMIN_PORT=9901 ORIGIN_PORT=8081 LIVE_PORT=8090
 	@ENVOY_BIN=$${ENVOY_BIN:-$(CURDIR)/.tools/bin/envoy} cargo run --quiet --locked -p seawall-tests --bin run
 
 .PHONY: bench
-bench: tools build ## Measure what each filter costs beside its peers; BENCH="--rounds 9" changes how
+bench: envoy build ## Measure what each filter costs beside its peers; BENCH="--rounds 9" changes how
 	@tools/bench.sh $(BENCH)
 
 .PHONY: cli
@@ -56,11 +60,11 @@ fuzz: ## Fuzz every parser; SECONDS_EACH=20 says for how long
 	@tools/fuzz.sh $(or $(SECONDS_EACH),20)
 
 .PHONY: soak
-soak: tools build ## Flood all four filters with a million requests; REQUESTS=1000000
+soak: envoy build ## Flood all four filters with a million requests; REQUESTS=1000000
 	@tools/soak.sh $(REQUESTS)
 
 .PHONY: versions
-versions: tools build ## Run the real-Envoy tests on the oldest and the newest Envoy
+versions: envoy build ## Run the real-Envoy tests on the oldest and the newest Envoy
 	@tools/versions.sh
 
 .PHONY: reproducible

@@ -24,7 +24,7 @@ report "a linker (cc)" "$(has cc)" "install a C compiler (Debian and Ubuntu: bui
 report python3 "$(has python3)" "install Python 3"
 report "Python's venv" "$(python3 -c 'import venv, ensurepip' 2>/dev/null && echo yes)" "install python3-venv"
 report curl "$(has curl)" "install curl: the tests type the examples of the documents"
-report Envoy "$([ -x "${ENVOY_BIN:-.tools/bin/envoy}" ] && echo yes)" "make tools installs it"
+report Envoy "$([ -x "${ENVOY_BIN:-.tools/bin/envoy}" ] && echo yes)" "make envoy installs it"
 report Node.js "$({ [ -x .tools/bin/node ] || has node >/dev/null; } && echo yes)" "make tools installs it"
 report Redis "$({ [ -n "${REDIS_SERVER:-}" ] || [ -x .tools/bin/redis-server ] || has redis-server >/dev/null; } && echo yes)" \
   "make tools installs it"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts what the tests and the demo need, and the machine lacks, into .tools/. Needs no root.
+# Puts what the tests need, and the machine lacks, into .tools/; Envoy alone: tools/setup.sh envoy. Needs no root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +33,7 @@ if [ -z "${ENVOY_BIN:-}" ] && [ "$(cat .tools/envoy.version 2>/dev/null)" != "$e
   ln -sf "$program" .tools/bin/envoy
   echo "$envoy_version" >.tools/envoy.version
 fi
+if [ "${1:-}" = envoy ]; then exit; fi
 
 if ! command -v node >/dev/null && [ ! -e .tools/bin/node ]; then
   venv

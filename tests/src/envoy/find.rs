@@ -13,7 +13,7 @@ pub fn envoy_binary() -> PathBuf {
         .map_or_else(|| repository().join(".tools/bin/envoy"), PathBuf::from);
     assert!(
         path.exists(),
-        "{} is missing: run `make tools`, or set ENVOY_BIN",
+        "{} is missing: run `make envoy`, or set ENVOY_BIN",
         path.display()
     );
     path
