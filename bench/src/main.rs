@@ -20,7 +20,9 @@ use std::path::PathBuf;
 /// What the command line may change.
 #[derive(Debug)]
 pub struct Options {
-    /// How often each subject is measured.
+    /// How often the processes are started anew.
+    pub starts: usize,
+    /// How often each subject is measured after a start.
     pub rounds: usize,
     /// Requests per measurement.
     pub requests: usize,
@@ -39,7 +41,8 @@ pub struct Options {
 impl Options {
     fn read() -> Result<Self, String> {
         let mut options = Options {
-            rounds: 15,
+            starts: 3,
+            rounds: 4,
             requests: 5_000,
             connections: 64,
             out: PathBuf::from("docs/performance"),
@@ -52,6 +55,7 @@ impl Options {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             let number = |text: String| text.parse().map_err(|_| format!("{text:?} is no number"));
             match word.as_str() {
+                "--starts" => options.starts = number(value()?)?,
                 "--rounds" => options.rounds = number(value()?)?,
                 "--requests" => options.requests = number(value()?)?,
                 "--connections" => options.connections = number(value()?)?,
@@ -61,7 +65,7 @@ impl Options {
                 "--skip-scaling" => options.skip_scaling = true,
                 _ => {
                     return Err(format!(
-                        "{word:?} is unknown; there are --rounds N, --requests N, --connections N, --out FOLDER, \
+                        "{word:?} is unknown; there are --starts N, --rounds N, --requests N, --connections N, --out FOLDER, \
                          --only TEXT, --keys N, --skip-scaling"
                     ))
                 }

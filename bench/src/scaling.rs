@@ -206,8 +206,9 @@ fn rows(options: &Options, folder: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
         groups.push(Group::start(workers, options.keys, folder)?);
     }
     // The first round warms up.
-    for round in 0..=options.rounds {
-        eprintln!("scaling: round {round} of {}", options.rounds);
+    let rounds = options.starts * options.rounds;
+    for round in 0..=rounds {
+        eprintln!("scaling: round {round} of {rounds}");
         for group in &mut groups {
             group.measure(options.requests, folder)?;
             if round == 0 {

@@ -45,7 +45,7 @@ impl Running {
 }
 
 /// So many measurements go before those that count.
-const WARM: usize = 3;
+const WARM: usize = 2;
 
 /// Where a response has 64 KB.
 const LARGE: &str = "/large";
@@ -327,12 +327,30 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
     Ok(running)
 }
 
-/// Measures all subjects in turns.
+/// Measures all subjects in turns, `starts` times from their start on.
 pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
     let _upstream = Proxy::envoy_on(OTHERS, &config::upstream(port), port, folder.path())?;
-    let mut running = start(options, port, folder.path())?;
+    let mut subjects: Vec<Subject> = Vec::new();
+    for begun in 1..=options.starts {
+        eprintln!("start {begun} of {}", options.starts);
+        let seen = measure_once(options, port)?;
+        if subjects.is_empty() {
+            subjects = seen;
+            continue;
+        }
+        for (subject, seen) in subjects.iter_mut().zip(seen) {
+            subject.rounds.extend(seen.rounds);
+            subject.http2.extend(seen.http2);
+        }
+    }
+    Ok(subjects)
+}
+
+fn measure_once(options: &Options, upstream: u16) -> Result<Vec<Subject>, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let mut running = start(options, upstream, folder.path())?;
     for one in &running {
         // Warm: connections, caches, and code that V8 compiles again once it is hot.
         for _ in 0..WARM {

@@ -16,10 +16,11 @@ pub(super) fn tables(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "Written by `make bench`: {machine}; {} rounds of {} requests, {} at a time, one worker; CPU of the best round, medians of the rest.\n\n\
+        "Written by `make bench`: {machine}; {} starts, after each {} rounds of {} requests, {} at a time, one worker.\n\
+         CPU: of the best round after each start, the median. The rest: medians.\n\n\
          | | CPU µs/request, HTTP/1.1 | above no filter | ratio | HTTP/2 | above no filter | requests/s | p50 µs | p99 µs |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        options.rounds, options.requests, options.connections
+        options.starts, options.rounds, options.requests, options.connections
     );
     for one in summaries {
         let (cpu, above) = one.http2.map_or_else(Default::default, |(cpu, above)| {
