@@ -11,6 +11,7 @@ const REQUESTS: usize = 24_000;
 /// What the process may grow by in the second half: allocators are never quite still.
 const MOST_GROWTH: u64 = 12 << 20;
 
+/// Everything that is bounded has a small bound, so that the warm-up reaches it.
 fn chain(upstream: &Upstream) -> EnvoyBuilder {
     let limits = json!({"max_keys": 4_096, "limits": [
         {"name": "tenant", "key": [{"header": "x-tenant-id"}], "requests": 1_000, "per": "1h", "burst": 5},
@@ -18,7 +19,7 @@ fn chain(upstream: &Upstream) -> EnvoyBuilder {
         {"name": "places", "key": [{"header": "x-tenant-id"}], "concurrent": 8}]});
     let breaker = json!({"key": ["cluster", {"header": "x-tenant-id"}], "max_keys": 1_024});
     let cache = json!({"max_bytes": "4MiB", "worker_memory": "1MiB", "admission": false});
-    let trace = json!({"sampling": {"mode": "always"}, "spans": {"cluster": "nowhere", "interval": "200ms"}});
+    let trace = json!({"sampling": {"mode": "always"}, "spans": {"cluster": "nowhere", "interval": "200ms", "max_spans": 256}});
     Envoy::to(upstream)
         .all_filters_with(&[
             ("trace-headers", trace),
