@@ -37,10 +37,7 @@ pub(crate) struct Refused<'a> {
 /// Whether the request at hand is a gRPC call, as Envoy has it. What begins like one, such as gRPC-Web, is answered as HTTP.
 pub(crate) fn is_grpc(host: &dyn Host) -> bool {
     let kind = host.header(Map::Request, "content-type").ok().flatten();
-    let rest = kind
-        .as_deref()
-        .and_then(|kind| kind.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
+    kind.is_some_and(|kind| seawall_core::grpc::is_grpc(&kind))
 }
 
 /// The answer from the configuration that the request at hand gets.

@@ -3,6 +3,7 @@
 use super::fields::{policy, ratelimit, retry_after, text, x_ratelimit, Shown};
 use crate::config::{Answers, HeaderFields};
 use crate::key::Facts;
+use seawall_core::grpc::is_grpc;
 use seawall_core::host::{Answer, Host};
 use seawall_core::reply::Reply;
 use seawall_core::time::Span;
@@ -105,12 +106,6 @@ fn message(body: &str) -> &str {
     let mut ends = (0..=text.len().min(LONGEST)).rev();
     let end = ends.find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
-}
-
-/// True for `application/grpc` and its subtypes, as Envoy has it. What begins like it, such as gRPC-Web, is answered as HTTP.
-fn is_grpc(kind: &[u8]) -> bool {
-    let rest = kind.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
 }
 
 /// Answers a request of which nobody knows whether it would be admitted, where that is to mean no.

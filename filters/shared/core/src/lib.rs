@@ -14,6 +14,7 @@
 
 pub mod config;
 pub mod generation;
+pub mod grpc;
 pub mod hash;
 pub mod headers;
 pub mod host;

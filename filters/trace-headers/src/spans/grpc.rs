@@ -1,9 +1,9 @@
 //! How a gRPC call ended, which its HTTP status does not say.
 
-/// True for the content type of gRPC; gRPC-Web and others that begin alike have their status elsewhere.
+/// True for the content type of gRPC, parameters aside; gRPC-Web has its status elsewhere.
 pub fn is_grpc(content_type: &[u8]) -> bool {
-    let rest = content_type.strip_prefix(b"application/grpc");
-    matches!(rest, Some([] | [b'+' | b';', ..]))
+    let kind = content_type.split(|byte| *byte == b';').next();
+    kind.is_some_and(seawall_core::grpc::is_grpc)
 }
 
 /// The name of a status that is an error of the server (OpenTelemetry's semantic conventions for gRPC); all others are the
