@@ -51,7 +51,9 @@ async fn envoy(upstream: &Upstream, certificate: &Certificate, filters: Filters)
     filtered(builder, filters).start().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// On one thread, as below: whether the end came with the headers shows in how the request is framed for the upstream, and it is to
+/// be the same in both.
+#[tokio::test]
 async fn requests_and_responses_are_what_they_are_without_filters() {
     let certificate = certificate();
     let upstream = Upstream::serving(answer).await;
