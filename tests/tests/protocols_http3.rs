@@ -148,11 +148,9 @@ async fn a_get_whose_end_is_not_known_yet_is_passed_on() {
         for number in 0..3 {
             let mut stream = client.open("GET", "/search", &[]).await;
             // The upstream is asked before the end is there.
-            eventually("the request is on its way", || async {
-                let stat = "cluster.upstream.upstream_rq_active";
-                (envoy.stat(stat).await == 1).then_some(())
-            })
-            .await;
+            envoy
+                .wait_for_stat("cluster.upstream.upstream_rq_total", number + 1)
+                .await;
             stream.finish().await.unwrap();
             let head = stream.recv_response().await.unwrap();
             assert_eq!(head.headers()["cache-status"], "seawall; fwd=bypass");
