@@ -78,6 +78,8 @@ pub struct StreamState {
 pub struct State {
     /// Every host call made so far, in order.
     pub calls: Vec<Made>,
+    /// Bytes that host calls have copied so far, out of the module's memory and into it.
+    pub copied: u64,
     /// What goes wrong.
     pub fault: Option<Fault>,
     /// The plugin configuration.

@@ -20,8 +20,8 @@ pub(super) fn define(linker: &mut Linker<State>) {
         |host, status: u32, _d: u32, _ds: u32, b: u32, bs: u32, h: u32, hs: u32, _grpc: u32| {
             let reply = Reply {
                 status,
-                headers: read_pairs(&read(&host, h, hs)),
-                body: read(&host, b, bs),
+                headers: read_pairs(&read(&mut host, h, hs)),
+                body: read(&mut host, b, bs),
             };
             host.data_mut().stream().reply.get_or_insert(reply);
             OK
@@ -42,7 +42,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
          _ts: u32,
          _timeout: u32,
          token: u32| {
-            read_pairs(&read(&host, h, hs));
+            read_pairs(&read(&mut host, h, hs));
             start(&mut host, token, false)
         }
     );
@@ -63,7 +63,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
          _bs: u32,
          _timeout: u32,
          token: u32| {
-            read_pairs(&read(&host, md, mds));
+            read_pairs(&read(&mut host, md, mds));
             start(&mut host, token, true)
         }
     );

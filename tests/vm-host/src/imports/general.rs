@@ -9,7 +9,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         linker,
         "proxy_log",
         |host, _level: u32, at: u32, size: u32| {
-            let text = label(&host, at, size);
+            let text = label(&read(&mut host, at, size));
             host.data_mut().log.push(text);
             OK
         }
@@ -67,7 +67,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         about[at, size],
         gives[data, length],
         |host, at: u32, size: u32, data: u32, length: u32| {
-            let path = label(&host, at, size);
+            let path = label(&read(&mut host, at, size));
             let state = host.data_mut();
             let own = state.stream().properties.get(&path).cloned();
             match own.or_else(|| state.properties.get(&path).cloned()) {
@@ -81,8 +81,8 @@ pub(super) fn define(linker: &mut Linker<State>) {
         "proxy_set_property",
         about[at, size],
         |host, at: u32, size: u32, value: u32, length: u32| {
-            let path = label(&host, at, size);
-            let value = read(&host, value, length);
+            let path = label(&read(&mut host, at, size));
+            let value = read(&mut host, value, length);
             host.data_mut().stream().properties.insert(path, value);
             OK
         }
@@ -95,7 +95,7 @@ fn define_metrics(linker: &mut Linker<State>) {
         "proxy_define_metric",
         about[at, size],
         |host, _kind: u32, at: u32, size: u32, id: u32| {
-            let name = label(&host, at, size);
+            let name = label(&read(&mut host, at, size));
             let metrics = &mut host.data_mut().metrics;
             metrics.push(Metric { name, value: 0 });
             let number = metrics.len() as u32;

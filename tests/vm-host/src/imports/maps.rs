@@ -29,7 +29,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         linker,
         "proxy_set_buffer_bytes",
         |host, kind: u32, start: u32, size: u32, at: u32, length: u32| {
-            let bytes = read(&host, at, length);
+            let bytes = read(&mut host, at, length);
             let buffers = &mut host.data_mut().stream().buffers;
             let Some(held) = buffers.get_mut(&kind) else {
                 return BAD_ARGUMENT;
@@ -62,7 +62,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         linker,
         "proxy_set_header_map_pairs",
         |host, map: u32, at: u32, size: u32| {
-            let pairs = read_pairs(&read(&host, at, size));
+            let pairs = read_pairs(&read(&mut host, at, size));
             match host.data_mut().stream().maps.get_mut(&map) {
                 Some(held) => *held = pairs,
                 None => return BAD_ARGUMENT,
@@ -76,7 +76,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         about[at, size],
         gives[data, length],
         |host, map: u32, at: u32, size: u32, data: u32, length: u32| {
-            let name = read(&host, at, size);
+            let name = read(&mut host, at, size);
             let Some(pairs) = host.data_mut().stream().maps.get(&map) else {
                 return BAD_ARGUMENT;
             };
@@ -97,8 +97,8 @@ pub(super) fn define(linker: &mut Linker<State>) {
         "proxy_add_header_map_value",
         about[at, size],
         |host, map: u32, at: u32, size: u32, value: u32, length: u32| {
-            let field = read(&host, at, size);
-            let value = read(&host, value, length);
+            let field = read(&mut host, at, size);
+            let value = read(&mut host, value, length);
             match host.data_mut().stream().maps.get_mut(&map) {
                 Some(pairs) => pairs.push((field, value)),
                 None => return BAD_ARGUMENT,
@@ -111,8 +111,8 @@ pub(super) fn define(linker: &mut Linker<State>) {
         "proxy_replace_header_map_value",
         about[at, size],
         |host, map: u32, at: u32, size: u32, value: u32, length: u32| {
-            let field = read(&host, at, size);
-            let value = read(&host, value, length);
+            let field = read(&mut host, at, size);
+            let value = read(&mut host, value, length);
             let Some(pairs) = host.data_mut().stream().maps.get_mut(&map) else {
                 return BAD_ARGUMENT;
             };
@@ -126,7 +126,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         "proxy_remove_header_map_value",
         about[at, size],
         |host, map: u32, at: u32, size: u32| {
-            let field = read(&host, at, size);
+            let field = read(&mut host, at, size);
             match host.data_mut().stream().maps.get_mut(&map) {
                 Some(pairs) => pairs.retain(|(name, _)| *name != field),
                 None => return BAD_ARGUMENT,

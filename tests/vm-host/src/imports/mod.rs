@@ -23,7 +23,8 @@ fn memory(host: &Host<'_>) -> Memory {
         .expect("a module exports its memory")
 }
 
-fn read(host: &Host<'_>, at: u32, size: u32) -> Vec<u8> {
+/// What lies there, which nobody is charged for.
+fn peek(host: &Host<'_>, at: u32, size: u32) -> Vec<u8> {
     let mut bytes = vec![0; size as usize];
     memory(host)
         .read(host, at as usize, &mut bytes)
@@ -31,7 +32,13 @@ fn read(host: &Host<'_>, at: u32, size: u32) -> Vec<u8> {
     bytes
 }
 
+fn read(host: &mut Host<'_>, at: u32, size: u32) -> Vec<u8> {
+    host.data_mut().copied += u64::from(size);
+    peek(host, at, size)
+}
+
 fn write(host: &mut Host<'_>, at: u32, bytes: &[u8]) {
+    host.data_mut().copied += bytes.len() as u64;
     let memory = memory(host);
     memory
         .write(host, at as usize, bytes)
@@ -40,6 +47,9 @@ fn write(host: &mut Host<'_>, at: u32, bytes: &[u8]) {
 
 /// Gives bytes away in memory that the module allocates.
 fn give(host: &mut Host<'_>, bytes: &[u8], data: u32, size: u32) -> u32 {
+    let chaos = host.data_mut().chaos.as_mut();
+    let bent = chaos.map(|chaos| chaos.bend(bytes));
+    let bytes = bent.as_deref().unwrap_or(bytes);
     let allocate = host
         .get_export("proxy_on_memory_allocate")
         .or_else(|| host.get_export("malloc"))
@@ -86,12 +96,9 @@ fn read_pairs(bytes: &[u8]) -> Pairs {
 }
 
 /// Bytes as something that can be compared and shown.
-fn label(host: &Host<'_>, at: u32, size: u32) -> String {
-    read(host, at, size)
-        .split(|b| *b == 0)
-        .map(String::from_utf8_lossy)
-        .collect::<Vec<_>>()
-        .join(".")
+fn label(bytes: &[u8]) -> String {
+    let parts = bytes.split(|b| *b == 0).map(String::from_utf8_lossy);
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// Defines an import that goes wrong when the state says so: `[at, size]` is what it is about, `-> [data, size]` where it
@@ -107,7 +114,7 @@ macro_rules! import {
             .func_wrap("env", $name, |mut $host: Host<'_> $(, $argument: $type)*| -> u32 {
                 #[allow(unused_mut, unused_assignments, reason = "not every call has both")]
                 let (mut about, mut gives) = (String::new(), false);
-                $( about = super::label(&$host, $at, $size); )?
+                $( about = super::label(&super::peek(&$host, $at, $size)); )?
                 $( let _ = $data; gives = { let _ = $length; true }; )?
                 match $host.data_mut().enter($name, about, gives) {
                     Some(crate::state::CallAnswer::Status(status)) => return status,

@@ -12,7 +12,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         about[at, size],
         gives[data, length],
         |host, at: u32, size: u32, data: u32, length: u32, cas: u32| {
-            let key = read(&host, at, size);
+            let key = read(&mut host, at, size);
             match host.data().shared.get(&key).cloned() {
                 Some((value, version)) => {
                     write(&mut host, cas, &version.to_le_bytes());
@@ -27,8 +27,8 @@ pub(super) fn define(linker: &mut Linker<State>) {
         "proxy_set_shared_data",
         about[at, size],
         |host, at: u32, size: u32, value: u32, length: u32, cas: u32| {
-            let key = read(&host, at, size);
-            let value = read(&host, value, length);
+            let key = read(&mut host, at, size);
+            let value = read(&mut host, value, length);
             let state = host.data_mut();
             // As Envoy does: the version is compared only where there is a value.
             let held = state.shared.get(&key).map(|(_, version)| *version);
@@ -59,7 +59,7 @@ pub(super) fn define(linker: &mut Linker<State>) {
         linker,
         "proxy_enqueue_shared_queue",
         |host, queue: u32, at: u32, size: u32| {
-            let message = read(&host, at, size);
+            let message = read(&mut host, at, size);
             let queues = &mut host.data_mut().queues;
             match queues.get_mut((queue as usize).wrapping_sub(1)) {
                 Some(queue) => queue.push_back(message),

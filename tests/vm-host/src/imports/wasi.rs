@@ -33,10 +33,10 @@ pub(super) fn define(linker: &mut Linker<State>) {
             |mut host: Host<'_>, _fd: u32, vectors: u32, count: u32, written: u32| -> u32 {
                 let mut text = Vec::new();
                 for vector in 0..count {
-                    let head = read(&host, vectors + vector * 8, 8);
+                    let head = read(&mut host, vectors + vector * 8, 8);
                     let number =
                         |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four"));
-                    text.extend(read(&host, number(0), number(4)));
+                    text.extend(read(&mut host, number(0), number(4)));
                 }
                 write(&mut host, written, &(text.len() as u32).to_le_bytes());
                 let text = String::from_utf8_lossy(&text).into_owned();
