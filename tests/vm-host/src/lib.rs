@@ -4,8 +4,10 @@
 //! any status or any bytes, and a VM can be copied in the midst of its life, so that thousands of lives with one fault each
 //! take seconds. Semantics are kept as simple as a filter allows; what Envoy really does is shown by the real-Envoy tests.
 //!
-//! [`Run`] drives a module through the [`Step`]s of a life; [`explore`] repeats that life with every fault at every place.
+//! [`Run`] drives a module through the [`Step`]s of a life; [`explore`] repeats that life with every fault at every place;
+//! [`Chaos`] makes many faults in one life.
 
+mod chaos;
 mod explore;
 mod imports;
 mod load;
@@ -15,6 +17,7 @@ mod state;
 mod step;
 mod vm;
 
+pub use chaos::Chaos;
 pub use explore::{explore, Place, Report, STATUSES};
 pub use load::{module, pairs};
 pub use run::{Fate, Run, Saved};

@@ -107,7 +107,16 @@ impl Run {
         Ok(run)
     }
 
-    fn call(&mut self, context: u32, name: &'static str, arguments: &[u32]) -> Result<u32, Trap> {
+    /// Calls one callback as the host of this context, and does what it asks for.
+    ///
+    /// # Errors
+    /// When the module traps.
+    pub fn call(
+        &mut self,
+        context: u32,
+        name: &'static str,
+        arguments: &[u32],
+    ) -> Result<u32, Trap> {
         self.vm.state_mut().active = context;
         let answer = self.vm.call(name, arguments)?;
         self.settle()?;

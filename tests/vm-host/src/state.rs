@@ -1,5 +1,6 @@
 //! What the host holds, and what it is told to get wrong.
 
+use crate::chaos::Chaos;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Names and values in order.
@@ -82,6 +83,8 @@ pub struct State {
     pub copied: u64,
     /// What goes wrong.
     pub fault: Option<Fault>,
+    /// What goes wrong by chance.
+    pub chaos: Option<Chaos>,
     /// The plugin configuration.
     pub configuration: Vec<u8>,
     /// What is held for each context.
@@ -131,6 +134,9 @@ impl State {
             about,
             gives,
         });
+        if let Some(answer) = self.chaos.as_mut().and_then(Chaos::answer) {
+            return Some(answer);
+        }
         let fault = self.fault.as_ref()?;
         if index == fault.call {
             self.faulty = Some(name);
