@@ -4,7 +4,8 @@
 //! in `bench/probe` makes them again in Envoy, in the same callbacks, and does nothing else.
 
 use crate::config::wasm;
-use seawall_vm_host::{module, ordinary, Run, Step};
+use seawall_vm_host::ordinary::{self, Exchange};
+use seawall_vm_host::{module, Run, Step};
 use serde_json::{json, Value};
 use std::error::Error;
 use std::path::Path;
@@ -19,7 +20,9 @@ fn recorded(filter: &str, configuration: &Value) -> Result<Value, Box<dyn Error>
     run.step(&Step::Start).map_err(trapped)?;
     for context in 2..2 + BEFORE {
         run.vm.state_mut().calls.clear();
-        ordinary::life(&mut run, context, "no-store").map_err(trapped)?;
+        Exchange::default()
+            .live(&mut run, context)
+            .map_err(trapped)?;
     }
     let calls = run
         .vm
