@@ -86,3 +86,30 @@ async fn a_format_that_is_cleared_does_not_go_on() {
     }
     assert_eq!(seen.header("uber-trace-id"), Some("1:2:0:1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_one_format_is_not_laid_to_another() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "trace-headers",
+            json!({"read": ["b3", "w3c"], "write": ["b3multi"]}),
+        )
+        .start()
+        .await;
+    let good = format!("00-{TRACE}-b7ad6b7169203331-01");
+    for (parent, stays) in [
+        (Some(good.as_str()), true),
+        (Some("00-no-trace-01"), false),
+        (None, false),
+    ] {
+        let mut headers = vec![("b3", "no-trace"), ("tracestate", "a=1")];
+        headers.extend(parent.map(|parent| ("traceparent", parent)));
+        envoy.get_with("/", &headers).await;
+        let seen = upstream.last();
+        let expected = |value| if stays { Some(value) } else { None };
+        assert_eq!(seen.header("traceparent"), expected(good.as_str()));
+        assert_eq!(seen.header("tracestate"), expected("a=1"), "{parent:?}");
+        assert_eq!(seen.header("x-b3-traceid") == Some(TRACE), stays);
+    }
+}

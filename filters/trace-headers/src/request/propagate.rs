@@ -134,16 +134,22 @@ fn stale<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
             }
         }
     }
-    if scene.judged.trace.invalid && scene.settings.read.contains(&Format::W3c) {
-        // Not written, and not readable: nobody should try to.
-        changes.remove(scene.headers, "traceparent");
+    if !scene.settings.write.contains(&Format::W3c) && is_no_trace(scene) {
+        for name in Format::W3c.headers() {
+            changes.remove(scene.headers, name);
+        }
     }
+}
+
+/// Whether the W3C fields are to be read, and name no trace: then nobody should try to (Trace Context Level 2, section 4.1).
+fn is_no_trace(scene: &Scene<'_>) -> bool {
+    let parent = || interop::read(Format::W3c, scene.inbound);
+    scene.settings.read.contains(&Format::W3c) && !matches!(parent(), interop::Found::Remote(_))
 }
 
 fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
     let written = scene.settings.write.contains(&Format::W3c);
-    if scene.inbound.lines(Field::Tracestate).is_empty() || !(written || scene.judged.trace.invalid)
-    {
+    if scene.inbound.lines(Field::Tracestate).is_empty() || !written {
         return;
     }
     if !keeps_tracestate(scene.judged, scene.inbound) {
