@@ -3,7 +3,7 @@
 //! Few busy connections leave the proxy something to do all the time. With a request at a time on many, the CPU time of a
 //! request is mostly that of waking up for it, which depends on what else the machine does.
 
-use crate::process::Proxy;
+use crate::process::{on_processor, Proxy};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -24,9 +24,14 @@ fn next(state: &mut u64) -> u64 {
 /// One request for each key below `keys`.
 pub fn each(proxy: &Proxy, keys: u64, folder: &Path) -> Result<(), Box<dyn Error>> {
     let each = (keys as usize).div_ceil(CLIENTS);
-    run(proxy, each, folder, |client, number| {
-        (client * each + number) as u64 % keys
-    })?;
+    let load = Load {
+        proxy,
+        path: "/",
+        each,
+        processor: None,
+        folder,
+    };
+    load.run(|client, number| (client * each + number) as u64 % keys)?;
     Ok(())
 }
 
@@ -38,55 +43,94 @@ pub fn random(
     folder: &Path,
 ) -> Result<f64, Box<dyn Error>> {
     let mut state = proxy.cpu().as_nanos() as u64;
-    run(proxy, requests.div_ceil(CLIENTS), folder, |_, _| {
-        next(&mut state) % keys
-    })
+    let load = Load {
+        proxy,
+        path: "/",
+        each: requests.div_ceil(CLIENTS),
+        processor: None,
+        folder,
+    };
+    load.run(|_, _| next(&mut state) % keys)
 }
 
-/// `each` requests of each client; the CPU time of the proxy per request.
-fn run(
+/// So many requests on a path, each with the next key from `first` on, by clients on one processor; answers the CPU time per
+/// request.
+pub fn fresh(
     proxy: &Proxy,
-    each: usize,
+    path: &str,
+    first: u64,
+    requests: usize,
+    processor: usize,
     folder: &Path,
-    mut key: impl FnMut(usize, usize) -> u64,
 ) -> Result<f64, Box<dyn Error>> {
-    let mut commands = Vec::new();
-    for client in 0..CLIENTS {
-        let mut list = String::with_capacity(each * 24);
-        for number in 0..each {
-            let _ = writeln!(list, "http://{}/?k={}", proxy.address, key(client, number));
+    let each = requests.div_ceil(CLIENTS);
+    let load = Load {
+        proxy,
+        path,
+        each,
+        processor: Some(processor),
+        folder,
+    };
+    load.run(|client, number| first + (client * each + number) as u64)
+}
+
+/// `each` requests of each client, with keys behind a path.
+struct Load<'a> {
+    proxy: &'a Proxy,
+    path: &'a str,
+    each: usize,
+    processor: Option<usize>,
+    folder: &'a Path,
+}
+
+impl Load<'_> {
+    /// The CPU time of the proxy per request.
+    fn run(&self, mut key: impl FnMut(usize, usize) -> u64) -> Result<f64, Box<dyn Error>> {
+        let Load {
+            proxy, path, each, ..
+        } = *self;
+        let mut commands = Vec::new();
+        for client in 0..CLIENTS {
+            let mut list = String::with_capacity(each * 32);
+            for number in 0..each {
+                let key = key(client, number);
+                let _ = writeln!(list, "http://{}{path}?k={key}", proxy.address);
+            }
+            let file = self.folder.join(format!("keys-{client}.txt"));
+            fs::write(&file, list)?;
+            let mut command = match self.processor {
+                Some(processor) => on_processor(processor, "h2load"),
+                None => Command::new("h2load"),
+            };
+            command
+                .args(["-t1", "-c1", "-m16", "-n"])
+                .arg(each.to_string())
+                .arg("-i")
+                .arg(file)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null());
+            commands.push(command);
         }
-        let path = folder.join(format!("keys-{client}.txt"));
-        fs::write(&path, list)?;
-        let mut command = Command::new("h2load");
-        command
-            .args(["-t1", "-c1", "-m16", "-n"])
-            .arg(each.to_string())
-            .arg("-i")
-            .arg(path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        commands.push(command);
-    }
-    let cpu = proxy.cpu();
-    let mut running = Vec::new();
-    for command in &mut commands {
-        let child = command.spawn().map_err(|error| {
-            format!(
-                "h2load cannot be run ({error}); Debian and Ubuntu: apt-get install nghttp2-client"
-            )
-        })?;
-        running.push(child);
-    }
-    for child in running {
-        let text = child.wait_with_output()?.stdout;
-        let text = String::from_utf8_lossy(&text);
-        if !text.contains(&format!("{each} 2xx, 0 3xx")) {
-            return Err(format!("not every request was answered with 200: {text}").into());
+        let cpu = proxy.cpu();
+        let mut running = Vec::new();
+        for command in &mut commands {
+            let child = command.spawn().map_err(|error| {
+                format!(
+                    "h2load cannot be run ({error}); Debian and Ubuntu: apt-get install nghttp2-client"
+                )
+            })?;
+            running.push(child);
         }
+        for child in running {
+            let text = child.wait_with_output()?.stdout;
+            let text = String::from_utf8_lossy(&text);
+            if !text.contains(&format!("{each} 2xx, 0 3xx")) {
+                return Err(format!("not every request was answered with 200: {text}").into());
+            }
+        }
+        let cpu = proxy.cpu() - cpu;
+        Ok(cpu.as_secs_f64() * 1e6 / (each * CLIENTS) as f64)
     }
-    let cpu = proxy.cpu() - cpu;
-    Ok(cpu.as_secs_f64() * 1e6 / (each * CLIENTS) as f64)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod calls;
 mod config;
 mod keys;
 mod load;
+mod misses;
 mod peers;
 mod probe;
 mod process;
@@ -79,10 +80,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::read()?;
     let calls = probe::measure()?;
     let results = subjects::measure(&options)?;
+    let misses = misses::measure(&options)?;
     let scaling = if options.skip_scaling {
         None
     } else {
         Some(scaling::measure(&options)?)
     };
-    report::write(&options, &results, &calls, scaling.as_ref())
+    report::write(&options, &results, &misses, &calls, scaling.as_ref())
 }

@@ -1,6 +1,7 @@
 //! Tables.
 
 use super::Summary;
+use crate::misses::Misses;
 use crate::probe::Call;
 use crate::scaling::Scaling;
 use crate::Options;
@@ -10,6 +11,7 @@ pub(super) fn tables(
     options: &Options,
     machine: &str,
     summaries: &[Summary],
+    misses: &[Misses],
     calls: &[Call],
     scaling: Option<&Scaling>,
 ) -> String {
@@ -30,6 +32,19 @@ pub(super) fn tables(
             text,
             "| {} | {:.1} | {:+.1} | {:.2} | {cpu} | {above} | {:.0} | {:.0} | {:.0} |",
             one.name, one.cpu_us, one.added_us, one.ratio, one.per_second, one.p50_us, one.p99_us
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nA miss that is stored: every request is for another URL of 1 KB, over HTTP/2:\n\n\
+         | | CPU µs/request | above no filter |\n\
+         | --- | ---: | ---: |"
+    );
+    for one in misses {
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {:+.1} |",
+            one.name, one.cpu_us, one.above_us
         );
     }
     let _ = writeln!(

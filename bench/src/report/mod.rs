@@ -4,6 +4,7 @@ mod chart;
 mod markdown;
 
 use crate::load::Measured;
+use crate::misses::Misses;
 use crate::probe::Call;
 use crate::scaling::Scaling;
 use crate::stats::{least, median};
@@ -87,12 +88,13 @@ fn machine() -> String {
 pub fn write(
     options: &Options,
     subjects: &[Subject],
+    misses: &[Misses],
     calls: &[Call],
     scaling: Option<&Scaling>,
 ) -> Result<(), Box<dyn Error>> {
     let summaries = summarize(options, subjects);
     let machine = machine();
-    let text = markdown::tables(options, &machine, &summaries, calls, scaling);
+    let text = markdown::tables(options, &machine, &summaries, misses, calls, scaling);
     println!("{text}");
     fs::create_dir_all(&options.out)?;
     let all = json!({
@@ -103,6 +105,7 @@ pub fn write(
         "connections": options.connections,
         "summary": summaries,
         "measured": subjects,
+        "misses": misses,
         "host_calls": calls,
         "scaling": scaling,
     });
