@@ -214,15 +214,17 @@ async fn tenant_and_user_come_from_a_token_that_envoy_has_verified() {
     });
     let claim =
         |name: &str| json!({"claim": ["envoy.filters.http.jwt_authn", "jwt_payload", name]});
-    let envoy = Envoy::to(&upstream)
-        .filter(
-            "trace-headers",
-            logged(json!({"log": {"tenant_id": claim("tenant"), "user_id": claim("sub")}})),
-        )
-        .native_filter(jwt)
-        .access_log(access_log())
-        .start()
-        .await;
+    let start = |user: &str| {
+        Envoy::to(&upstream)
+            .filter(
+                "trace-headers",
+                logged(json!({"log": {"tenant_id": claim("tenant"), "user_id": claim(user)}})),
+            )
+            .native_filter(jwt.clone())
+            .access_log(access_log())
+            .start()
+    };
+    let envoy = start("sub").await;
     let authorization = format!("Bearer {TOKEN}");
     let answer = envoy
         .get_with("/", &[("authorization", &authorization)])
@@ -248,4 +250,10 @@ async fn tenant_and_user_come_from_a_token_that_envoy_has_verified() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+    // Numbers are what many databases have for ids.
+    let envoy = start("n").await;
+    envoy
+        .get_with("/", &[("authorization", &authorization)])
+        .await;
+    assert_eq!(envoy.access_log(1).await[0]["user_id"], json!("7"));
 }

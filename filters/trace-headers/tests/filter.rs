@@ -266,14 +266,30 @@ fn tenant_and_user_reach_the_log() {
 
     let mut vm = start(json!({"log": {"user_id": {"claim": claim}}}));
     let path = "metadata.filter_metadata.envoy.filters.http.jwt_authn.payload.sub";
-    let mut exchange = vm.open(&[(path, b"jane@example.com")]);
-    vm.request(&mut exchange, &REQUEST);
-    vm.response(&mut exchange, &[(":status", "200")], true);
-    assert_eq!(
-        vm.property(&exchange, "user_id"),
-        Some(b"jane@example.com".to_vec())
-    );
-    vm.finish(exchange);
+    let number = |number: f64| number.to_le_bytes().to_vec();
+    for (claim, logged) in [
+        (b"jane@example.com".to_vec(), Some("jane@example.com")),
+        (b"jane\n".to_vec(), Some("jane_")),
+        ("Ren\u{e9} MB".into(), Some("Ren___MB")),
+        // A number arrives as a double.
+        (number(42.0), Some("42")),
+        (number(0.0), Some("0")),
+        (number(-7.0), Some("-7")),
+        (number(12_345_678_901.0), Some("12345678901")),
+        (number(9_007_199_254_740_991.0), Some("9007199254740991")),
+        // No id is one of these: a fraction, a list of one text.
+        (number(4.5), None),
+        (b"\x01\0\0\0\x01\0\0\0\0\0\0\0a\0\0".to_vec(), None),
+        (Vec::new(), None),
+    ] {
+        let mut exchange = vm.open(&[(path, &claim)]);
+        vm.request(&mut exchange, &REQUEST);
+        vm.response(&mut exchange, &[(":status", "200")], true);
+        let found = vm.property(&exchange, "user_id");
+        let found = found.map(|value| String::from_utf8(value).unwrap());
+        assert_eq!(found.as_deref(), logged, "{}", claim.escape_ascii());
+        vm.finish(exchange);
+    }
 }
 
 #[test]

@@ -70,8 +70,25 @@ pub fn from_claims(host: &dyn Host, settings: &Settings) {
             let mut path = vec!["metadata", "filter_metadata"];
             path.extend(steps.iter().map(String::as_str));
             let value = host.property(&path).ok().flatten().unwrap_or_default();
-            set(host, name, &printable(&value));
+            set(host, name, &claim(&value));
         }
+    }
+}
+
+/// A claim as text. The host does not say what it is, and hands a number over as the eight bytes of a double, and lists and
+/// objects with their lengths as whole numbers: neither is text, which has no zeros and is printable.
+fn claim(value: &[u8]) -> Vec<u8> {
+    let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.chars().any(char::is_control));
+    let number = value.try_into().map(f64::from_le_bytes);
+    match number {
+        // Beyond that, doubles leave whole numbers out.
+        Ok(number)
+            if !is_text && number.trunc() == number && number.abs() < 9_007_199_254_740_992.0 =>
+        {
+            (number as i64).to_string().into_bytes()
+        }
+        _ if value.contains(&0) => Vec::new(),
+        _ => printable(value),
     }
 }
 
