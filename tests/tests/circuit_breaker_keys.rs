@@ -87,7 +87,7 @@ async fn a_key_that_the_configuration_does_not_give_is_no_breaker() {
         5
     );
     envoy
-        .wait_for_log("a call passes without a breaker: it has no Route")
+        .wait_for_log("a call passes without a breaker: its key has no route")
         .await;
 }
 
@@ -189,4 +189,43 @@ async fn tenants_that_left_while_theirs_was_open_do_not_keep_the_table_full() {
         stats.get(&name).copied().unwrap_or_default()
     };
     assert!(gauge("open") + gauge("half_open") <= 4, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_with_shorter_times_does_not_end_what_another_has_begun() {
+    let upstream = Upstream::serving(|_| Reply::status(500)).await;
+    let shorter = json!({"open_for": "200ms", "max_open_for": "200ms", "probe_timeout": "200ms"});
+    let envoy = Envoy::to(&upstream)
+        .route(
+            Route::prefix("/short")
+                .named("short")
+                .metadata("seawall.circuit_breaker", shorter),
+        )
+        .route(Route::prefix("/"))
+        .filter(
+            "circuit-breaker",
+            json!({"failure_threshold": 3, "open_for": "8s", "jitter": 0, "probe_timeout": "60s"}),
+        )
+        .start()
+        .await;
+    for _ in 0..3 {
+        assert_eq!(envoy.get("/").await.status, 500);
+    }
+    for _ in 0..8 {
+        assert!(is_refused(&envoy, "/short", &[]).await, "it is open");
+    }
+    assert_eq!(upstream.hits(), 3);
+    // The one that probes has a long lease.
+    upstream.always(Reply::Hang);
+    let address = envoy.address;
+    let probe = tokio::spawn(async move {
+        let client = Client::fresh(address);
+        while client.get("/").await.header("x-seawall-breaker").is_some() {}
+    });
+    upstream.wait_for_in_flight(1).await;
+    for _ in 0..8 {
+        assert!(is_refused(&envoy, "/short", &[]).await, "a probe is out");
+    }
+    assert_eq!(upstream.hits(), 4);
+    probe.abort();
 }

@@ -2,7 +2,7 @@
 
 use crate::breaker::{Reason, Transition};
 use crate::filter::{Shared, Ticket};
-use crate::settings::{Part, Settings};
+use crate::settings::Settings;
 use seawall_core::host::{Host, Level};
 use seawall_core::log::printable;
 use seawall_core::metrics::is_name;
@@ -44,12 +44,7 @@ pub(crate) fn name(settings: &Settings, values: &[Vec<u8>]) -> String {
         if !name.is_empty() {
             name.push(' ');
         }
-        name.push_str(match part {
-            Part::Cluster => "cluster",
-            Part::Route => "route",
-            Part::Host => "host",
-            Part::Header(field) => field,
-        });
+        name.push_str(part.name());
         name.push('=');
         name.push_str(&printable(value, 64));
     }

@@ -162,7 +162,10 @@ impl Shared {
     pub(crate) fn report_keyless(&self, host: &dyn Host, part: &Part) {
         self.metrics.no_key.increment(host);
         self.keyless.log(host, Level::Warn, || {
-            format!("a call passes without a breaker: it has no {part:?}")
+            format!(
+                "a call passes without a breaker: its key has no {}",
+                part.name()
+            )
         });
     }
 }

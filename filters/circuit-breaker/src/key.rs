@@ -41,13 +41,11 @@ fn values_of<'a>(host: &dyn Host, parts: &'a [Part]) -> Result<Vec<Vec<u8>>, &'a
 fn fingerprint(secret: &Secret, parts: &[Part], values: &[Vec<u8>]) -> Fingerprint {
     let mut hasher = KeyHasher::new(secret);
     for (part, value) in parts.iter().zip(values) {
-        let kind = match part {
-            Part::Cluster => "cluster",
-            Part::Route => "route",
-            Part::Host => "host",
-            Part::Header(field) => field,
-        };
-        hasher.part(kind.as_bytes());
+        if let Part::Header(_) = part {
+            // A header may be called as another part is, and its value is the client's choice.
+            hasher.part(b"header");
+        }
+        hasher.part(part.name().as_bytes());
         if value.is_empty() {
             hasher.missing();
         } else {

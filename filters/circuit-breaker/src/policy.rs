@@ -58,12 +58,6 @@ impl Policy {
         base.scale(1.0 + self.jitter * (2.0 * chance - 1.0))
     }
 
-    /// The longest time it can be open at once.
-    pub fn longest_open(&self) -> Span {
-        let longest = self.max_open_for.0.max(self.retry_after_max.0);
-        Span(longest).scale(1.0 + self.jitter)
-    }
-
     /// Whether shares of the calls matter, so that calls that work are counted as well.
     pub fn counts_calls(&self) -> bool {
         self.adaptive.is_some()

@@ -8,14 +8,14 @@ use crate::breaker::window::{Tally, Window, CELLS};
 use crate::breaker::{Reason, Record, State, MOST_PROBES};
 use crate::policy::Policy;
 use seawall_core::hash::Fingerprint;
-use seawall_core::time::Timestamp;
+use seawall_core::time::{Span, Timestamp};
 
 /// Breakers per slot.
 pub const WAYS: u32 = 4;
 
-/// Fingerprint, state, reason, trips, epoch, count, two times, leases, window.
-const ENTRY: usize = 16 + 3 + 4 + 4 + 16 + 8 * MOST_PROBES + 16 + 16 * CELLS;
-const VERSION: u8 = 2;
+/// Fingerprint, state, reason, trips, epoch, count, two times and a limit, leases, window.
+const ENTRY: usize = 16 + 3 + 4 + 4 + 24 + 8 * MOST_PROBES + 16 + 16 * CELLS;
+const VERSION: u8 = 3;
 
 /// The key of a slot in shared data.
 pub fn slot_name(slot: u32) -> String {
@@ -84,6 +84,7 @@ impl Slot {
             bytes.extend_from_slice(&record.epoch.to_le_bytes());
             bytes.extend_from_slice(&record.count.to_le_bytes());
             bytes.extend_from_slice(&record.at.0.to_le_bytes());
+            bytes.extend_from_slice(&record.limit.0.to_le_bytes());
             bytes.extend_from_slice(&record.rough_since.0.to_le_bytes());
             for lease in record.leases {
                 bytes.extend_from_slice(&lease.0.to_le_bytes());
@@ -183,6 +184,7 @@ fn decode_entry(bytes: &[u8]) -> Option<(u128, Record)> {
         epoch: u32::from_le_bytes(parts.take()?),
         count: u32::from_le_bytes(parts.take()?),
         at: Timestamp(u64::from_le_bytes(parts.take()?)),
+        limit: Span(u64::from_le_bytes(parts.take()?)),
         rough_since: Timestamp(u64::from_le_bytes(parts.take()?)),
         ..Record::default()
     };
@@ -211,7 +213,6 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use seawall_core::config::load;
-    use seawall_core::time::Span;
     use serde_json::json;
 
     fn policy() -> Policy {
@@ -235,6 +236,7 @@ mod tests {
         let mut slot = Slot::default();
         let mut record = open();
         record.leases[3] = Timestamp(99);
+        record.limit = Span(98);
         assert_eq!(
             slot.put(Fingerprint(1), record, &policy(), NOW),
             Placed::Free
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_slot_are_an_empty_one() {
-        for bytes in [&b""[..], b"\x01", b"\x02abc", &[0xff; 500], &[2; 200]] {
+        for bytes in [&b""[..], b"\x01", b"\x03abc", &[0xff; 500], &[3; 200]] {
             assert_eq!(Slot::decode(Some(bytes)), Slot::default(), "{bytes:?}");
         }
         assert_eq!(Slot::decode(None), Slot::default());

@@ -259,6 +259,19 @@ fn a_flood_of_keys_leaves_shared_data_bounded_and_other_tenants_alone() {
 }
 
 #[test]
+fn a_header_that_is_called_like_another_part_is_not_that_part() {
+    let world = World::new();
+    let by = |key: Value| json!({"key": [key], "failure_threshold": 1});
+    let mut client: Worker = Vm::start(&world, 1, &by(json!({"header": "cluster"})));
+    let headers = [(":method", "GET"), ("cluster", "payments")];
+    let (call, _) = begin(&mut client, "reports", &headers);
+    end(&mut client, call, "500");
+    refusal(&mut client, "reports", &headers);
+    let mut other: Worker = Vm::start(&world, 2, &by(json!("cluster")));
+    admitted(&mut other, "payments");
+}
+
+#[test]
 fn each_status_that_may_open_by_what_it_asks_for_does() {
     for status in ["502", "503"] {
         let world = World::new();

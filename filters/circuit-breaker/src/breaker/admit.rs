@@ -1,7 +1,7 @@
 //! Whether a call may go through.
 
 use super::throttle::refusal_share;
-use super::{Chance, Record, State, Transition};
+use super::{Chance, Record, State, Transition, SKEW};
 use crate::policy::Policy;
 use seawall_core::time::{Span, Timestamp};
 
@@ -88,7 +88,7 @@ impl Record {
             State::Open => {
                 let after = self.at.since(now);
                 // A clock that stepped back must not keep it open for longer than it could ever have been.
-                if !after.is_zero() && after <= policy.longest_open() {
+                if !after.is_zero() && after <= self.limit.saturating_add(SKEW) {
                     let refusal = Admission::Refuse {
                         after,
                         on: Refusal::Open,
@@ -146,13 +146,15 @@ impl Record {
     /// Takes a place for a probe, if there is one.
     fn lease(&mut self, policy: &Policy, now: Timestamp) -> Admission {
         let expires = now.saturating_add(policy.probe_timeout);
-        let mut soonest = policy.probe_timeout;
+        let longest = self.limit.max(policy.probe_timeout);
+        let mut soonest = longest;
         for place in self.leases.iter_mut().take(policy.probes) {
             let left = place.since(now);
             // Over, or so far away that the clock must have stepped back.
-            if left.is_zero() || left > policy.probe_timeout {
+            if left.is_zero() || left > longest.saturating_add(SKEW) {
                 let replaces = *place != Timestamp::EPOCH;
                 *place = expires;
+                self.limit = longest;
                 return Admission::Probe {
                     lease: expires,
                     replaces,

@@ -58,6 +58,10 @@ impl Reason {
 /// Chance: a number in `[0, 1)`, asked for only where it matters.
 pub type Chance<'a> = &'a dyn Fn() -> f64;
 
+/// A worker looks at the clock before it reads the record, which another may have changed meanwhile by a later look. So a time
+/// may lie in the future, or seem longer than it can be, by this much, before that means that the clock has stepped back.
+const SKEW: Span = Span::from_secs(1);
+
 /// Whether so many of so many are at least this percentage of them.
 fn reaches(part: u32, calls: u32, percentage: f64) -> bool {
     calls > 0 && f64::from(part) * 100.0 >= percentage * f64::from(calls)

@@ -1,7 +1,7 @@
 //! What the workers share of one breaker.
 
 use super::window::Window;
-use super::{reaches, Reason};
+use super::{reaches, Reason, SKEW};
 use crate::policy::Policy;
 use seawall_core::time::{Span, Timestamp};
 
@@ -38,6 +38,9 @@ pub struct Record {
     pub count: u32,
     /// Until when it is open; while closed, since when.
     pub at: Timestamp,
+    /// How long it was opened for, the longest of its leases, or how long after closing it matters that it was open: by the
+    /// settings of whoever did so, for those of the next call may be another route's.
+    pub limit: Span,
     /// Since when there have been failures in the window; zero when there are none.
     pub rough_since: Timestamp,
     /// When the rights of the probes end; zero is none.
@@ -47,12 +50,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// True when it could be forgotten without anybody noticing.
+    /// True when it could be forgotten without anybody noticing. Whoever asks wants the place for another key, whose settings
+    /// need not be those of this one.
     pub fn is_default(&self, policy: &Policy, now: Timestamp) -> bool {
         self.state == State::Closed
             && self.count == 0
-            && (self.trips == 0 || self.is_healthy_again(policy, now))
-            && !self.is_rough(policy, now)
+            && (self.trips == 0
+                || self.is_healthy_again(policy, now) && now.since(self.at) >= self.limit)
+            && !self.window.is_rough(now)
     }
 
     /// Whether calls have failed, or were overdue, within the window: then workers tell what they count.
@@ -73,7 +78,8 @@ impl Record {
         if policy.failure_threshold > 0 && self.count >= policy.failure_threshold {
             return Some(Reason::ConsecutiveFailures);
         }
-        let settled = now.since(self.rough_since) >= SETTLED || self.rough_since > now;
+        let stepped_back = self.rough_since > now.saturating_add(SKEW);
+        let settled = now.since(self.rough_since) >= SETTLED || stepped_back;
         if self.rough_since == Timestamp::EPOCH || !settled {
             return None;
         }
@@ -108,6 +114,7 @@ impl Record {
             state,
             epoch: self.epoch.wrapping_add(1),
             count: 0,
+            limit: Span::ZERO,
             rough_since: Timestamp::EPOCH,
             leases: [Timestamp::EPOCH; MOST_PROBES],
             window: Window::default(),
@@ -129,6 +136,7 @@ impl Record {
             reason,
             trips: trips.saturating_add(1),
             at: now.saturating_add(open_for),
+            limit: open_for,
             ..self.enter(State::Open)
         }
     }

@@ -166,6 +166,7 @@ impl Record {
                 }
                 let closed = Record {
                     at: now,
+                    limit: policy.max_open_for.max(policy.ramp),
                     ..next.enter(State::Closed)
                 };
                 (closed, Some(Transition::Closed))

@@ -138,6 +138,12 @@ impl Window {
         sum
     }
 
+    /// True when a call failed or was overdue within it, whatever its length.
+    pub fn is_rough(&self, now: Timestamp) -> bool {
+        let length = Span(self.width.saturating_mul(NUMBERS));
+        self.width > 0 && self.sum(length, now).is_rough()
+    }
+
     /// True when nothing is in it, however old.
     pub fn is_empty(&self) -> bool {
         self.cells.iter().all(Tally::is_zero)

@@ -139,3 +139,15 @@ pub enum Part {
     /// A request header, such as a tenant.
     Header(String),
 }
+
+impl Part {
+    /// Its name: of a header, that of the field.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Part::Cluster => "cluster",
+            Part::Route => "route",
+            Part::Host => "host",
+            Part::Header(field) => field,
+        }
+    }
+}
