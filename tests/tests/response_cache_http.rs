@@ -330,6 +330,7 @@ async fn grpc_passes_untouched() {
     for _ in 0..2 {
         let answer = client.send("POST", "/s/m", &headers, &[0; 5]).await;
         assert_eq!((answer.status, answer.body.len()), (200, 5));
+        assert_eq!(answer.header("cache-status"), None);
     }
     assert_eq!(upstream.hits(), 2);
 }

@@ -10,7 +10,7 @@ use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 
 /// The format; changes with every change of the fields below.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Bytes before the payload: version and checksum.
 const PREFIX: usize = 9;
@@ -44,6 +44,8 @@ pub struct Meta {
     pub must_revalidate: bool,
     /// `max-stale` of clients does not count.
     pub no_max_stale: bool,
+    /// It does not change while it is fresh (RFC 8246).
+    pub immutable: bool,
     /// The place of its URL among the purges.
     pub url: u32,
 }
@@ -161,7 +163,8 @@ impl Entry {
                 out.0.push(
                     u8::from(meta.no_cache)
                         | u8::from(meta.must_revalidate) << 1
-                        | u8::from(meta.no_max_stale) << 2,
+                        | u8::from(meta.no_max_stale) << 2
+                        | u8::from(meta.immutable) << 3,
                 );
                 out.bytes(headers.as_abi());
                 out.bytes(body);
@@ -252,6 +255,7 @@ fn read_meta(input: &mut Reader<'_>) -> Option<Meta> {
     meta.no_cache = flags & 1 != 0;
     meta.must_revalidate = flags & 2 != 0;
     meta.no_max_stale = flags & 4 != 0;
+    meta.immutable = flags & 8 != 0;
     Some(meta)
 }
 
@@ -328,6 +332,7 @@ mod tests {
                     no_cache: seed & 1 == 0,
                     must_revalidate: seed & 2 == 0,
                     no_max_stale: seed & 4 == 0,
+                    immutable: seed & 8 == 0,
                     url: seed as u32,
                 },
                 headers: Headers::from_pairs(&[("a", "1"), ("b", "2")]),

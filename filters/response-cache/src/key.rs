@@ -54,11 +54,26 @@ impl Pattern {
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        if self.prefix {
-            name.starts_with(self.text.as_bytes())
+        self.matches_by(name, |a, b| a == b)
+    }
+
+    /// True also for a name that some origins take for this one: ASP.NET in any case, PHP with `.` for `_`.
+    fn may_match(&self, name: &[u8]) -> bool {
+        let folded = |byte: u8| match byte {
+            b'.' => b'_',
+            byte => byte.to_ascii_lowercase(),
+        };
+        self.matches_by(name, |a, b| folded(a) == folded(b))
+    }
+
+    fn matches_by(&self, name: &[u8], equal: impl Fn(u8, u8) -> bool) -> bool {
+        let text = self.text.as_bytes();
+        let long_enough = if self.prefix {
+            name.len() >= text.len()
         } else {
-            name == self.text.as_bytes()
-        }
+            name.len() == text.len()
+        };
+        long_enough && text.iter().zip(name).all(|(a, b)| equal(*a, *b))
     }
 }
 
@@ -127,18 +142,13 @@ impl Recipe {
     ///
     /// It begins with the length of [`location`] without the query and that location, for purges by prefix.
     pub fn key(&self, request: &Request) -> Option<Vec<u8>> {
-        let input: &[&str] = if request.unkeyed_input {
-            &UNKEYED_INPUT
-        } else {
-            &[]
-        };
-        self.make(request, input)
+        self.make(request, true)
     }
 
-    /// The key of a request to the same URL that has none of the fields which frameworks believe in: a method that was
-    /// overridden by one of them changes what others get without it.
+    /// The key of a request to the same URL that has none of the fields which frameworks believe in, and the host in lower
+    /// case: a method that was overridden by one of them changes what others get without it.
     pub fn key_of_url(&self, request: &Request) -> Option<Vec<u8>> {
-        self.make(request, &[])
+        self.make(request, false)
     }
 
     /// The URL of a request, as far as it tells answers apart: for purges of one URL, and invalidation over all keys of it.
@@ -155,7 +165,7 @@ impl Recipe {
         !self.headers.is_empty() || !self.cookies.is_empty()
     }
 
-    fn make(&self, request: &Request, input: &[&str]) -> Option<Vec<u8>> {
+    fn make(&self, request: &Request, as_it_came: bool) -> Option<Vec<u8>> {
         let whole = request.path();
         let (path, query) = split(whole);
         let host: &[u8] = if self.host { request.authority() } else { b"" };
@@ -168,6 +178,10 @@ impl Recipe {
             b'h',
             &u32::try_from(host.len()).unwrap_or(u32::MAX).to_le_bytes(),
         );
+        if as_it_came && host.iter().any(u8::is_ascii_uppercase) {
+            // The same host by the RFCs, and not to every origin: what one that takes it for another says is not for all.
+            part(&mut key, b'H', host);
+        }
         if self.scheme {
             part(&mut key, b's', request.scheme());
         }
@@ -178,7 +192,12 @@ impl Recipe {
             part(&mut key, b'm', method);
         }
         self.query(&mut key, query);
-        for field in input {
+        let believed: &[&str] = if as_it_came && request.unkeyed_input {
+            &UNKEYED_INPUT
+        } else {
+            &[]
+        };
+        for field in believed {
             if !self.headers.iter().any(|name| name == field) {
                 self.field(&mut key, &request.headers, field, false);
             }
@@ -232,10 +251,12 @@ impl Recipe {
             }
             Query::Sorted => kept(&|_| true),
             Query::Include(names) => {
-                kept(&|parameter| ambiguous(parameter) || is_one_of(names, parameter))
+                let named = |name: &[u8]| names.iter().any(|pattern| pattern.may_match(name));
+                kept(&|parameter| ambiguous(parameter) || named(name_of(parameter)))
             }
             Query::Exclude(names) => {
-                kept(&|parameter| ambiguous(parameter) || !is_one_of(names, parameter))
+                let named = |name: &[u8]| names.iter().any(|pattern| pattern.matches(name));
+                kept(&|parameter| ambiguous(parameter) || !named(name_of(parameter)))
             }
         };
         for parameter in kept {
@@ -276,11 +297,6 @@ fn ambiguous(parameter: &[u8]) -> bool {
         || name_of(parameter)
             .iter()
             .any(|byte| matches!(byte, b'%' | b'+' | b'[' | 0x80..))
-}
-
-fn is_one_of(names: &[Pattern], parameter: &[u8]) -> bool {
-    let name = name_of(parameter);
-    names.iter().any(|pattern| pattern.matches(name))
 }
 
 /// The values of the cookies of one name, over all `Cookie` lines.

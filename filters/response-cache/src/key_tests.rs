@@ -41,10 +41,16 @@ fn by_default_scheme_host_path_and_query_tell_apart() {
         base,
         of(&recipe, &[(":path", "/a?x=1"), (":scheme", "http")])
     );
-    assert_eq!(
-        of(&recipe, &[(":path", "/a"), (":authority", "EXAMPLE.com")]),
-        of(&recipe, &[(":path", "/a"), (":authority", "example.com")])
-    );
+}
+
+#[test]
+fn a_host_in_another_case_has_a_key_of_its_own_and_the_url_of_all() {
+    let recipe = Recipe::default();
+    let asks = |host: &str| request(&[(":path", "/a"), (":authority", host)]);
+    let (odd, plain) = (asks("EXAMPLE.com"), asks("example.com"));
+    assert_ne!(recipe.key(&odd), recipe.key(&plain));
+    assert_eq!(recipe.key_of_url(&odd), recipe.key(&plain));
+    assert_eq!(recipe.url(&odd), recipe.url(&plain));
 }
 
 #[test]
@@ -87,6 +93,7 @@ fn queries_by_choice() {
 #[test]
 fn parameters_cannot_be_smuggled_past_the_key() {
     let include = with(Query::Include(vec![Pattern::new("id")]));
+    let underscored = with(Query::Include(vec![Pattern::new("user_id*")]));
     let exclude = with(Query::Exclude(vec![Pattern::new("utm_*")]));
     for (recipe, poisoned, clean) in [
         (&exclude, "/?utm_x=1;id=5", "/"),
@@ -95,6 +102,9 @@ fn parameters_cannot_be_smuggled_past_the_key() {
         (&include, "/?%69d=5", "/"),
         (&include, "/?id[]=5", "/"),
         (&include, "/?i+d=5", "/"),
+        (&include, "/?id=1&ID=5", "/?id=1"),
+        (&underscored, "/?user_id=1&user.id=5", "/?user_id=1"),
+        (&underscored, "/?User.Id_2=5", "/"),
     ] {
         assert_ne!(path(recipe, poisoned), path(recipe, clean), "{poisoned}");
     }

@@ -172,6 +172,12 @@ fn attacks() -> Vec<Attack> {
         ),
         attack("case", get("/Admin", &[]), FRESH, get("/admin", &[])),
         attack(
+            "a host in a case that the origin does not know",
+            get("/", &[(":authority", "Example.COM")]),
+            &[(":status", "404"), ("cache-control", "max-age=600")],
+            plain(),
+        ),
+        attack(
             "a line break in a path",
             get("/%0d%0aset-cookie:x", &[]),
             FRESH,
@@ -228,8 +234,25 @@ fn attacks() -> Vec<Attack> {
             )
         });
     }
+    let by_page = json!({"key": {"include": ["page_id"]}});
+    for path in ["/?page_id=1&page.id=evil", "/?page_id=1&PAGE_ID=evil"] {
+        all.push(Attack {
+            configuration: by_page.clone(),
+            ..attack(
+                "a parameter that some take for one in the key",
+                get(path, &[]),
+                FRESH,
+                get("/?page_id=1", &[]),
+            )
+        });
+    }
     let tenants = json!({"key": {"tenant": "x-tenant-id"}});
-    for second in [&[("x-tenant-id", "b")][..], &[], &[("x-tenant-id", "")]] {
+    for second in [
+        &[("x-tenant-id", "b")][..],
+        &[],
+        &[("x-tenant-id", "")],
+        &[("x-tenant-id", ",a")],
+    ] {
         all.push(Attack {
             configuration: tenants.clone(),
             ..attack(

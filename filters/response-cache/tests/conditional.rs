@@ -74,6 +74,47 @@ fn a_304_for_another_tag_serves_what_is_there_and_forgets_it() {
 }
 
 #[test]
+fn a_304_of_an_origin_that_went_back_to_an_older_state_updates_nothing() {
+    const LATER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const EARLIER: &str = "Sat, 05 Nov 1994 08:49:37 GMT";
+    let mut cache = cache();
+    let stored = ok("max-age=1", "later").with("last-modified", LATER);
+    let fresh = |date| {
+        Origin::status("304")
+            .with("last-modified", date)
+            .with("cache-control", "max-age=1")
+    };
+    cache.get("/", &stored);
+    cache.advance(2_000);
+    // The same time in another form is the same.
+    let form = cache.get("/", &fresh("Sunday, 06-Nov-94 08:49:37 GMT"));
+    assert_eq!(form.body, b"later");
+    assert!(cache.get("/", &Origin::default()).is_hit());
+    cache.advance(2_000);
+    assert_eq!(cache.get("/", &fresh(EARLIER)).body, b"later");
+    let back = ok("max-age=60", "earlier").with("last-modified", EARLIER);
+    let got = cache.get("/", &back);
+    assert_eq!(
+        (got.is_hit(), got.body.as_slice()),
+        (false, &b"earlier"[..])
+    );
+    assert_eq!(got.sent("if-modified-since"), None);
+}
+
+#[test]
+fn conditions_are_for_what_went_well() {
+    for (status, expected) in [("203", 304), ("204", 304), ("404", 404), ("301", 301)] {
+        let mut cache = cache();
+        let origin = Origin::status(status)
+            .with("cache-control", "max-age=60")
+            .with("etag", "\"a\"");
+        cache.get("/", &origin);
+        let got = cache.get_with("/", &[("if-none-match", "\"a\"")], &Origin::default());
+        assert_eq!((got.is_hit(), got.status), (true, expected), "{status}");
+    }
+}
+
+#[test]
 fn conditions_and_ranges_are_answered_from_what_is_stored() {
     let mut cache = cache();
     cache.get(

@@ -150,6 +150,31 @@ fn variants_live_side_by_side() {
 }
 
 #[test]
+fn of_several_variants_that_match_the_most_recent_counts() {
+    let mut cache = cache();
+    let by = |field, body| ok("max-age=600", body).with("vary", field);
+    for (a, b, field, body) in [
+        ("1", "1", "a", "first"),
+        ("2", "2", "b", "second"),
+        ("3", "3", "a", "third"),
+    ] {
+        cache.advance(1_000);
+        cache.get_with("/", &[("a", a), ("b", b)], &by(field, body));
+    }
+    for (a, b, expected) in [
+        ("1", "2", "second"),
+        ("3", "2", "third"),
+        ("1", "9", "first"),
+    ] {
+        let got = cache.get_with("/", &[("a", a), ("b", b)], &Origin::default());
+        assert_eq!(
+            (got.is_hit(), got.body.as_slice()),
+            (true, expected.as_bytes())
+        );
+    }
+}
+
+#[test]
 fn vary_star_is_not_stored() {
     let mut cache = cache();
     cache.get("/", &ok("max-age=60", "x").with("vary", "*"));
@@ -203,6 +228,16 @@ fn an_answer_that_was_on_its_way_during_an_invalidation_is_not_stored() {
     cache.answer(reader, &ok("max-age=60", "old"));
     assert_eq!(cache.metric("rejected.outdated"), 1);
     assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
+}
+
+#[test]
+fn calls_of_grpc_change_nothing() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=600", "x"));
+    let call = [("content-type", "application/grpc")];
+    let got = cache.send_with_body(&request("POST", "/", &call), &ok("", "y"));
+    assert_eq!(got.header("cache-status"), None);
+    assert!(cache.get("/", &Origin::default()).is_hit());
 }
 
 #[test]

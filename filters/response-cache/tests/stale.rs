@@ -126,6 +126,23 @@ fn who_wants_only_what_is_stored_is_never_sent_to_the_origin() {
 }
 
 #[test]
+fn what_is_immutable_is_not_refreshed_while_it_is_fresh() {
+    for (said, early) in [("max-age=60, immutable", false), ("max-age=60", true)] {
+        let mut cache = Cache::alone(&json!({
+            "refresh": {"algorithm": "window", "window": "1h", "probability": 1},
+        }));
+        let answer = ok(said, "x").with("etag", "\"a\"");
+        cache.get("/", &answer);
+        assert_eq!(cache.get("/", &answer).is_hit(), !early, "{said}");
+        // Whoever wants to be sure still is.
+        let sure = [("cache-control", "no-cache")];
+        assert!(!cache.get_with("/", &sure, &answer).is_hit());
+        cache.advance(60_000);
+        assert!(!cache.get("/", &answer).is_hit());
+    }
+}
+
+#[test]
 fn the_origin_may_forbid_stale_use_whatever_the_operator_says() {
     let configuration = json!({"stale_if_error": "1h", "stale_while_revalidate": "1h", "coalesce": {"enabled": false}});
     for forbids in [

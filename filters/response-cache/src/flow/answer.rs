@@ -65,8 +65,8 @@ impl<'a> Answer<'a> {
             length: body.len(),
         };
         let request = &exchange.request;
-        // Conditions and ranges are for what would be a 200 (RFC 9110, sections 13.2.1 and 14.2).
-        if meta.status != 200 {
+        // Conditions are for what went well (RFC 9110, section 13.2.1).
+        if !(200..300).contains(&meta.status) {
             return Some(answer);
         }
         if request.conditions.not_modified(headers, meta.arrived) {
@@ -76,8 +76,9 @@ impl<'a> Answer<'a> {
             answer.length = 0;
             return Some(answer);
         }
-        let is_get = request.method == crate::http::request::Method::Get;
-        let range = request.range.as_ref().filter(|_| is_get);
+        // Ranges are for what would be a 200 (section 14.2).
+        let is_whole = meta.status == 200 && request.method == crate::http::request::Method::Get;
+        let range = request.range.as_ref().filter(|_| is_whole);
         let Some(range) = range.filter(|_| request.conditions.range_holds(headers, meta.arrived))
         else {
             return Some(answer);

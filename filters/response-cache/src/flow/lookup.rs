@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::Cx;
 use crate::entry::Content;
+use crate::http::age::date_value;
 use crate::key::variant;
 use crate::marks::marked;
 use crate::purge::Verdict;
@@ -10,6 +11,7 @@ use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Answer;
+use seawall_core::time::Timestamp;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -65,6 +67,7 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     };
     // Each variant has a flight of its own: none waits for another.
     exchange.salt = Some(*salt);
+    let mut latest: Option<(Found, Fingerprint)> = None;
     for (at, fields) in lists.iter().enumerate() {
         let key = variant(&exchange.key, *salt, fields, &exchange.request.headers);
         let fingerprint = table.fingerprint(&key);
@@ -76,19 +79,35 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
         let seen = table.changes().seen(cx.host, fingerprint, cx.now);
         let found = find_current(cx, parted, fingerprint, &key, seen)?;
         exchange.epoch = cx.worker.purges.known();
+        // Of several that match the most recent counts (RFC 9111, section 4).
         if let Some(found) = found {
-            exchange.fingerprint = Some(fingerprint);
-            return Ok(Looked {
-                stored: Some(found),
-                has_variants: true,
-                ..Looked::default()
-            });
+            let newer = latest
+                .as_ref()
+                .is_none_or(|(known, _)| sent(known) < sent(&found));
+            if newer {
+                latest = Some((found, fingerprint));
+            }
         }
     }
+    let stored = latest.map(|(found, fingerprint)| {
+        exchange.fingerprint = Some(fingerprint);
+        found
+    });
     Ok(Looked {
+        stored,
         has_variants: true,
         ..Looked::default()
     })
+}
+
+/// When the origin sent it, by its `Date`; of those of one second, the later arrival is later.
+fn sent(found: &Found) -> (Timestamp, Timestamp) {
+    match &found.entry.content {
+        Content::Response { meta, headers, .. } => {
+            (date_value(headers, meta.arrived), meta.arrived)
+        }
+        Content::Variants { .. } => Default::default(),
+    }
 }
 
 /// The same as [`find`], from the worker's own copy where that is current; else read anew and remembered as of `seen`.

@@ -57,6 +57,8 @@ pub fn begin(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, has_body: boo
     exchange.request = Request::read(headers);
     let request = &exchange.request;
     match request.method {
+        // A call is no change of what a `GET` of the same path gets.
+        Method::Unsafe if request.grpc => return Next::Forward,
         Method::Unsafe => {
             invalidate::prepare(exchange);
             return Next::Forward;
@@ -189,6 +191,7 @@ fn directives(exchange: &Exchange) -> RequestDirectives {
 fn is_due(cx: Cx<'_>, exchange: &Exchange, meta: &Meta) -> bool {
     let algorithm = exchange.settings.refresh.algorithm;
     exchange.request.method == Method::Get
+        && !meta.immutable
         && due(
             algorithm,
             cx.now,

@@ -8,6 +8,7 @@ use super::store::{directives, leave, prepare, store, Pending};
 use super::Cx;
 use crate::entry::Content;
 use crate::http::conditions::weakly_equal;
+use crate::http::date;
 use crate::http::directives::seconds;
 use crate::http::fields::updated;
 use crate::http::storable::Refusal;
@@ -34,14 +35,11 @@ pub(super) fn freshened(
     else {
         return Err(Refusal::Internal);
     };
-    // A 304 for another entity tag says nothing of ours.
-    if let (Some(theirs), Some(ours)) = (fresh.get("etag"), headers.get("etag")) {
-        if !weakly_equal(theirs, ours) {
-            cx.worker
-                .table
-                .invalidate(cx.host, &stored.entry.key, cx.now);
-            return Err(Refusal::Outdated);
-        }
+    if !is_about(headers, fresh, cx.now) {
+        cx.worker
+            .table
+            .invalidate(cx.host, &stored.entry.key, cx.now);
+        return Err(Refusal::Outdated);
     }
     let (directives, _) = directives(exchange, fresh);
     let fields = updated(headers, fresh, &directives, leave(exchange));
@@ -58,6 +56,19 @@ pub(super) fn freshened(
     let mut pending = prepare(cx, exchange, fetch, meta.status, &all, said, arrived)?;
     pending.meta.delta = cx.now.since(exchange.asked);
     Ok((pending, body.clone()))
+}
+
+/// Whether a 304 says something of what is stored: by their entity tags, else by when they were modified. An origin that went
+/// back to an earlier state may answer 304 to the later date.
+fn is_about(stored: &Headers, fresh: &Headers, now: Timestamp) -> bool {
+    if let (Some(theirs), Some(ours)) = (fresh.get("etag"), stored.get("etag")) {
+        return weakly_equal(theirs, ours);
+    }
+    let modified = |headers: &Headers| date::parse(headers.get("last-modified")?, now);
+    match (modified(fresh), modified(stored)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
+    }
 }
 
 pub(super) fn revalidated(

@@ -167,6 +167,7 @@ pub fn prepare(
             no_cache: directives.no_cache == Qualified::Whole && !forced,
             must_revalidate: stale.2,
             no_max_stale: directives.s_maxage.is_some(),
+            immutable: directives.immutable,
             url: place_of_url(
                 cx.worker.table.secret(),
                 &settings.key.url(&exchange.request),

@@ -65,7 +65,7 @@ pub struct ResponseDirectives {
     pub proxy_revalidate: bool,
     /// `must-understand`
     pub must_understand: bool,
-    /// `immutable` (RFC 8246): a shared cache revalidates when stale all the same; kept for what it tells clients.
+    /// `immutable` (RFC 8246): not revalidated while it is fresh, unless a client asks for it.
     pub immutable: bool,
     /// The field could not be read to its end.
     pub malformed: bool,
@@ -299,14 +299,16 @@ pub fn list<'a>(headers: &'a Headers, field: &'a str) -> impl Iterator<Item = &'
 
 /// The members of one line of a list field, quotes respected; empty ones are left out.
 pub fn list_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    members_of(line).filter(|item| !item.is_empty())
+}
+
+/// The members of one line of a list field, quotes respected.
+pub fn members_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
-    std::iter::from_fn(move || loop {
+    std::iter::from_fn(move || {
         let (item, next, _) = split_item(rest?);
         rest = next;
-        let item = trim(item);
-        if !item.is_empty() {
-            return Some(item);
-        }
+        Some(trim(item))
     })
 }
 

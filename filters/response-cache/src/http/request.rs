@@ -2,6 +2,7 @@
 
 use super::conditions::Conditions;
 use super::directives::RequestDirectives;
+use seawall_core::grpc::is_grpc;
 use seawall_core::headers::Headers;
 
 /// What a method means to a cache (RFC 9110, section 9.2).
@@ -22,21 +23,29 @@ pub enum Method {
 
 /// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
 /// what one client sends there never shapes an answer for others.
-pub const UNKEYED_INPUT: [&str; 17] = [
+pub const UNKEYED_INPUT: [&str; 25] = [
     "forwarded",
     "front-end-https",
     "x-host",
     "x-http-host-override",
+    "x-scheme",
     "x-url-scheme",
+    "x-script-name",
     "x-forwarded-ssl",
     "x-forwarded-proto",
+    "x-forwarded-protocol",
     "x-forwarded-host",
     "x-forwarded-scheme",
     "x-forwarded-port",
     "x-forwarded-prefix",
+    "x-forwarded-path",
+    "x-forwarded-uri",
     "x-forwarded-server",
+    "x-original-host",
+    "x-original-uri",
     "x-original-url",
     "x-rewrite-url",
+    "x-real-host",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
@@ -47,7 +56,7 @@ const PROTO: &[u8] = b"x-forwarded-proto";
 
 fn is_unkeyed_input(name: &[u8]) -> bool {
     // By its length most fields cannot be one.
-    matches!(name.len(), 6 | 9 | 12..=18 | 20 | 22)
+    matches!(name.len(), 6 | 8 | 9 | 11..=18 | 20 | 22)
         && UNKEYED_INPUT.iter().any(|known| known.as_bytes() == name)
 }
 
@@ -68,6 +77,8 @@ pub struct Request {
     pub authorization: bool,
     /// It asks for another protocol, or speaks gRPC.
     pub not_http: bool,
+    /// It speaks gRPC.
+    pub grpc: bool,
     /// It has one of [`UNKEYED_INPUT`].
     pub unkeyed_input: bool,
     /// All fields.
@@ -147,7 +158,10 @@ impl Request {
             b"range" => self.range = Some(value.to_vec()),
             b"authorization" => self.authorization = true,
             b"upgrade" => self.not_http = true,
-            b"content-type" => self.not_http |= value.starts_with(b"application/grpc"),
+            b"content-type" => {
+                self.grpc |= is_grpc(value);
+                self.not_http |= value.starts_with(b"application/grpc");
+            }
             _ => {}
         }
     }
@@ -210,6 +224,8 @@ mod tests {
 
     #[test]
     fn other_protocols_are_seen() {
+        let typed = |value| Request::read(Headers::from_pairs(&[("content-type", value)])).grpc;
+        assert!(typed("application/grpc+proto") && !typed("application/grpc-web"));
         for pair in [
             ("upgrade", "websocket"),
             (":protocol", "websocket"),

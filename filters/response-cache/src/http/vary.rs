@@ -5,7 +5,7 @@
 //! dropped; `accept-language` and `accept-encoding`, whose syntax is known, also without regard to case and to the order
 //! of members of equal weight.
 
-use super::directives::list;
+use super::directives::{list, members_of};
 use seawall_core::headers::Headers;
 
 /// More fields than this in `Vary` are as good as `*`.
@@ -45,19 +45,14 @@ pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
         field,
         "accept-language" | "accept-encoding" | "accept-charset"
     );
-    let mut members: Vec<Vec<u8>> = list(request, field)
-        .map(|member| {
-            if known {
-                weighted(member)
-            } else {
-                member.to_vec()
-            }
-        })
-        .collect();
-    if known {
-        members.sort();
-        members.dedup();
+    if !known {
+        // Whether empty members mean anything is for who defined the field.
+        let members: Vec<&[u8]> = request.all(field).flat_map(members_of).collect();
+        return Some(members.join(&b","[..]));
     }
+    let mut members: Vec<Vec<u8>> = list(request, field).map(weighted).collect();
+    members.sort();
+    members.dedup();
     Some(members.join(&b","[..]))
 }
 
@@ -136,6 +131,13 @@ mod tests {
     fn values_that_mean_the_same_match() {
         assert_eq!(value("foo", &["1", "2"]), value("foo", &[" 1,2 "]));
         assert_ne!(value("foo", &["1, 2"]), value("foo", &["2, 1"]));
+        for other in [", 1", "1,", "1,,2", ","] {
+            assert_ne!(value("foo", &["1"]), value("foo", &[other]), "{other}");
+        }
+        assert_eq!(
+            value("accept-encoding", &["gzip,, br,"]),
+            value("accept-encoding", &["gzip, br"])
+        );
         assert_eq!(
             value("accept-language", &["en, de"]),
             value("accept-language", &["De;q=1.0", "eN"])

@@ -1,0 +1,64 @@
+//! Which of several stored answers serves whom, as requests come over the wire.
+
+use seawall_tests::prelude::*;
+
+const FRESH: &str = "max-age=600";
+
+async fn cached(upstream: &Upstream, configuration: Value) -> Envoy {
+    Envoy::to(upstream)
+        .filter("response-cache", configuration)
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_variants_that_match_the_most_recent_serves_on_every_worker() {
+    // Each says that it was sent a minute after the one before, in whose place it may come.
+    let upstream = Upstream::serving(|seen| {
+        let (field, minute) = match seen.header("a") {
+            Some("1") => ("a", "01"),
+            Some("2") => ("b", "02"),
+            _ => ("a", "03"),
+        };
+        Reply::ok(format!("minute {minute}"))
+            .header("cache-control", "max-age=9999999999")
+            .header("date", &format!("Thu, 01 Oct 2026 00:{minute}:00 GMT"))
+            .header("vary", field)
+    })
+    .await;
+    let envoy = cached(&upstream, json!({})).await;
+    for number in ["1", "2", "3"] {
+        envoy.get_with("/", &[("a", number), ("b", number)]).await;
+    }
+    assert_eq!(upstream.hits(), 3);
+    for (a, b, expected) in [("1", "2", "minute 02"), ("3", "2", "minute 03")] {
+        for _ in 0..20 {
+            let client = Client::fresh(envoy.address);
+            let got = client.get_with("/", &[("a", a), ("b", b)]).await;
+            assert_eq!(got.text(), expected, "{a} {b}");
+        }
+    }
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_in_another_case_never_poisons_the_host_and_is_invalidated_with_it() {
+    // As a service that compares the host byte by byte.
+    let upstream = Upstream::serving(|seen| {
+        let known = seen.header("host") == Some("shop.example");
+        Reply::status(if known { 200 } else { 404 }).header("cache-control", FRESH)
+    })
+    .await;
+    let envoy = cached(&upstream, json!({})).await;
+    let odd = [("host", "Shop.Example")];
+    let plain = [("host", "shop.example")];
+    assert_eq!(envoy.get_with("/", &odd).await.status, 404);
+    assert_eq!(envoy.get_with("/", &plain).await.status, 200);
+    assert_eq!(envoy.get_with("/", &odd).await.status, 404);
+    assert_eq!(upstream.hits(), 2);
+    // An unsafe method by either name changes what the usual one gets.
+    upstream.always(Reply::ok("").header("cache-control", FRESH));
+    envoy.send("PUT", "/", &odd, b"").await;
+    assert_eq!(envoy.get_with("/", &plain).await.header("age"), None);
+    assert_eq!(upstream.hits(), 4);
+}
