@@ -28,9 +28,12 @@ pub fn wasm_filter(name: &str, module: &Path, vm_id: &str, configuration: &Value
     })
 }
 
-/// One of ours: `rate-limit` becomes `seawall.rate_limit`.
+/// One of ours, by the name that its README gives it: `rate-limit` becomes `seawall.rate_limit`, all four as one `seawall`.
 pub(super) fn own_filter(filter: &str, configuration: &Value) -> Value {
-    let name = format!("seawall.{}", filter.replace('-', "_"));
+    let name = match filter {
+        "seawall" => filter.to_owned(),
+        one => format!("seawall.{}", one.replace('-', "_")),
+    };
     wasm_filter(&name, &dist(filter), &name, configuration)
 }
 
