@@ -194,6 +194,12 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
         ),
         (
             "response-cache",
+            "response-cache, hit, nothing per route",
+            "/cached",
+            lean("response-cache"),
+        ),
+        (
+            "response-cache",
             "response-cache, hit of 64 KB",
             LARGE,
             Chain::of(vec![seawall("response-cache")]),
