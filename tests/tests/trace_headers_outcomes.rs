@@ -4,9 +4,10 @@
 mod common;
 
 use common::{access_log, logged, parts, FIELDS, PARENT, TRACE};
+use seawall_tests::client::raw;
 use seawall_tests::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_tells_its_ids_and_every_line_is_whole() {
@@ -157,6 +158,33 @@ async fn broken_exchanges_have_whole_lines() {
         assert!(found.starts_with(message), "{path}: {line}");
         assert_eq!(line["level"], json!("error"), "{line}");
     }
+}
+
+/// A tunnel is closed by whichever side is done; Envoy calls it a reset when that is the upstream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_that_the_upstream_closes_is_no_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 4096]).await;
+        let agreed = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n\x88\x00";
+        connection.write_all(agreed).await.unwrap();
+    });
+    let envoy = Envoy::to_address(address)
+        .manager("upgrade_configs", json!([{"upgrade_type": "websocket"}]))
+        .filter("trace-headers", logged(json!({})))
+        .access_log(access_log())
+        .start()
+        .await;
+    let upgrade = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let answer = raw(envoy.address, upgrade).await;
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{answer:?}");
+    let line = envoy.access_log(1).await.remove(0);
+    let message = line["message"].as_str().unwrap();
+    assert!(message.starts_with("101 upstream_reset_after"), "{line}");
+    assert_eq!(line["level"], json!("info"), "{line}");
 }
 
 /// Whoever comes behind this filter reads the same ids from the request, and may write them into a line of its own.
