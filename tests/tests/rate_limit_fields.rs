@@ -201,6 +201,37 @@ async fn while_a_client_is_banned_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_says_of_every_limit_when_more_is_left() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"limits": [
+                {"name": "tight", "requests": 1, "per": "1d", "penalty": {"refusals": 1, "within": "1m", "block_for": "1m"}},
+                {"name": "wide", "requests": 5, "per": "1d"},
+            ]}),
+        )
+        .start()
+        .await;
+    assert_eq!(envoy.get("/").await.status, 200);
+    for _ in 0..3 {
+        let refused = envoy.get("/").await;
+        assert_eq!(refused.status, 429);
+        let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert_eq!(
+            checked(&refused),
+            [("tight".to_owned(), 0), ("wide".to_owned(), 4)]
+        );
+        let fields = list(&refused, "ratelimit");
+        // The ban is over long before the limit has anything again.
+        assert!((80_000..=86_400).contains(&wait), "{wait}");
+        assert_eq!(integer(&fields[0], "t"), Some(wait));
+        let of_the_other = integer(&fields[1], "t").unwrap();
+        assert!((10_000..=17_280).contains(&of_the_other), "{of_the_other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_limits_without_anything_left_the_single_fields_show_the_longest_wait() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::to(&upstream)

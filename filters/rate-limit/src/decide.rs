@@ -7,7 +7,7 @@ use crate::exchange::{Exchange, Open, Shared, Told};
 use crate::filter::Filter;
 use crate::fleet;
 use crate::key::Facts;
-use crate::quota::Quota;
+use crate::quota::{Ask, Quota, Verdict};
 use crate::sole;
 use crate::table::{self, Claim, Decision};
 use seawall_core::host::Host;
@@ -121,13 +121,17 @@ fn several(
         if enforced && (claimed.fleet.is_none() || !verdict.admitted) {
             // What would have been charged is still there when another limit refuses.
             let kept = verdict.admitted && !decision.admitted;
-            let back = if kept { claimed.claim.ask.cost } else { 0 };
+            let left = if kept {
+                before(&claimed.claim, verdict, exchange.at)
+            } else {
+                (verdict.remaining, verdict.more)
+            };
             exchange.told.push(Told {
                 limit: claimed.index,
                 tier: claimed.tier,
                 most: claimed.claim.quota.most(),
-                remaining: verdict.remaining.saturating_add(back),
-                more: verdict.more.filter(|_| !kept),
+                remaining: left.0,
+                more: left.1,
             });
         }
     }
@@ -192,6 +196,15 @@ fn several(
         shadowed,
     };
     Ok(fleet::ask(host, filter, context, exchange, facts, asked)?)
+}
+
+/// What is left of a limit without the charge that its verdict speaks of.
+fn before(claim: &Claim<'_>, verdict: &Verdict, at: Timestamp) -> table::Left {
+    let cost = claim.ask.cost;
+    let state = claim.quota.refund(verdict.charged, at, cost);
+    let nothing = Ask { need: 0, cost: 0 };
+    let as_it_was = claim.quota.check(Some(state), at, nothing);
+    (verdict.remaining.saturating_add(cost), as_it_was.more)
 }
 
 /// Counts what a decision took: lost races at its first limit, evictions at the limits that they were for.

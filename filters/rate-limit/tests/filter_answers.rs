@@ -258,6 +258,17 @@ fn a_redirect_may_be_followed() {
 }
 
 #[test]
+fn not_modified_is_no_redirect() {
+    let mut rig = rig(limit(
+        json!({"limits": [{"name": "a", "requests": 1, "per": "1m"}]}),
+    ));
+    assert_eq!(
+        all(&response(&mut rig, &[(":status", "304")]), "ratelimit"),
+        ["\"a\";r=0;t=60"]
+    );
+}
+
+#[test]
 fn several_limits_are_all_shown_and_the_longest_wait_counts() {
     let mut rig = rig(json!({"limits": [
         {"name": "second", "requests": 1, "per": "1s"},
@@ -284,7 +295,7 @@ fn what_is_left_of_the_others_is_as_if_nothing_had_been_charged() {
     response(&mut rig, &[(":status", "200")]);
     for _ in 0..3 {
         let refused = ask(&mut rig, &[]).unwrap();
-        let wanted = "\"second\";r=0;t=1, \"day\";r=3";
+        let wanted = "\"second\";r=0;t=1, \"day\";r=3;t=17280";
         assert_eq!(refused.header("ratelimit"), Some(wanted));
     }
 }

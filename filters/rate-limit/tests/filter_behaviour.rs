@@ -214,6 +214,22 @@ fn after_too_many_refusals_a_key_is_refused_for_a_while() {
 }
 
 #[test]
+fn where_the_limit_itself_takes_longer_than_a_ban_that_is_what_is_told() {
+    let mut rig = rig(json!({"limits": [{
+        "name": "a", "requests": 1, "per": "1m",
+        "penalty": {"refusals": 1, "within": "10s", "block_for": "5s"}
+    }]}));
+    assert!(passes(&mut rig, &[]));
+    for (later, seconds) in [(0, "60"), (3, "57"), (3, "54")] {
+        wait(&rig, later);
+        let refused = ask(&mut rig, &[]).unwrap();
+        assert_eq!(refused.header("retry-after"), Some(seconds));
+        let left = format!("\"a\";r=0;t={seconds}");
+        assert_eq!(refused.header("ratelimit"), Some(left.as_str()));
+    }
+}
+
+#[test]
 fn a_limit_that_only_watches_counts_what_it_would_refuse() {
     let consequences = [
         json!({"penalty": {"refusals": 2, "within": "1m", "block_for": "30s"}}),

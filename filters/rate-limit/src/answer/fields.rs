@@ -153,7 +153,8 @@ fn whole_part(text: &[u8]) -> Option<u64> {
 
 fn is_redirect(host: &dyn Host) -> Answer<bool> {
     let status = host.header(Map::Response, ":status")?;
-    Ok(status.is_some_and(|status| status.starts_with(b"3")))
+    // 304 sends nobody anywhere.
+    Ok(status.is_some_and(|status| status.starts_with(b"3") && status != b"304"))
 }
 
 /// Whole seconds for `Retry-After`: rounded up, at least 1.

@@ -193,12 +193,8 @@ fn conclude(
 fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &Asked) {
     exchange.open.clear();
     for paid in &asked.paid {
-        settle(host, filter, &asked.settings, exchange.at, paid, 0);
-        let told = exchange.told.as_mut_slice().iter_mut();
-        for told in told.filter(|told| told.limit == paid.limit) {
-            told.remaining = told.remaining.saturating_add(paid.charged);
-            told.more = None;
-        }
+        let left = settle(host, filter, &asked.settings, exchange.at, paid, 0);
+        exchange.now_left(paid.limit, left);
     }
 }
 
