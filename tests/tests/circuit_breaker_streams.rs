@@ -49,6 +49,59 @@ async fn a_tunnel_that_the_upstream_closes_has_worked() {
     assert_eq!(envoy.stat(&format!("{PREFIX}.failures")).await, 0);
 }
 
+/// Reads what comes and resets the connection, as many servers end theirs.
+async fn resets() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                let _ = connection.read(&mut bytes).await;
+                #[allow(deprecated, reason = "a zero linger does not block")]
+                let _ = connection.set_linger(Some(Duration::ZERO));
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_tunnel_has_worked_once_it_stands() {
+    let connect = json!([{"upgrade_type": "CONNECT", "connect_config": {}}]);
+    let route = |name: &str, cluster: &str| {
+        let header = json!({"name": "x-to", "string_match": {"exact": name}});
+        Route::prefix("/")
+            .field("match", json!({"connect_matcher": {}, "headers": [header]}))
+            .to(cluster)
+            .action("upgrade_configs", connect.clone())
+    };
+    let envoy = Envoy::to_address(resets().await)
+        .cluster("nobody", SocketAddr::from(([127, 0, 0, 1], 1)), json!({}))
+        .manager("upgrade_configs", json!([{"upgrade_type": "CONNECT"}]))
+        .route(route("a", "upstream"))
+        .route(route("b", "nobody"))
+        .filter("circuit-breaker", json!({"failure_threshold": 2}))
+        .start()
+        .await;
+    let tunnel =
+        |to: &str| format!("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nx-to: {to}\r\n\r\nhello");
+    for round in 0..6 {
+        let answer = raw(envoy.address, tunnel("a").as_bytes()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with("HTTP/1.1 200"),
+            "round {round}: {answer}"
+        );
+    }
+    // One that does not come to stand fails.
+    for _ in 0..3 {
+        raw(envoy.address, tunnel("b").as_bytes()).await;
+    }
+    assert_eq!(envoy.stat(&format!("{PREFIX}.failures")).await, 2);
+    assert_eq!(envoy.stat(&format!("{PREFIX}.refused")).await, 1);
+}
+
 /// Sends a request and keeps its connection, so that the answer goes on.
 async fn open(address: SocketAddr) -> (TcpStream, String) {
     let mut connection = TcpStream::connect(address).await.expect("Envoy listens");

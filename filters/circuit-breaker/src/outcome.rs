@@ -50,7 +50,7 @@ impl Kind {
         Kind::ProtocolError,
     ];
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::ConnectFailure => "connect_failure",
             Kind::Reset => "reset",

@@ -4,7 +4,7 @@ use crate::breaker::{Admission, Reason, Refusal};
 use crate::evidence::Evidence;
 use crate::failed::Standby;
 use crate::filter::{Call, Shared, Ticket, TICK};
-use crate::outcome::{classify, Outcome, Signals, Verdict};
+use crate::outcome::{classify, Kind, Outcome, Signals, Verdict};
 use crate::overdue::Watched;
 use crate::refusal::{is_grpc, Refused};
 use crate::retry_after;
@@ -42,6 +42,12 @@ fn number(bytes: Option<Vec<u8>>) -> Option<u64> {
 fn header_number(host: &dyn Host, map: Map, name: &str) -> Option<u32> {
     let text = host.header(map, name).ok().flatten()?;
     std::str::from_utf8(&text).ok()?.parse().ok()
+}
+
+/// Whether what has ended was a tunnel (RFC 9110, section 9.3.6), which is no HTTP once it stands. Only who broke off is asked.
+fn is_tunnel(host: &dyn Host) -> bool {
+    let method = host.property(&["request", "method"]).ok().flatten();
+    method.as_deref() == Some(b"CONNECT")
 }
 
 impl CircuitBreakerStream {
@@ -154,7 +160,13 @@ impl CircuitBreakerStream {
     fn end(&mut self, host: &dyn Host) {
         if let (Some(shared), Some(mut call)) = (self.shared.clone(), self.call.take()) {
             let details = self.matters(host, &shared, &mut call);
-            let verdict = self.judge(host, &call, details);
+            let mut verdict = self.judge(host, &call, details);
+            if verdict.why == Kind::ResetAfterHeaders.word() && is_tunnel(host) {
+                verdict = Verdict {
+                    outcome: Outcome::Success,
+                    why: "tunnel",
+                };
+            }
             self.settle(host, &shared, &call, verdict);
         }
     }
