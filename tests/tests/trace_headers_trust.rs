@@ -99,9 +99,13 @@ async fn what_is_not_taken_over_is_in_the_log_alone_and_harmless_there() {
         .await;
     let long = "<script>\"'".repeat(500);
     for id in ["callers-own", "<script>alert(1)</script>\"}", &long] {
-        let answer = envoy
-            .get_with("/", &[("traceparent", PARENT), ("x-request-id", id)])
-            .await;
+        let headers = [
+            ("traceparent", PARENT),
+            ("x-request-id", id),
+            ("jaeger-debug-id", "callers-own"),
+            ("jaeger-baggage", "user=callers-own"),
+        ];
+        let answer = envoy.get_with("/", &headers).await;
         let seen = upstream.last();
         for headers in [&seen.headers, &answer.headers] {
             let text = format!(

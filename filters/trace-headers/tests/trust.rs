@@ -51,6 +51,9 @@ fn an_untrusted_caller_gets_a_new_identity_and_the_log_keeps_the_old() {
         ("b3", "0"),
         ("x-datadog-trace-id", "1"),
         ("uberctx-user", "x"),
+        ("ot-baggage-user", "x"),
+        ("jaeger-baggage", "user=x"),
+        ("jaeger-debug-id", "x"),
         ("x-request-id", "mine"),
     ]);
     let mut exchange = vm.open(&[]);
@@ -65,6 +68,9 @@ fn an_untrusted_caller_gets_a_new_identity_and_the_log_keeps_the_old() {
         "b3",
         "x-datadog-trace-id",
         "uberctx-user",
+        "ot-baggage-user",
+        "jaeger-baggage",
+        "jaeger-debug-id",
     ] {
         assert!(all(&out, gone).is_empty(), "{gone}");
     }

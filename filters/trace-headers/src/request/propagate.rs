@@ -109,9 +109,13 @@ fn strip<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         }
     }
     if !scene.judged.trusted {
-        // The baggage of Jaeger and OpenTracing is one field per entry.
+        // The baggage of Jaeger and OpenTracing is one field per entry; Jaeger's clients take two more from whoever has no
+        // trace yet, of which one forces that it is recorded.
         for (name, _) in scene.headers.iter() {
-            if name.starts_with(b"uberctx-") || name.starts_with(b"ot-baggage-") {
+            if name.starts_with(b"uberctx-")
+                || name.starts_with(b"ot-baggage-")
+                || matches!(name, b"jaeger-baggage" | b"jaeger-debug-id")
+            {
                 if let Ok(name) = std::str::from_utf8(name) {
                     changes.remove(scene.headers, name);
                 }
