@@ -150,7 +150,10 @@ pub(crate) fn collect<'s>(
             claimed.claim = Claim {
                 tag: remembered,
                 quota: &fleet.gate,
-                ask: Ask { need: 1, cost: 0 },
+                ask: Ask {
+                    need: cost,
+                    cost: 0,
+                },
                 ..claim
             };
             claimed.fleet = Some(Ticket {

@@ -168,6 +168,56 @@ fn a_refusal_is_remembered_until_its_reset_by_all_workers() {
     wait_for_the_service(&mut second, "acme");
 }
 
+/// A request of this cost that the service refuses, or that does not come so far: whether it was asked, and the answer's wait.
+fn refused_at_cost(rig: &mut Rig, cost: &str, message: &[u8]) -> (bool, Option<String>) {
+    let (exchange, ended) = begin(rig, &[], &[("x-cost", cost)]);
+    let asked = rig.host.take_callouts().pop();
+    let reply = match (&asked, ended) {
+        (Some(call), Ended::Paused) => {
+            service_says(rig, call.token, message);
+            rig.reply(&exchange).unwrap()
+        }
+        (None, Ended::Replied(reply)) => reply,
+        other => panic!("{other:?}"),
+    };
+    rig.finish(exchange);
+    let wait = reply.header("retry-after").map(str::to_owned);
+    (asked.is_some(), wait)
+}
+
+#[test]
+fn a_refusal_is_remembered_for_what_costs_as_much() {
+    let with = |numbers: bool| {
+        rig(json!({
+            "fleet": {"cluster": "ratelimit", "remember": "10s", "send_numbers": numbers},
+            "limits": [{"name": "a", "scope": "fleet", "requests": 9, "per": "1m", "cost": {"header": "x-cost"}}],
+        }))
+    };
+    let wait = |seconds: &str| Some(seconds.to_owned());
+    // It says that two are left.
+    let (mut first, two_left) = (with(true), answer(OVER, &[(OVER, 2, 30)]));
+    assert_eq!(
+        refused_at_cost(&mut first, "8", &two_left),
+        (true, None),
+        "its limit is 3"
+    );
+    assert_eq!(refused_at_cost(&mut first, "3", b""), (false, wait("30")));
+    assert_eq!(
+        refused_at_cost(&mut first, "2", &two_left),
+        (true, wait("30"))
+    );
+    // It says nothing.
+    for (numbers, of_ten) in [(true, None), (false, wait("60"))] {
+        let mut second = with(numbers);
+        let over = answer(OVER, &[]);
+        assert_eq!(refused_at_cost(&mut second, "8", &over), (true, wait("60")));
+        assert_eq!(refused_at_cost(&mut second, "9", b""), (false, wait("60")));
+        assert_eq!(refused_at_cost(&mut second, "10", b""), (false, of_ten));
+        assert_eq!(refused_at_cost(&mut second, "7", &over), (true, wait("60")));
+        assert_eq!(refused_at_cost(&mut second, "7", b""), (false, wait("60")));
+    }
+}
+
 #[test]
 fn a_refusal_without_a_reset_waits_for_a_whole_window_but_asks_again_soon() {
     let mut rig = rig(configuration(json!({"remember": "2s"})));

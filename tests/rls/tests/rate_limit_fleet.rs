@@ -138,6 +138,42 @@ async fn what_the_fleet_refuses_is_not_charged_here_and_the_other_way_round() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_costs_too_much_leaves_what_is_left_to_what_costs_less() {
+    let upstream = Upstream::start().await;
+    let redis = Redis::start().await;
+    let service = Rls::start(&redis);
+    let configuration = hundred(json!({"limits": [
+        {"name": "tokens", "scope": "fleet", "requests": 100, "per": "1d", "cost": {"header": "x-cost"}},
+    ]}));
+    let envoy = envoy(&upstream, service.address, configuration)
+        .start()
+        .await;
+    let client = envoy.client();
+    let ask = async |cost: &str| client.get_with("/", &[("x-cost", cost)]).await;
+    assert_eq!(ask("60").await.status, 200);
+    let refused = ask("50").await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    let calls = envoy.stat(CALLS).await;
+    for cost in ["50", "41", "90"] {
+        assert_eq!(ask(cost).await.status, 429, "{cost}");
+    }
+    // No window has room for it.
+    let never = ask("101").await;
+    assert_eq!(never.status, 429);
+    assert_eq!(never.header("retry-after"), None);
+    assert_eq!(
+        envoy.stat(CALLS).await,
+        calls,
+        "the service is not asked again"
+    );
+    for _ in 0..4 {
+        assert_eq!(ask("10").await.status, 200);
+    }
+    assert_eq!(ask("1").await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_dies_and_comes_back() {
     for (on_error, while_dead) in [("local", 50), ("allow", 130), ("deny", 0)] {
         let upstream = Upstream::start().await;

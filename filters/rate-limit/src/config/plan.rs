@@ -69,11 +69,18 @@ fn fleet(numbers: &Numbers, frame: &Frame) -> Option<FleetPlan> {
             (unit, span)
         }
     };
+    let numbers = u32::try_from(requests)
+        .ok()
+        .zip(unit.filter(|_| frame.send_numbers));
+    // Where the service has numbers of its own, these say nothing.
+    let most = if numbers.is_some() {
+        requests
+    } else {
+        u64::MAX
+    };
     Some(FleetPlan {
-        gate: Quota::Remembered(Remembered { requests }),
-        numbers: u32::try_from(requests)
-            .ok()
-            .zip(unit.filter(|_| frame.send_numbers)),
+        gate: Quota::Remembered(Remembered { requests, most }),
+        numbers,
         per,
     })
 }

@@ -8,7 +8,7 @@ use crate::decide::{count_work, passed, refuse, refused, rehearse, Blamed, Decid
 use crate::exchange::{settle, Exchange, Told};
 use crate::filter::Filter;
 use crate::key::Facts;
-use crate::quota::Remembered;
+use crate::quota::{Quota, Remembered};
 use crate::table;
 use seawall_core::host::{Buffer, Host};
 use seawall_core::shared::UpdateError;
@@ -262,6 +262,7 @@ fn by_the_service<'s>(
         }
         if let Some(wait) = wait {
             remember(host, filter, fleet, settings, ticket, status, wait);
+            let possible = most_of(settings, ticket, status) >= ticket.cost;
             let limit = settings.limits.get(ticket.limit);
             blamed.extend(
                 limit
@@ -270,12 +271,29 @@ fn by_the_service<'s>(
                         index: ticket.limit,
                         limit,
                         claim,
-                        wait: Some(wait),
+                        wait: possible.then_some(wait),
                     }),
             );
         }
     }
     blamed
+}
+
+/// What costs more is never admitted, as far as the service says or was told.
+fn most_of(settings: &Settings, ticket: &Ticket, status: Option<&wire::Status>) -> u64 {
+    let said = status.and_then(|status| status.requests);
+    let told = || match ticket.plan(settings)?.fleet.as_ref()?.gate {
+        Quota::Remembered(gate) => Some(gate.most),
+        _ => None,
+    };
+    said.or_else(told).unwrap_or(u64::MAX)
+}
+
+/// The least that is too much: what was asked for, or one more than is left, where the service says how much that is.
+fn least_of(ticket: &Ticket, status: Option<&wire::Status>) -> u64 {
+    let counted = status.filter(|status| status.requests.is_some());
+    let left = counted.map_or(u64::MAX, |status| status.remaining);
+    ticket.cost.min(left.saturating_add(1))
 }
 
 /// Remembers that a key is over its limit, so that a flood does not reach the service.
@@ -294,7 +312,7 @@ fn remember(
     };
     let place = (ticket.slot, ticket.tags.0);
     let remembered = host.now().map_err(UpdateError::Host).and_then(|now| {
-        let state = Remembered::over(now, kept, told);
+        let state = Remembered::over(now, kept, told, least_of(ticket, status));
         table::hold(host, &filter.table(host, settings), now, place, state)
     });
     match (remembered, settings.limits.get(ticket.limit)) {

@@ -40,7 +40,10 @@ impl Ticket {
         let (tag, quota, ask) = if fallback {
             (self.tags.1, plan.quota.as_ref()?, Ask::of(self.cost))
         } else {
-            let ask = Ask { need: 1, cost: 0 };
+            let ask = Ask {
+                need: self.cost,
+                cost: 0,
+            };
             (self.tags.0, &plan.fleet.as_ref()?.gate, ask)
         };
         Some(Claim {

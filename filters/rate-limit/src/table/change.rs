@@ -4,7 +4,7 @@ use super::before::adopt;
 use super::slot::Slot;
 use super::transaction::{read, write, Claim};
 use super::Table;
-use crate::quota::{Ask, Quota, State};
+use crate::quota::{Ask, Quota, Remembered, State};
 use seawall_core::host::Host;
 use seawall_core::shared::UpdateError;
 use seawall_core::time::{Span, Timestamp};
@@ -68,7 +68,7 @@ fn change(
     Err(UpdateError::Contended)
 }
 
-/// Holds a state under a tag, unless one that lasts as long is there. True when a live entry had to go for it.
+/// Holds what a service said under a tag, unless what is there says as much. True when a live entry had to go for it.
 ///
 /// # Errors
 /// When the host fails, or other workers were faster too often.
@@ -82,8 +82,9 @@ pub fn hold(
     let mut evicted = false;
     change(host, table, slot, None, |held, _| {
         let known = held.get(tag);
+        let known = known.filter(|known| known.expires > now.as_nanos());
         if state.expires <= now.as_nanos()
-            || known.is_some_and(|known| known.expires >= state.expires && known.a <= state.a)
+            || known.is_some_and(|known| !Remembered::says_more(&state, &known))
         {
             return false;
         }
