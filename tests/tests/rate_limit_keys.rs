@@ -150,3 +150,93 @@ async fn claims_of_verified_tokens() {
         [401]
     );
 }
+
+/// {"iss":"i","number":42,"large":1099511627776,"yes":true,"nothing":null,"list":["a","b"],"in":{"side":"x"}}, signed as above.
+const OF_ALL_KINDS: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwibnVtYmVyIjo0MiwibGFyZ2UiOjEwOTk1MTE2Mjc3NzYsInllcyI6dHJ1ZSwibm90aGluZyI6bnVsbCwibGlzdCI6WyJhIiwiYiJdLCJpbiI6eyJzaWRlIjoieCJ9fQ.1vir8HGGt5iXI6Ut3y9qAzgRA2mu3zrU4OY77vCH2wg";
+/// The same with 43, one more, false, null, ["a","c"] and "y".
+const OF_OTHERS: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwibnVtYmVyIjo0MywibGFyZ2UiOjEwOTk1MTE2Mjc3NzcsInllcyI6ZmFsc2UsIm5vdGhpbmciOm51bGwsImxpc3QiOlsiYSIsImMiXSwiaW4iOnsic2lkZSI6InkifX0.PYOD0_ukaOANyMyM5RKunwiEcSL5a3dVQayWXZEpYQc";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_every_kind() {
+    let verify = json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"p": {"issuer": "i", "local_jwks": {"inline_string": JWKS}, "payload_in_metadata": "jwt_payload"}},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}],
+        },
+    });
+    let upstream = Upstream::start().await;
+    let limit = |name: &str, claim: Value, more: Value| {
+        let mut limit = json!({"name": name, "requests": 1, "per": "1d", "key": [{"jwt_claim": claim}], "missing": "deny",
+            "match": {"path": format!("/{name}")}});
+        for (field, value) in more.as_object().unwrap() {
+            limit[field] = value.clone();
+        }
+        limit
+    };
+    let tier = |value: &str| json!({"overrides": [{"key": [value], "requests": 2}]});
+    let envoy = Envoy::to(&upstream)
+        .native_filter(verify)
+        .filter(
+            "rate-limit",
+            json!({"on_error": "deny", "limits": [
+                limit("number", json!("number"), tier("42")),
+                limit("large", json!("large"), tier("1099511627776")),
+                limit("yes", json!("yes"), tier("true")),
+                limit("list", json!("list"), json!({})),
+                limit("inside", json!(["in", "side"]), tier("x")),
+                limit("nothing", json!("nothing"), json!({})),
+                limit("shared", json!("nothing"), json!({"missing": "shared"})),
+            ]}),
+        )
+        .start()
+        .await;
+    let statuses = async |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        envoy.statuses(path, &headers, 3).await
+    };
+    for path in ["/number", "/large", "/yes", "/inside"] {
+        assert_eq!(
+            statuses(path, OF_ALL_KINDS).await,
+            [200, 200, 429],
+            "{path}"
+        );
+        assert_eq!(statuses(path, OF_OTHERS).await, [200, 429, 429], "{path}");
+    }
+    for token in [OF_ALL_KINDS, OF_OTHERS] {
+        assert_eq!(statuses("/list", token).await, [200, 429, 429]);
+        // What is null is missing, and no reason to be at a loss.
+        assert_eq!(statuses("/nothing", token).await, [429, 429, 429]);
+    }
+    assert_eq!(statuses("/shared", OF_ALL_KINDS).await, [200, 429, 429]);
+    assert_eq!(statuses("/shared", OF_OTHERS).await, [429, 429, 429]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_hides_in_no_line() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"limits": [{"name": "a", "requests": 1, "per": "1d", "key": [{"cookie": "sid"}], "missing": "skip"}]}),
+        )
+        .start()
+        .await;
+    let of = |lines: &[&'static str]| -> Vec<(&'static str, &'static str)> {
+        lines.iter().map(|line| ("cookie", *line)).collect()
+    };
+    assert_eq!(envoy.statuses("/", &of(&["a=1; sid=x"]), 1).await, [200]);
+    for lines in [
+        &["sid=x"][..],
+        &["a=1", "sid=x"],
+        &["a=1", "b=2", "c=3; sid=x"],
+    ] {
+        assert_eq!(envoy.statuses("/", &of(lines), 1).await, [429], "{lines:?}");
+    }
+    assert_eq!(
+        envoy.statuses("/", &of(&["a=1", "b=2"]), 2).await,
+        [200, 200]
+    );
+}

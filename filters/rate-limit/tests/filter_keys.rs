@@ -180,6 +180,28 @@ fn properties_of_the_request() {
 }
 
 #[test]
+fn claims_are_what_they_are_written_as() {
+    let claim = "metadata.filter_metadata.envoy.filters.http.jwt_authn.jwt_payload.tenant";
+    let mut rig = rig(one(
+        json!([{"jwt_claim": "tenant"}]),
+        json!({"overrides": [
+            {"key": ["42"], "unlimited": true},
+            {"key": ["true"], "unlimited": true},
+        ]}),
+    ));
+    let (number, other) = (42f64.to_le_bytes(), 43f64.to_le_bytes());
+    for (value, unlimited) in [
+        (&number[..], true),
+        (b"\x01", true),
+        (&other, false),
+        (b"\0", false),
+    ] {
+        let passed = (0..5).filter(|_| ask_with(&mut rig, &[(claim, value)], &[]).is_none());
+        assert_eq!(passed.count(), if unlimited { 5 } else { 2 }, "{value:?}");
+    }
+}
+
+#[test]
 fn client_addresses() {
     let run = |configuration: Value, steps: &[(&str, &str, bool)]| {
         let mut rig = rig(configuration);

@@ -1,12 +1,15 @@
 //! What is known about the request at hand: read when it is needed, and once.
 
 use super::address::Source;
-use super::text;
+use super::{claim, text};
 use seawall_core::headers::Headers;
-use seawall_core::host::{Answer, Host, Map};
+use seawall_core::host::{Answer, Failure, Host, Map};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
+
+/// The ABI's number for a value that has no form in bytes.
+const NOT_SERIALIZED: u32 = 3;
 
 /// The request at hand.
 pub struct Facts<'h> {
@@ -56,6 +59,44 @@ impl<'h> Facts<'h> {
     pub fn property(&self, path: &[&str]) -> Answer<Option<Cow<'_, [u8]>>> {
         let value = self.proxy.property(path)?;
         Ok(value.filter(|value| !value.is_empty()).map(Cow::Owned))
+    }
+
+    /// A claim of a verified token.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn claim(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
+        match self.proxy.property(path) {
+            // What Envoy cannot put into bytes is `null`.
+            Err(Failure::Status(NOT_SERIALIZED)) => Ok(None),
+            value => Ok(value?.filter(|value| !value.is_empty()).map(claim::written)),
+        }
+    }
+
+    /// The first cookie of this name, in whichever line it is: HTTP/1.1 allows one, but servers that are sent more read them all.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn cookie(&self, name: &str) -> Answer<Option<Vec<u8>>> {
+        let Some(first) = self.header("cookie")? else {
+            return Ok(None);
+        };
+        if let Some(value) = text::cookie(&first, name.as_bytes()) {
+            return Ok(Some(value.to_vec()));
+        }
+        let read;
+        let headers = match &self.whole {
+            Some(headers) => headers,
+            None => {
+                read = self.proxy.headers(Map::Request)?;
+                &read
+            }
+        };
+        let value = headers
+            .all("cookie")
+            .skip(1)
+            .find_map(|line| text::cookie(line, name.as_bytes()).map(<[u8]>::to_vec));
+        Ok(value)
     }
 
     pub(super) fn target(&self) -> Answer<&[u8]> {

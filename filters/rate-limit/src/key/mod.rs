@@ -1,6 +1,7 @@
 //! Whose quota a request uses: the parts of a key, and their keyed fingerprint. Values are hashed, never stored.
 
 pub mod address;
+mod claim;
 mod facts;
 mod ipv4;
 mod text;
@@ -75,10 +76,7 @@ impl Part {
     pub fn value<'f>(&'f self, facts: &'f Facts<'_>) -> Answer<Option<Cow<'f, [u8]>>> {
         match self {
             Part::Header(name) => facts.header(name),
-            Part::Cookie(name) => Ok(facts
-                .header("cookie")?
-                .and_then(|field| text::cookie(&field, name.as_bytes()).map(<[u8]>::to_vec))
-                .map(Cow::Owned)),
+            Part::Cookie(name) => Ok(facts.cookie(name)?.map(Cow::Owned)),
             Part::Query(name) => {
                 let found = text::query(facts.target()?, name.as_bytes());
                 Ok(found.map(Cow::Owned))
@@ -102,7 +100,7 @@ impl Part {
             Part::Cluster => facts.property(&["xds", "cluster_name"]),
             Part::Claim(path) => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                facts.property(&path)
+                Ok(facts.claim(&path)?.map(Cow::Owned))
             }
             Part::Constant(text) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
         }
