@@ -1,6 +1,5 @@
 //! The command line.
 
-use crate::filters::Filter;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,6 +25,21 @@ pub enum Format {
     Text,
     /// For machines.
     Json,
+}
+
+/// What a module is configured with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Module {
+    /// Limits requests per key.
+    RateLimit,
+    /// Caches responses.
+    ResponseCache,
+    /// Breaks the circuit to a dependency.
+    CircuitBreaker,
+    /// Follows requests.
+    TraceHeaders,
+    /// All four as one.
+    Seawall,
 }
 
 /// What the command can do.
@@ -54,7 +68,7 @@ pub enum Command {
     Schema {
         /// The filter.
         #[arg(value_enum)]
-        filter: Filter,
+        filter: Module,
     },
     /// Turn limits of another proxy into those of rate-limit.
     ///

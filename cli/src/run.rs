@@ -1,12 +1,13 @@
 //! From the command line to an exit code.
 
-use crate::args::{Args, Command, Explain, Format, From};
+use crate::args::{Args, Command, Explain, Format, From, Module};
 use crate::check::{check, Report, Severity};
 use crate::convert;
 use crate::document;
 use crate::explain::{self, Request};
+use crate::filters::Filter;
 use crate::output;
-use crate::schema::schema;
+use crate::schema::{schema, schema_of_all};
 use clap::Parser;
 use serde_json::json;
 use std::io::{self, Read, Write};
@@ -22,7 +23,14 @@ pub fn run() -> ExitCode {
     let done = match &args.command {
         Command::Check { files, strict } => check_files(files, *strict, args.format),
         Command::Schema { filter } => {
-            print(format!("{:#}\n", schema(*filter)).as_bytes()).map(|()| true)
+            let schema = match filter {
+                Module::RateLimit => schema(Filter::RateLimit),
+                Module::ResponseCache => schema(Filter::ResponseCache),
+                Module::CircuitBreaker => schema(Filter::CircuitBreaker),
+                Module::TraceHeaders => schema(Filter::TraceHeaders),
+                Module::Seawall => schema_of_all(),
+            };
+            print(format!("{schema:#}\n").as_bytes()).map(|()| true)
         }
         Command::Explain(arguments) => explain_request(arguments, args.format),
         Command::Convert { from, file } => convert_file(*from, file, args.format),

@@ -235,3 +235,15 @@ fn what_cannot_be_explained_is_trouble() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("\"ingress\", \"egress\""), "{}", ran.err);
 }
+
+#[test]
+fn a_manifest_without_routes_does_not_make_them_404() {
+    let manifest = "deploy/istio/wasmplugins.yaml";
+    let ran = seawall(&["explain", manifest, "--request", "GET /"]);
+    assert!(!ran.out.contains("404"), "{}", ran.out);
+    assert!(
+        ran.out.contains("the routes are not in this file"),
+        "{}",
+        ran.out
+    );
+}

@@ -277,3 +277,26 @@ fn the_command_prints_it_with_what_the_readme_says() {
     assert!(paths(&printed).contains(&"limits.key.header".to_owned()));
     assert_eq!(seawall(&["schema", "colour"]).code, 2);
 }
+
+#[test]
+fn the_four_as_one_have_a_schema_with_a_block_for_each() {
+    let ran = seawall(&["schema", "seawall"]);
+    let schema: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let limits = json!([{"name": "a", "requests": 1, "per": "1s"}]);
+    for (settings, fits) in [
+        (json!({}), true),
+        (
+            json!({"rate_limit": {"limits": limits}, "trace_headers": {}}),
+            true,
+        ),
+        (
+            json!({"rate_limit": {"limits": [{"colour": "red"}]}}),
+            false,
+        ),
+        (json!({"response_cash": {}}), false),
+        (json!({"rate-limit": {}}), false),
+    ] {
+        assert_eq!(validator.is_valid(&settings), fits, "{settings}");
+    }
+}

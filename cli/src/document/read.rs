@@ -23,10 +23,14 @@ impl fmt::Display for NotYaml {
 
 impl std::error::Error for NotYaml {}
 
+/// The most values of a file, each counted as often as aliases repeat it: aliases of aliases make of a few lines more than any machine holds.
+const MOST_VALUES: usize = 10_000_000;
+
 /// A list or a map that is not complete.
 struct Open {
     at: Position,
     anchor: usize,
+    values: usize,
     holds: Holds,
 }
 
@@ -38,7 +42,8 @@ enum Holds {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    anchors: BTreeMap<usize, Rc<Node>>,
+    /// What they stand for, and how many values that is.
+    anchors: BTreeMap<usize, (Rc<Node>, usize)>,
     documents: Vec<Rc<Node>>,
     /// The text is JSON as well.
     json: bool,
@@ -47,7 +52,7 @@ struct Builder {
 /// The documents of a text.
 ///
 /// # Errors
-/// What is not YAML, and an alias of something that is not complete.
+/// What is not YAML, an alias of something that is not complete, and aliases that make too much of it.
 pub fn read(text: &str) -> Result<Vec<Rc<Node>>, NotYaml> {
     let mut builder = Builder {
         json: serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
@@ -85,25 +90,27 @@ impl Builder {
                         literal: style == ScalarStyle::Literal,
                     }
                 };
-                self.add(Rc::new(Node { at, content }), anchor);
+                self.add(Rc::new(Node { at, content }), anchor, 1);
             }
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                let Some((node, values)) = self.anchors.get(&anchor).cloned() else {
                     return Err(NotYaml {
                         at,
                         problem: "an alias of something that contains it".to_owned(),
                     });
                 };
-                self.add(node, 0);
+                self.add(node, 0, values);
             }
             Event::SequenceStart(anchor, _) => self.open.push(Open {
                 at,
                 anchor,
+                values: 1,
                 holds: Holds::List(Vec::new()),
             }),
             Event::MappingStart(anchor, _) => self.open.push(Open {
                 at,
                 anchor,
+                values: 1,
                 holds: Holds::Map(Vec::new(), None),
             }),
             Event::SequenceEnd | Event::MappingEnd => {
@@ -116,12 +123,18 @@ impl Builder {
                         at: open.at,
                         content,
                     };
-                    self.add(Rc::new(node), open.anchor);
+                    self.add(Rc::new(node), open.anchor, open.values);
                 }
             }
             _ => {}
         }
-        Ok(())
+        match self.open.last() {
+            Some(open) if open.values > MOST_VALUES => Err(NotYaml {
+                at,
+                problem: format!("aliases make more than {MOST_VALUES} values of this"),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// True where the next thing is the name of a field.
@@ -132,9 +145,12 @@ impl Builder {
         )
     }
 
-    fn add(&mut self, node: Rc<Node>, anchor: usize) {
+    fn add(&mut self, node: Rc<Node>, anchor: usize, values: usize) {
         if anchor > 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            self.anchors.insert(anchor, (Rc::clone(&node), values));
+        }
+        if let Some(open) = self.open.last_mut() {
+            open.values = open.values.saturating_add(values);
         }
         match self.open.last_mut().map(|open| &mut open.holds) {
             None => self.documents.push(node),
@@ -194,6 +210,18 @@ mod tests {
             serde_json::json!({"a": {"x": 1}, "b": [{"x": 1}, {"x": 1}]})
         );
         assert!(read("a: &a [*a]\n").is_err());
+    }
+
+    #[test]
+    fn aliases_of_aliases_do_not_make_more_than_a_machine_holds() {
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for level in 1..30 {
+            let before = format!("*a{}", level - 1);
+            let aliases = [before.as_str(); 10].join(", ");
+            text += &format!("a{level}: &a{level} [{aliases}]\n");
+        }
+        let refused = read(&text).unwrap_err();
+        assert_eq!(refused.at.line, 8, "{refused:?}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Explanation {
     pub virtual_host: Option<String>,
     /// The route that it takes.
     pub route: Option<Taken>,
+    /// Whether the routes are somewhere else, so that nothing is known of them.
+    pub routes_elsewhere: bool,
     /// What is not modelled, and what was assumed instead.
     pub notes: Vec<String>,
     /// The filters in order.
@@ -129,6 +131,7 @@ pub fn explain(
         listener: chain.name.clone(),
         virtual_host: host.map(|host| host.name.clone()),
         route: taken.map(|route| route::describe(route, &mut notes)),
+        routes_elsewhere: chain.partial,
         filters: filters(chain, host, taken, request),
         notes,
     })

@@ -17,6 +17,7 @@ fn write(out: &mut String, explanation: &Explanation) -> std::fmt::Result {
     writeln!(out, "{}  {}", strong("listener"), explanation.listener)?;
     let host = match &explanation.virtual_host {
         Some(name) => format!("virtual host {name:?}"),
+        None if explanation.routes_elsewhere => "nothing that is known here".to_owned(),
         None => "no virtual host: Envoy answers 404".to_owned(),
     };
     let route = match (&explanation.route, &explanation.virtual_host) {

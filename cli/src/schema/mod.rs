@@ -39,6 +39,27 @@ pub fn schema(filter: Filter) -> Value {
             field.insert("description".to_owned(), text.into());
         }
     }
+    titled(filter.module(), filter.namespace(), schema)
+}
+
+/// The schema of the plugin configuration of the four filters as one: each of them in a block of its own.
+pub fn schema_of_all() -> Value {
+    let blocks = Filter::ALL.map(|filter| {
+        let mut block = schema(filter);
+        if let Value::Object(fields) = &mut block {
+            // Those belong to a document by itself.
+            fields.remove("$schema");
+            fields.remove("$id");
+        }
+        (filter.module().replace('-', "_"), block)
+    });
+    let blocks: Map<String, Value> = blocks.into_iter().collect();
+    let all = json!({"type": "object", "properties": blocks, "additionalProperties": false});
+    titled("seawall", "seawall", all)
+}
+
+/// A schema as a document.
+fn titled(module: &str, title: &str, schema: Value) -> Value {
     let mut whole = Map::new();
     whole.insert(
         "$schema".to_owned(),
@@ -46,14 +67,9 @@ pub fn schema(filter: Filter) -> Value {
     );
     whole.insert(
         "$id".to_owned(),
-        format!(
-            "urn:seawall:{}:{}",
-            filter.module(),
-            env!("CARGO_PKG_VERSION")
-        )
-        .into(),
+        format!("urn:seawall:{module}:{}", env!("CARGO_PKG_VERSION")).into(),
     );
-    whole.insert("title".to_owned(), filter.namespace().into());
+    whole.insert("title".to_owned(), title.into());
     if let Value::Object(fields) = schema {
         whole.extend(fields);
     }
