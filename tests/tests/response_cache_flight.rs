@@ -97,6 +97,34 @@ async fn answers_that_are_not_shared_release_who_waits_and_are_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_breaks_off_releases_all_who_wait_at_once() {
+    let (first, others) = (Gate::new(), Gate::new());
+    let held = first.clone();
+    let upstream = Upstream::serving(move |_| {
+        let reply = cacheable("the beginning", 60).cut_short();
+        reply.gated(&held)
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "10m"}}))
+        .start()
+        .await;
+    let (answers, ()) = tokio::join!(envoy.burst("/", 20, 20), async {
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 19)
+            .await;
+        let held = others.clone();
+        upstream.behave(move |_| cacheable("whole", 60).gated(&held));
+        first.open();
+        // One after the other, they would never all be there.
+        upstream.wait_for_in_flight(19).await;
+        others.open();
+    });
+    let whole = answers.iter().filter(|answer| answer.text() == "whole");
+    assert_eq!(whole.count(), 19);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_client_leaves_hands_over() {
     let first = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&first);

@@ -138,10 +138,25 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
         Phase::Filling(fill) => {
             cx.worker.release_filling(fill.body.len());
             cx.core.metrics.reject(Refusal::Incomplete);
-            finish(cx, exchange, &fill.fetch, Err(Refusal::Outdated), true);
+            // An upstream that broke off may do so again: those who wait are not to find that out one after the other.
+            let ended = if broke_off(cx) {
+                Refusal::Incomplete
+            } else {
+                Refusal::Outdated
+            };
+            let again = ended == Refusal::Outdated;
+            finish(cx, exchange, &fill.fetch, Err(ended), again);
         }
         _ => {}
     }
+}
+
+/// Whether it was the upstream that ended a response early, and not its client.
+fn broke_off(cx: Cx<'_>) -> bool {
+    let details = cx.host.property(&["response", "code_details"]);
+    details.ok().flatten().is_some_and(|details| {
+        details.starts_with(b"upstream_") || details.as_slice() == b"response_timeout"
+    })
 }
 
 /// Whether the client got response headers.

@@ -261,7 +261,7 @@ impl Table {
         });
         if !mine {
             let _ = host.shared_set(&key, &[], Expect::Anything);
-            return Err(Refusal::Internal);
+            return Err(Refusal::Outdated);
         }
         self.hot.borrow_mut().put(fingerprint, Rc::new(entry));
         Ok(())
