@@ -232,3 +232,33 @@ async fn failures_between_calls_that_work_are_not_in_a_row_however_long_calls_ta
     let refused = envoy.get("/bad").await;
     assert_eq!(refused.header("x-seawall-breaker"), Some("open"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_that_envoy_injects_says_nothing_about_the_upstream() {
+    let upstream = Upstream::serving(|_| Reply::ok("ok")).await;
+    let fault = json!({"name": "fault", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"fixed_delay": "2.5s", "percentage": {"numerator": 100}},
+        "headers": [{"name": "x-delay", "present_match": true}],
+    }});
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "circuit-breaker",
+            json!({"failure_threshold": 3, "slow_after": "1s", "open_for": "60s"}),
+        )
+        .native_filter(fault)
+        .start()
+        .await;
+    let delayed = || envoy.get_with("/", &[("x-delay", "1")]);
+    // Others pass meanwhile, on whose occasion overdue calls are counted as well.
+    let (first, _, second) = tokio::join!(delayed(), envoy.burst("/", 40, 4), delayed());
+    assert_eq!((first.status, second.status), (200, 200));
+    let stat = |name: &str| format!("wasmcustom.seawall.circuit_breaker.{name}");
+    assert_eq!(envoy.stat(&stat("overdue")).await, 0);
+    // What the upstream answers then counts, once.
+    upstream.always(Reply::status(500));
+    tokio::join!(delayed(), delayed(), delayed());
+    assert_eq!(envoy.stat(&stat("failures")).await, 3);
+    assert_eq!(envoy.get("/").await.status, 503);
+    assert_eq!(envoy.stat(&stat("opened.consecutive_failures")).await, 1);
+}

@@ -59,6 +59,8 @@ pub(crate) struct Ticket {
 /// A call that is under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
+    /// The context of its request.
+    pub(crate) context: u32,
     pub(crate) settings: Rc<Settings>,
     pub(crate) ticket: Rc<Ticket>,
     /// The epoch of the breaker that admitted it.
@@ -109,14 +111,14 @@ impl Plugin for CircuitBreaker {
         Ok(())
     }
 
-    fn stream(&self, _context: u32) -> Self::Stream {
-        crate::stream::CircuitBreakerStream::new(self.0.clone())
+    fn stream(&self, context: u32) -> Self::Stream {
+        crate::stream::CircuitBreakerStream::new(context, self.0.clone())
     }
 
     fn tick(&mut self, host: &dyn Host) {
         let Some(shared) = &self.0 else { return };
         if let Ok(now) = host.now() {
-            shared.count_overdue(host, now);
+            let _ = shared.count_overdue(host, now);
             shared.tell(host, now);
         }
     }

@@ -162,6 +162,9 @@ const PROTOCOL_ERROR: u64 = 0x80_0000;
 /// The client left: by closing its connection, or by resetting its stream.
 const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
 
+/// The fault filter has delayed the request. What became of it then is the upstream's.
+pub(crate) const DELAY_INJECTED: u64 = 0x200;
+
 /// A limit of the cluster's `circuit_breakers` was reached: of calls, or of retries.
 const OVERFLOW: u64 = 0x80;
 

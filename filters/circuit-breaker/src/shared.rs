@@ -3,7 +3,7 @@
 use crate::breaker::window::Tally;
 use crate::breaker::{self, Admission, Reason, Record, State, Transition};
 use crate::filter::{Call, Shared, Ticket};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, DELAY_INJECTED};
 use crate::overdue::Watched;
 use crate::settings::Settings;
 use crate::table::{find, slot_name};
@@ -306,8 +306,9 @@ impl Shared {
         }
     }
 
-    /// Counts the calls whose deadline has passed, whoever they belong to.
-    pub(crate) fn count_overdue(&self, host: &dyn Host, now: Timestamp) {
+    /// Counts the calls whose deadline has passed, whoever they belong to. True when the host acts on another request now.
+    pub(crate) fn count_overdue(&self, host: &dyn Host, now: Timestamp) -> bool {
+        let mut elsewhere = false;
         // Taken one by one: counting calls the host, and nothing may be borrowed meanwhile.
         while let Some(call) = self
             .watch
@@ -317,10 +318,25 @@ impl Shared {
         {
             if call.answered {
                 self.settle(host, &call, Outcome::Success, None, false);
-            } else {
+                continue;
+            }
+            elsewhere = true;
+            if !self.is_held_up(host, &call) {
                 self.count_late(host, &call);
             }
         }
+        elsewhere
+    }
+
+    /// Whether Envoy's fault filter has held a call up: then it counts by its end alone, whenever that is. The host acts on
+    /// its request afterwards.
+    pub(crate) fn is_held_up(&self, host: &dyn Host, call: &Call) -> bool {
+        if host.act_on(call.context).is_err() {
+            return false;
+        }
+        let flags = host.property(&["response", "flags"]).ok().flatten();
+        let flags = flags.and_then(|bytes| bytes.try_into().ok());
+        flags.is_some_and(|flags| u64::from_le_bytes(flags) & DELAY_INJECTED != 0)
     }
 
     /// Counts a call that has no response headers in time.

@@ -21,6 +21,7 @@ const SWITCHING_PROTOCOLS: u32 = 101;
 /// One request.
 #[derive(Debug)]
 pub struct CircuitBreakerStream {
+    context: u32,
     shared: Option<Rc<Shared>>,
     call: Option<Call>,
     watched: Option<Watched>,
@@ -51,8 +52,9 @@ fn is_tunnel(host: &dyn Host) -> bool {
 }
 
 impl CircuitBreakerStream {
-    pub(crate) fn new(shared: Option<Rc<Shared>>) -> Self {
+    pub(crate) fn new(context: u32, shared: Option<Rc<Shared>>) -> Self {
         CircuitBreakerStream {
+            context,
             shared,
             call: None,
             watched: None,
@@ -110,17 +112,19 @@ impl CircuitBreakerStream {
 
     /// Stops watching. False when the call has been counted while it was under way, or here, where the timer has not come by
     /// since it became overdue.
-    fn in_time(&mut self, host: &dyn Host, shared: &Shared) -> bool {
+    fn in_time(&mut self, host: &dyn Host, shared: &Shared, call: &Call) -> bool {
         let Some(watched) = self.watched.take() else {
             return true;
         };
         let watch = shared.watch.try_borrow_mut().ok();
-        let Some(call) = watch.and_then(|mut watch| watch.remove(watched)) else {
-            return false;
-        };
-        let overdue = !call.answered && host.now().is_ok_and(|now| watched.is_over(now));
+        if watch.and_then(|mut watch| watch.remove(watched)).is_none() {
+            return !call.answered && shared.is_held_up(host, call);
+        }
+        let overdue = !call.answered
+            && host.now().is_ok_and(|now| watched.is_over(now))
+            && !shared.is_held_up(host, call);
         if overdue {
-            shared.count_late(host, &call);
+            shared.count_late(host, call);
         }
         !overdue
     }
@@ -133,7 +137,7 @@ impl CircuitBreakerStream {
 
     /// Counts the call, once.
     fn settle(&mut self, host: &dyn Host, shared: &Shared, call: &Call, verdict: Verdict) {
-        let counted = self.in_time(host, shared);
+        let counted = self.in_time(host, shared, call);
         if let Some(evidence) = &mut self.evidence {
             let (why, outcome) = match (counted, call.answered) {
                 (true, _) => (verdict.why, verdict.outcome),
@@ -208,6 +212,7 @@ impl CircuitBreakerStream {
             return Flow::Continue;
         };
         let mut call = Call {
+            context: self.context,
             settings,
             ticket,
             epoch: admitted.epoch,
@@ -291,7 +296,9 @@ impl Stream for CircuitBreakerStream {
             shared.report(host, "the clock");
             return Flow::Continue;
         };
-        shared.count_overdue(host, now);
+        if shared.count_overdue(host, now) {
+            let _ = host.act_on(self.context);
+        }
         let ticket = match shared.tickets.of_request(host, &shared.secret, &settings) {
             Ok(ticket) => ticket,
             Err(part) => {
@@ -345,7 +352,7 @@ impl Stream for CircuitBreakerStream {
             };
         }
         // In time; what hangs from here on is a long body.
-        if self.in_time(host, &shared) {
+        if self.in_time(host, &shared, &call) {
             if let Some(lease) = call.lease {
                 // A stream that is still open when the lease ends has worked, or its probe would never say so.
                 call.answered = true;

@@ -207,6 +207,7 @@ fn every_host_call_may_fail_and_calls_pass() {
         "log",
         "reply",
         "set_tick",
+        "act_on",
     ] {
         let world = World::new();
         let mut worker: Worker = Vm::start(
