@@ -98,3 +98,33 @@ fn what_has_no_limits_is_trouble() {
         assert!(ran.err.contains(why), "{text}: {}", ran.err);
     }
 }
+
+#[test]
+fn signs_in_quotes_are_text_as_in_a_log_format_that_writes_json() {
+    let ran = piped(
+        &["convert", "nginx", "-"],
+        r#"http {
+            log_format lines '{' '"at":"$time_iso8601";';
+            log_format ends '}';
+            limit_req_zone $binary_remote_addr zone=one:1m rate=5r/s;
+            server { limit_req zone=one; }
+        }"#,
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("requests: 5"), "{}", ran.out);
+}
+
+#[test]
+fn what_nginx_does_not_take_is_refused_and_nothing_overflows() {
+    let zone = |rate: &str| format!("limit_req_zone $a zone=x:1m rate={rate};");
+    for (text, says) in [
+        (zone("0r/s"), "from 1 to"),
+        (zone("0.5r/s"), "from 1 to"),
+        (zone("99999999999999999999r/s"), "from 1 to"),
+        ("a {".repeat(100_000), "blocks in each other"),
+    ] {
+        let ran = piped(&["convert", "nginx", "-"], &text);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(says), "{}", ran.err);
+    }
+}

@@ -3,6 +3,20 @@
 use super::{name, unused, Converted};
 use serde_json::{json, Map, Value};
 
+/// The most that a limit of rate-limit takes, and more than nginx counts.
+const MOST_REQUESTS: u64 = 1_000_000_000;
+
+/// Blocks in blocks; nginx has a handful.
+const DEEPEST: usize = 64;
+
+/// A part of the text: a sign only where it is not in quotes, as in a `log_format` that writes JSON.
+#[derive(Debug, PartialEq)]
+enum Token {
+    Word(String),
+    /// `;`, `{` or `}`.
+    Sign(char),
+}
+
 /// A directive with what is in its braces.
 #[derive(Debug)]
 struct Directive {
@@ -24,8 +38,7 @@ struct Zone {
 /// # Errors
 /// What is not such a configuration, or has no limits.
 pub fn nginx(text: &str) -> Result<Converted, String> {
-    let mut words = words(text)?.into_iter();
-    let directives = block(&mut words, false)?;
+    let directives = block(&mut tokens(text)?.into_iter(), 0)?;
     let mut converted = Converted::default();
     let mut zones = Vec::new();
     collect(&directives, &mut zones, &mut converted)?;
@@ -39,9 +52,9 @@ pub fn nginx(text: &str) -> Result<Converted, String> {
     Ok(converted)
 }
 
-/// Words, and `;`, `{` and `}` as words of their own. Comments are gone.
-fn words(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
+/// Words and signs. Comments are gone.
+fn tokens(text: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
     let mut letters = text.chars().peekable();
     let mut word = String::new();
     while let Some(letter) = letters.next() {
@@ -61,9 +74,9 @@ fn words(text: &str) -> Result<Vec<String>, String> {
             }
             ';' | '{' | '}' => {
                 if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
+                    tokens.push(Token::Word(std::mem::take(&mut word)));
                 }
-                words.push(letter.to_string());
+                tokens.push(Token::Sign(letter));
             }
             '"' | '\'' if word.is_empty() => {
                 let mut closed = false;
@@ -80,41 +93,44 @@ fn words(text: &str) -> Result<Vec<String>, String> {
                 if !closed {
                     return Err(format!("a text that begins with {letter} does not end"));
                 }
-                words.push(std::mem::take(&mut word));
+                tokens.push(Token::Word(std::mem::take(&mut word)));
             }
             _ if letter.is_whitespace() => {
                 if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
+                    tokens.push(Token::Word(std::mem::take(&mut word)));
                 }
             }
             _ => word.push(letter),
         }
     }
     if !word.is_empty() {
-        words.push(word);
+        tokens.push(Token::Word(word));
     }
-    Ok(words)
+    Ok(tokens)
 }
 
-fn block(words: &mut impl Iterator<Item = String>, inner: bool) -> Result<Vec<Directive>, String> {
+fn block(tokens: &mut impl Iterator<Item = Token>, depth: usize) -> Result<Vec<Directive>, String> {
+    if depth > DEEPEST {
+        return Err(format!("more than {DEEPEST} blocks in each other"));
+    }
     let mut directives = Vec::new();
     let mut current = Vec::new();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            ";" => directives.push(Directive {
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Sign(';') => directives.push(Directive {
                 words: std::mem::take(&mut current),
                 inside: Vec::new(),
             }),
-            "{" => directives.push(Directive {
+            Token::Sign('{') => directives.push(Directive {
                 words: std::mem::take(&mut current),
-                inside: block(words, true)?,
+                inside: block(tokens, depth + 1)?,
             }),
-            "}" if inner => return Ok(directives),
-            "}" => return Err("a } closes nothing".to_owned()),
-            _ => current.push(word),
+            Token::Sign(_) if depth > 0 => return Ok(directives),
+            Token::Sign(_) => return Err("a } closes nothing".to_owned()),
+            Token::Word(word) => current.push(word),
         }
     }
-    if inner || !current.is_empty() {
+    if depth > 0 || !current.is_empty() {
         return Err("the configuration ends within a directive or a block".to_owned());
     }
     Ok(directives)
@@ -152,7 +168,9 @@ fn zone(words: &[String], converted: &mut Converted) -> Result<Zone, String> {
     };
     let requests = requests
         .parse()
-        .map_err(|_| format!("{line}: the rate is not a number"))?;
+        .ok()
+        .filter(|requests| (1..=MOST_REQUESTS).contains(requests))
+        .ok_or_else(|| format!("{line}: the rate must be from 1 to {MOST_REQUESTS}"))?;
     Ok(Zone {
         name: zone.split(':').next().unwrap_or(zone).to_owned(),
         key: parts(key, converted),
