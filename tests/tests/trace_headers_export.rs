@@ -2,8 +2,11 @@
 
 #[path = "trace_headers_common/collector.rs"]
 mod collector;
+#[path = "trace_headers_common/mod.rs"]
+mod common;
 
 use collector::{exporting, received, wait_for_spans, DROPPED, SENT};
+use common::PARENT;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -34,6 +37,34 @@ async fn what_a_collector_cannot_take_now_is_sent_again() {
         assert_eq!(spans.len(), 2, "refused once and taken once");
         assert!(spans.iter().all(|span| span.span_id == spans[0].span_id));
     }
+    assert_eq!(envoy.stat(DROPPED).await, 0);
+}
+
+/// Traffic that would fill the queue long before the interval ends: a collector that takes everything gets everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_half_full_does_not_wait_for_the_interval() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::start().await;
+    let often = json!({"interval": "1m", "max_spans": 10});
+    let envoy = exporting(&upstream, &collector, often, json!({}))
+        .workers(1)
+        .start()
+        .await;
+    // The first span has no interval to wait for.
+    envoy.get("/").await;
+    wait_for_spans(&collector, 1).await;
+    for round in 1..=4 {
+        // Ids that came, and others that are made here.
+        let ids = [("x-request-id", "a"), ("traceparent", PARENT)];
+        for _ in 0..2 {
+            envoy.get_with("/", &ids).await;
+        }
+        for _ in 0..3 {
+            envoy.get("/").await;
+        }
+        wait_for_spans(&collector, 1 + 5 * round).await;
+    }
+    envoy.wait_for_stat(SENT, 21).await;
     assert_eq!(envoy.stat(DROPPED).await, 0);
 }
 

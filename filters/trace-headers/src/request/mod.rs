@@ -129,8 +129,9 @@ impl Request {
         {
             let duration = duration(host);
             if let Some(done) = span.end(host, &settings, identity, duration) {
-                if identity.position.sampled || (spans.wants_errors() && done.failed) {
-                    spans.push(&shared.counters, done);
+                let wanted = identity.position.sampled || (spans.wants_errors() && done.failed);
+                if wanted && spans.push(&shared.counters, done) {
+                    shared.hurry(host);
                 }
             }
         }

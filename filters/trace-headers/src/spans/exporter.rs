@@ -1,7 +1,7 @@
 //! The spans of a worker on their way to the collector.
 //!
-//! A request only puts its span into a queue of limited length. The timer sends the whole queue in one call, and no
-//! second one before the first is answered. What a collector cannot take now is sent again a few times, ever later. What does
+//! A request only puts its span into a queue of limited length. The timer sends the whole queue in one call, every interval
+//! or once it is half full, and no second one before the first is answered. What a collector cannot take now is sent again a few times, ever later. What does
 //! not fit or is not taken is dropped and counted: spans are never worth a request.
 
 use super::answer::{self, Verdict};
@@ -68,19 +68,26 @@ impl Exporter {
         self.settings.errors
     }
 
-    /// Puts a span into the queue.
-    pub fn push(&self, counters: &Counters, span: Span) {
+    /// Puts a span into the queue. True when that should not wait for the end of the interval.
+    pub fn push(&self, counters: &Counters, span: Span) -> bool {
         if let Ok(mut queue) = self.queue.try_borrow_mut() {
             let kept = queue.waiting.len().saturating_add(queue.batch.len());
             if kept < self.settings.max_spans {
                 queue.waiting.push(encode(&span));
-                return;
+                return self.is_filling(&queue);
             }
         }
         counters.increment(Count::SpansDropped);
+        false
     }
 
-    /// Sends the queue, unless the last time was less than an interval ago or the collector still owes an answer.
+    /// Half of the room is taken by spans that nothing keeps from being sent: traffic would fill the rest within the interval.
+    fn is_filling(&self, queue: &Queue) -> bool {
+        queue.batch.is_empty() && queue.waiting.len() >= self.settings.max_spans.div_ceil(2)
+    }
+
+    /// Sends the queue, unless the collector still owes an answer, or the last time was less than an interval ago and there
+    /// is room for more.
     pub fn flush(&self, host: &dyn Host, counters: &Counters, now: Timestamp) {
         let Ok(mut queue) = self.queue.try_borrow_mut() else {
             return;
@@ -97,7 +104,7 @@ impl Exporter {
         let early = queue
             .pause
             .is_some_and(|(last, pause)| now >= last && now.since(last) < pause);
-        if early {
+        if early && !self.is_filling(&queue) {
             return;
         }
         if queue.batch.is_empty() {
