@@ -146,3 +146,59 @@ async fn every_outcome_is_counted_and_is_in_the_access_log() {
         assert!(found, "{expected:?} in {log:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_is_counted_once() {
+    let upstream = Upstream::serving(|seen| {
+        let line = match seen.path.as_str() {
+            "/short" => "max-age=1, stale-while-revalidate=600",
+            "/none" => "no-store",
+            _ => "max-age=600",
+        };
+        Reply::ok("body")
+            .header("cache-control", line)
+            .header("etag", "\"a\"")
+    })
+    .await;
+    let cache = json!({
+        "bypass": [{"path": "/bypass"}],
+        "refresh": {"background": {"enabled": true}},
+    });
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", cache)
+        .start()
+        .await;
+    let mut sent = 0;
+    let long = format!("/{}", "a".repeat(9_000));
+    for path in ["/long", "/short", "/none", "/bypass", long.as_str()] {
+        for (name, value) in [
+            ("x-plain", "1"),
+            ("cache-control", "only-if-cached"),
+            ("cache-control", "no-cache"),
+            ("cache-control", "max-stale"),
+            ("if-none-match", "\"a\""),
+            ("range", "bytes=0-1"),
+            ("if-match", "\"a\""),
+        ] {
+            for method in ["GET", "HEAD"] {
+                envoy.send(method, path, &[(name, value)], b"").await;
+                sent += 1;
+            }
+        }
+        envoy.send("GET", path, &[], b"a body").await;
+        sent += 1;
+    }
+    sent += envoy.burst("/short", 100, 10).await.len() as u64;
+    let counted = || async {
+        let stats = envoy.stats().await;
+        let of = |name: &str| stats[&format!("wasmcustom.seawall.response_cache.{name}")];
+        let answered = of("hits") + of("only_if_cached") + of("bypasses");
+        let stale = of("stale.while_revalidate") + of("stale.max_stale");
+        answered + stale + of("misses") + of("refreshes") - of("refreshes_background")
+    };
+    eventually("all are counted", || async {
+        (counted().await >= sent).then_some(())
+    })
+    .await;
+    assert_eq!(counted().await, sent);
+}

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub misses: Tally,
     /// Passed the cache by.
     pub bypasses: Tally,
+    /// Answered 504, for only what is stored was wanted.
+    pub only_if_cached: Tally,
     /// Answered stale while the entry is refreshed.
     pub stale_while_revalidate: Counter,
     /// Answered stale instead of an error.
@@ -86,6 +88,7 @@ impl Metrics {
             hits: tally("hits"),
             misses: tally("misses"),
             bypasses: tally("bypasses"),
+            only_if_cached: tally("only_if_cached"),
             stale_while_revalidate: counter("stale.while_revalidate"),
             stale_if_error: counter("stale.if_error"),
             stale_max_stale: counter("stale.max_stale"),
@@ -119,7 +122,12 @@ impl Metrics {
 
     /// Brings in what was counted since the last time.
     pub fn flush(&self, host: &dyn Host) {
-        for tally in [&self.hits, &self.misses, &self.bypasses] {
+        for tally in [
+            &self.hits,
+            &self.misses,
+            &self.bypasses,
+            &self.only_if_cached,
+        ] {
             tally.flush(host);
         }
         for (_, tally) in &self.rejected {

@@ -107,6 +107,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                 cx.host,
                 &format!("a lookup failed ({failure:?}); the request passes"),
             );
+            cx.core.metrics.bypasses.increment();
             exchange.forward = Some(Forward::Bypass);
             return Next::Forward;
         }
@@ -464,6 +465,7 @@ fn serve(
     if replied.is_err() {
         cx.core
             .failed(cx.host, "an answer could not be sent; the request passes");
+        cx.core.metrics.bypasses.increment();
         exchange.forward = Some(Forward::Bypass);
         return Next::Forward;
     }
@@ -496,6 +498,7 @@ fn gateway_timeout(cx: Cx<'_>, exchange: &mut Exchange) -> Next {
     if replied.is_err() {
         return Next::Forward;
     }
+    cx.core.metrics.only_if_cached.increment();
     exchange.phase = Phase::Answered;
     Next::Replied
 }
