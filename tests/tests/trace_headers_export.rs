@@ -68,6 +68,23 @@ async fn a_queue_that_is_half_full_does_not_wait_for_the_interval() {
     assert_eq!(envoy.stat(DROPPED).await, 0);
 }
 
+/// A long queue goes in several calls: collectors refuse what is too large.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_has_a_limit_of_its_own() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::start().await;
+    let often = json!({"interval": "1m", "max_spans": 10_000});
+    let envoy = exporting(&upstream, &collector, often, json!({}))
+        .workers(1)
+        .start()
+        .await;
+    envoy.get("/").await;
+    wait_for_spans(&collector, 1).await;
+    envoy.burst("/", 2500, 8).await;
+    let spans = wait_for_spans(&collector, 2049).await;
+    assert_eq!((spans.len(), collector.hits()), (2049, 2));
+}
+
 /// It is left alone for as long as it asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_is_left_alone_for_as_long_as_it_asks_for() {

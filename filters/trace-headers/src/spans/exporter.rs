@@ -1,6 +1,6 @@
 //! The spans of a worker on their way to the collector.
 //!
-//! A request only puts its span into a queue of limited length. The timer sends the whole queue in one call, every interval
+//! A request only puts its span into a queue of limited length. The timer sends what is in there in one call, every interval
 //! or once it is half full, and no second one before the first is answered. What a collector cannot take now is sent again a few times, ever later. What does
 //! not fit or is not taken is dropped and counted: spans are never worth a request.
 
@@ -13,6 +13,9 @@ use seawall_core::log::{printable, Throttle};
 use seawall_core::time::{self, Timestamp};
 use std::cell::RefCell;
 
+/// The most spans in one call: with every attribute as long as it may be they stay below the 20 MiB that a collector takes by
+/// default.
+const MOST_AT_ONCE: usize = 2048;
 /// How often the same spans are sent.
 const MOST_TRIES: u32 = 5;
 /// The longest pause between two tries, where the collector does not ask for another.
@@ -81,9 +84,11 @@ impl Exporter {
         false
     }
 
-    /// Half of the room is taken by spans that nothing keeps from being sent: traffic would fill the rest within the interval.
+    /// Half of the room, or a whole call, is taken by spans that nothing keeps from being sent: traffic would fill the rest
+    /// within the interval.
     fn is_filling(&self, queue: &Queue) -> bool {
-        queue.batch.is_empty() && queue.waiting.len() >= self.settings.max_spans.div_ceil(2)
+        let many = self.settings.max_spans.div_ceil(2).min(MOST_AT_ONCE);
+        queue.batch.is_empty() && queue.waiting.len() >= many
     }
 
     /// Sends the queue, unless the collector still owes an answer, or the last time was less than an interval ago and there
@@ -108,7 +113,9 @@ impl Exporter {
             return;
         }
         if queue.batch.is_empty() {
-            queue.batch = std::mem::take(&mut queue.waiting);
+            let count = queue.waiting.len().min(MOST_AT_ONCE);
+            let rest = queue.waiting.split_off(count);
+            queue.batch = std::mem::replace(&mut queue.waiting, rest);
         }
         if queue.batch.is_empty() {
             return;
