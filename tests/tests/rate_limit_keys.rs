@@ -240,3 +240,20 @@ async fn a_cookie_hides_in_no_line() {
         [200, 200]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_is_a_header_like_others_however_many_are_needed() {
+    let upstream = Upstream::start().await;
+    for others in [&[][..], &["x-1", "x-2", "x-3"]] {
+        let by_host = json!({"name": "host", "requests": 1, "per": "1d", "key": [{"header": "Host"}], "missing": "skip"});
+        let limits = others.iter().map(|name| {
+            json!({"name": name, "requests": 100, "per": "1d", "key": [{"header": name}], "missing": "skip"})
+        });
+        let limits: Vec<Value> = limits.chain([by_host]).collect();
+        let envoy = Envoy::to(&upstream)
+            .filter("rate-limit", json!({ "limits": limits }))
+            .start()
+            .await;
+        assert_eq!(envoy.statuses("/", &[], 2).await, [200, 429], "{others:?}");
+    }
+}

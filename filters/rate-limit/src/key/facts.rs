@@ -47,7 +47,11 @@ impl<'h> Facts<'h> {
     /// When the host fails.
     pub fn header(&self, name: &str) -> Answer<Option<Cow<'_, [u8]>>> {
         match &self.whole {
-            Some(headers) => Ok(headers.get(name).map(Cow::Borrowed)),
+            Some(headers) => {
+                // Envoy knows this one by its name in HTTP/2, and for single reads by both.
+                let name = if name == "host" { ":authority" } else { name };
+                Ok(headers.get(name).map(Cow::Borrowed))
+            }
             None => Ok(self.proxy.header(Map::Request, name)?.map(Cow::Owned)),
         }
     }
