@@ -59,7 +59,10 @@ async fn a_breaker_belongs_to_what_its_key_says() {
         for _ in 0..2 {
             assert!(!is_refused(&envoy, "/one/fail", &a).await);
         }
-        assert!(is_refused(&envoy, "/one/", &a).await, "{key}");
+        let spelt_otherwise = [("host", "A:8080"), ("x-tenant-id", "1")];
+        for a in [&a, &spelt_otherwise] {
+            assert!(is_refused(&envoy, "/one/", a).await, "{key}");
+        }
         let found = [
             is_refused(&envoy, "/two/", &a).await,
             is_refused(&envoy, "/one/", &b).await,

@@ -344,6 +344,10 @@ fn configuration_errors_name_their_fields() {
             json!({"fallback": {"status": 204, "body": "none"}}),
             "fallback.body: must be empty with status 204, got 4 bytes",
         ),
+        (
+            json!({"fallback": {"by_type": [{"type": "text/*", "body": "none"}]}}),
+            "fallback.by_type[0].type: must be a media type such as application/json, got \"text/*\"",
+        ),
     ] {
         assert_eq!(Worker::errors(&configuration), [error]);
     }
