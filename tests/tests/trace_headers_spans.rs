@@ -8,6 +8,7 @@ mod common;
 use collector::{exporting, received, values, wait_for_spans, DROPPED, SENT};
 use common::{hex, PARENT, TRACE};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use seawall_tests::client::raw;
 use seawall_tests::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -260,6 +261,24 @@ async fn a_span_carries_the_tracestate_that_went_on() {
     found.sort_unstable();
     assert_eq!(found, ["", "", states[0].1]);
     assert_eq!(upstream.seen()[0].header("tracestate"), Some(states[0].1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_leaves_empty_is_no_attribute() {
+    let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .start()
+        .await;
+    let request = b"GET / HTTP/1.1\r\nhost: \r\nuser-agent: \r\nconnection: close\r\n\r\n";
+    let answer = raw(envoy.address, request).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    let spans = wait_for_spans(&collector, 1).await;
+    let attributes = values(&spans[0].attributes);
+    assert_eq!(attributes["url.path"], "/");
+    assert!(
+        attributes.values().all(|value| !value.is_empty()),
+        "{attributes:?}"
+    );
 }
 
 /// Requests are answered while the collector says nothing; what does not fit is dropped and counted; when it comes back, so

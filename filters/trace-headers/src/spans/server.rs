@@ -39,9 +39,12 @@ fn push(attributes: &mut Attributes, key: &'static str, value: Value) {
     attributes.push((key, value));
 }
 
+/// Nothing is noted about what is empty.
 #[inline(never)]
 fn note(attributes: &mut Attributes, key: &'static str, value: &[u8]) {
-    push(attributes, key, text(value));
+    if !value.is_empty() {
+        push(attributes, key, text(value));
+    }
 }
 
 fn read(host: &dyn Host, path: &[&str]) -> Option<Vec<u8>> {
@@ -110,9 +113,7 @@ impl Server {
         // The query may hold secrets: it is not recorded.
         let path = headers.get(":path").unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        if !path.is_empty() {
-            note(&mut attributes, "url.path", path);
-        }
+        note(&mut attributes, "url.path", path);
         Server {
             state: String::new(),
             grpc: headers.get("content-type").is_some_and(grpc::is_grpc),
@@ -183,9 +184,7 @@ impl Server {
             }
         }
         // Says which filter answered, and why: "via_upstream", "rate_limited:tenant", "seawall.circuit_breaker.open".
-        if !details.is_empty() {
-            note(&mut self.attributes, "seawall.response_details", details);
-        }
+        note(&mut self.attributes, "seawall.response_details", details);
     }
 
     /// Ends it. Without a clock there is no span.
