@@ -85,6 +85,25 @@ async fn from_everybody_nobody_and_networks() {
     }
 }
 
+/// A load balancer tells of its client in a field, which by default Envoy takes for the address of the request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_forwards_for_others_is_trusted_where_envoy_looks_at_the_connection() {
+    let upstream = Upstream::start().await;
+    for (remote, expected) in [(false, false), (true, true)] {
+        let trust = json!({"trust": {"mode": "cidr", "cidrs": ["127.0.0.0/8"]}});
+        let envoy = Envoy::to(&upstream)
+            .workers(1)
+            .manager("use_remote_address", json!(remote))
+            .filter("trace-headers", trust)
+            .start()
+            .await;
+        let mut headers = SENT.to_vec();
+        headers.push(("x-forwarded-for", "203.0.113.7"));
+        envoy.get_with("/", &headers).await;
+        assert_eq!(taken_over(&upstream), expected);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_taken_over_is_in_the_log_alone_and_harmless_there() {
     let upstream = Upstream::start().await;
