@@ -1,7 +1,8 @@
 //! What is known about the request at hand: read when it is needed, and once.
 
 use super::address::Source;
-use super::{claim, text};
+use super::text;
+use seawall_core::claim;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host, Map};
 use std::borrow::Cow;
@@ -10,6 +11,12 @@ use std::net::IpAddr;
 
 /// The ABI's number for a value that has no form in bytes.
 const NOT_SERIALIZED: u32 = 3;
+
+/// A claim as it is written in a configuration, or as it came.
+fn written(value: Vec<u8>) -> Vec<u8> {
+    let text = claim::written(&value).map(|text| text.into_owned().into_bytes());
+    text.unwrap_or(value)
+}
 
 /// The request at hand.
 pub struct Facts<'h> {
@@ -73,7 +80,7 @@ impl<'h> Facts<'h> {
         match self.proxy.property(path) {
             // What Envoy cannot put into bytes is `null`.
             Err(Failure::Status(NOT_SERIALIZED)) => Ok(None),
-            value => Ok(value?.filter(|value| !value.is_empty()).map(claim::written)),
+            value => Ok(value?.filter(|value| !value.is_empty()).map(written)),
         }
     }
 

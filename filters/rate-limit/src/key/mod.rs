@@ -1,7 +1,6 @@
 //! Whose quota a request uses: the parts of a key, and their keyed fingerprint. Values are hashed, never stored.
 
 pub mod address;
-mod claim;
 mod facts;
 mod ipv4;
 mod text;

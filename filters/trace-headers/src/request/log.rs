@@ -5,6 +5,7 @@ use crate::config::{Settings, Source};
 use crate::ids::request_id::LONGEST;
 use crate::interop::{Field, Inbound, Lines};
 use crate::w3c::trim;
+use seawall_core::claim::written;
 use seawall_core::headers::Headers;
 use seawall_core::host::Host;
 
@@ -75,20 +76,12 @@ pub fn from_claims(host: &dyn Host, settings: &Settings) {
     }
 }
 
-/// A claim as text. The host does not say what it is, and hands a number over as the eight bytes of a double, and lists and
-/// objects with their lengths as whole numbers: neither is text, which has no zeros and is printable.
+/// A claim for the log: lists and objects, which the host gives with their lengths as whole numbers, are not for it.
 fn claim(value: &[u8]) -> Vec<u8> {
-    let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.chars().any(char::is_control));
-    let number = value.try_into().map(f64::from_le_bytes);
-    match number {
-        // Beyond that, doubles leave whole numbers out.
-        Ok(number)
-            if !is_text && number.trunc() == number && number.abs() < 9_007_199_254_740_992.0 =>
-        {
-            (number as i64).to_string().into_bytes()
-        }
-        _ if value.contains(&0) => Vec::new(),
-        _ => printable(value),
+    match written(value) {
+        Some(text) => printable(text.as_bytes()),
+        None if value.contains(&0) => Vec::new(),
+        None => printable(value),
     }
 }
 
