@@ -2,6 +2,7 @@
 
 use crate::filter::Ticket;
 use crate::settings::{Part, Settings};
+use seawall_core::authority;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::host::{Host, Map};
 use std::cell::RefCell;
@@ -31,7 +32,7 @@ fn values_of<'a>(host: &dyn Host, parts: &'a [Part]) -> Result<Vec<Vec<u8>>, &'a
         };
         let mut value = value.ok().flatten().unwrap_or_default();
         if matches!(part, Part::Host) {
-            normalise_host(&mut value);
+            value = authority::host(value);
         }
         if value.is_empty() && !matches!(part, Part::Header(_)) {
             return Err(part);
@@ -39,16 +40,6 @@ fn values_of<'a>(host: &dyn Host, parts: &'a [Part]) -> Result<Vec<Vec<u8>>, &'a
         values.push(value);
     }
     Ok(values)
-}
-
-/// A host in lower case and without a port, so that all spellings of it are one (RFC 9110, section 4.2.3).
-fn normalise_host(host: &mut Vec<u8>) {
-    host.make_ascii_lowercase();
-    let digits = host.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    let colon = host.len().saturating_sub(digits).saturating_sub(1);
-    if digits > 0 && host.get(colon) == Some(&b':') {
-        host.truncate(colon);
-    }
 }
 
 fn fingerprint(secret: &Secret, parts: &[Part], values: &[Vec<u8>]) -> Fingerprint {

@@ -2,9 +2,9 @@
 
 use super::address::Source;
 use super::text;
-use seawall_core::claim;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host, Map};
+use seawall_core::{authority, claim};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -130,18 +130,8 @@ impl<'h> Facts<'h> {
     /// When the host fails.
     pub fn host(&self) -> Answer<&[u8]> {
         keep(&self.host, || {
-            let mut host = self.header(":authority")?.unwrap_or_default().into_owned();
-            host.make_ascii_lowercase();
-            let digits = host
-                .iter()
-                .rev()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
-            let colon = host.len().saturating_sub(digits).saturating_sub(1);
-            if digits > 0 && host.get(colon) == Some(&b':') {
-                host.truncate(colon);
-            }
-            Ok(host)
+            let authority = self.header(":authority")?.unwrap_or_default();
+            Ok(authority::host(authority.into_owned()))
         })
     }
 

@@ -12,6 +12,7 @@
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
+pub mod authority;
 pub mod claim;
 pub mod config;
 pub mod generation;
