@@ -186,3 +186,35 @@ async fn an_origin_that_hangs_holds_others_no_longer_than_configured() {
     );
     leader.abort();
 }
+
+/// What one client is answered for how it asked; then many others ask for the same, in the usual way.
+async fn others_are_one_request(asks: (&str, &str), answer: Reply) {
+    let upstream = Upstream::serving(move |_| answer.clone()).await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"coalesce": {"wait": "10m"}}))
+        .start()
+        .await;
+    envoy.get_with("/hot", &[asks]).await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    upstream.behave(move |_| cacheable("for all", 600).gated(&held));
+    let (answers, ()) = tokio::join!(envoy.burst("/hot", 50, 50), async {
+        envoy
+            .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 49)
+            .await;
+        gate.open();
+    });
+    assert!(answers.iter().all(|answer| answer.text() == "for all"));
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_credentials_does_not_open_the_key_to_all() {
+    let answer = cacheable("for one", 600);
+    others_are_one_request(("authorization", "Bearer x"), answer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_in_a_way_that_is_refused_does_not_open_the_key_to_all() {
+    others_are_one_request(("x-strange", "y"), Reply::status(400)).await;
+}

@@ -62,3 +62,59 @@ async fn a_host_in_another_case_never_poisons_the_host_and_is_invalidated_with_i
     assert_eq!(envoy.get_with("/", &plain).await.header("age"), None);
     assert_eq!(upstream.hits(), 4);
 }
+
+/// Tokens of two users, signed with the key below.
+const ALICE: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJpIiwic3ViIjoiYWxpY2UifQ.g3FUZdQ-O_wXOxHdAwBcWdTlwq7ciXhcS1p1w_9AY20";
+const BOB: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJpIiwic3ViIjoiYm9iIn0.cSIGHp0UZGUJir8pGHyL-Zvz4dWV9SSeBKcRvignZYE";
+
+fn jwt_authn(forward: bool) -> Value {
+    let key =
+        json!({"kty": "oct", "alg": "HS256", "k": "YSBrZXkgb2YgdGhpcyB0ZXN0LCBhbmQgbm8gc2VjcmV0"});
+    json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"users": {
+                "issuer": "i",
+                "forward": forward,
+                "local_jwks": {"inline_string": json!({"keys": [key]}).to_string()},
+                "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"}],
+            }},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "users"}}],
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_jwt_authn_each_user_gets_their_own() {
+    let upstream = Upstream::serving(|seen| {
+        let user = seen.header("x-user").unwrap_or("nobody").to_owned();
+        Reply::ok(user).header("cache-control", FRESH)
+    })
+    .await;
+    for (forward, configuration, stored) in [
+        (true, json!({}), false),
+        (false, json!({"key": {"headers": ["x-user"]}}), true),
+    ] {
+        let envoy = Envoy::to(&upstream)
+            .native_filter(jwt_authn(forward))
+            .filter("response-cache", configuration)
+            .start()
+            .await;
+        for round in 0..2 {
+            for (token, user) in [(ALICE, "alice"), (BOB, "bob")] {
+                let bearer = format!("Bearer {token}");
+                let got = envoy
+                    .get_with("/me", &[("authorization", bearer.as_str())])
+                    .await;
+                assert_eq!(got.text(), user, "{forward}");
+                assert_eq!(
+                    got.header("age").is_some(),
+                    stored && round > 0,
+                    "{forward}"
+                );
+            }
+        }
+        assert_eq!(envoy.get("/me").await.status, 401);
+    }
+}

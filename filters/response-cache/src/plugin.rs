@@ -210,7 +210,7 @@ impl Stream for CacheStream {
         let Some(worker) = core.present_worker() else {
             return;
         };
-        match (&exchange.phase, exchange.fingerprint) {
+        match (&exchange.phase, exchange.flight()) {
             (Phase::Waiting, Some(fingerprint)) => worker.unpark(fingerprint, &self.exchange),
             (Phase::Fetching(_) | Phase::Filling(_), _) => {
                 let now = host.now().unwrap_or_default();

@@ -135,3 +135,18 @@ fn of_several_cookies_of_one_name_each_counts() {
     let bypassed = cache.get_with("/", &debug, &ok("max-age=60", "debug"));
     assert_eq!(bypassed.status_line(), "seawall; fwd=bypass");
 }
+
+#[test]
+fn refusals_of_one_client_are_never_stored() {
+    for status in ["428", "429", "431", "511"] {
+        let mut cache = Cache::alone(&json!({
+            "ttl_by_status": {"4xx": "10m", "5xx": "10m"}, "refresh": {"algorithm": "off"},
+        }));
+        let answer = Origin::status(status).with("cache-control", "public, max-age=600");
+        assert_eq!(
+            cache.get("/", &answer).status_line(),
+            format!("seawall; fwd=uri-miss; fwd-status={status}; detail=status")
+        );
+        assert!(!cache.get("/", &ok("", "x")).is_hit());
+    }
+}

@@ -4,6 +4,7 @@ use super::cidr::Cidr;
 use super::raw::{RawAlgorithm, RawKey, RawPurge, RawQuery, RawRefresh, RawRule};
 use super::rules::Rule;
 use super::settings::{Background, Purge, Refresh};
+use crate::http::storable::is_storable;
 use crate::key::{Pattern, Query, Recipe};
 use crate::refresh::Algorithm;
 use seawall_core::config::ConfigErrors;
@@ -57,11 +58,12 @@ pub(super) fn by_status(
                 .filter(|code| (200..=599).contains(code)),
         };
         match number {
-            Some(206 | 304 | 416) | None => errors.add(
+            Some(number) if number < 6 || is_storable(number) => found.push((number, span)),
+            _ => errors.add(
                 format!("ttl_by_status.{status}"),
-                "must be a final status from 200 to 599 other than 206, 304 and 416, or a class such as 4xx".to_owned(),
+                "must be a final status from 200 to 599 other than 206, 304, 416, 428, 429, 431 and 511, or a class such as 4xx"
+                    .to_owned(),
             ),
-            Some(number) => found.push((number, span)),
         }
     }
     if let Some(span) = negative {

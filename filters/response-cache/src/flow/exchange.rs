@@ -43,6 +43,11 @@ pub struct Exchange {
 /// A request that others may have to wake. Empty while somebody works on it, so that nothing is borrowed meanwhile.
 pub type Shared = Rc<RefCell<Option<Box<Exchange>>>>;
 
+/// The flight of those who have credentials.
+pub(super) fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
+    Fingerprint(!number)
+}
+
 impl Exchange {
     /// A request of which nothing is known yet.
     pub fn new(context: u32, settings: Rc<Settings>, now: Timestamp) -> Self {
@@ -61,6 +66,26 @@ impl Exchange {
             untyped: false,
             salt: None,
         }
+    }
+
+    /// It has credentials that are no part of its key.
+    pub fn has_credentials(&self) -> bool {
+        let keyed = || {
+            let names = &self.settings.key.headers;
+            names.iter().any(|name| name == "authorization")
+        };
+        self.request.authorization && !keyed()
+    }
+
+    /// The flight that it leads or waits for. Who has credentials has one with others of that kind: their answers are seldom
+    /// for all, and say nothing of what is answered without.
+    pub fn flight(&self) -> Option<Fingerprint> {
+        let fingerprint = self.fingerprint?;
+        Some(if self.has_credentials() {
+            of_credentials(fingerprint)
+        } else {
+            fingerprint
+        })
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn finish(
     stored: Result<(), Refusal>,
     again: bool,
 ) {
-    let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.fingerprint) else {
+    let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) else {
         return;
     };
     let unshared = match stored {

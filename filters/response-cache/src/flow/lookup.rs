@@ -44,7 +44,8 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     // Where what is remembered still holds, there was no purge since.
     exchange.epoch = cx.worker.purges.known();
     let alone = &cx.worker.alone;
-    if seen.is_some_and(|seen| alone.borrow().knows(fingerprint, seen, cx.now)) {
+    let flight = exchange.flight().unwrap_or(fingerprint);
+    if seen.is_some_and(|seen| alone.borrow().knows(flight, seen, cx.now)) {
         return Ok(Looked {
             alone: true,
             ..Looked::default()

@@ -24,9 +24,13 @@ pub(super) fn is_error(status: u16) -> bool {
     matches!(status, 500 | 502 | 503 | 504)
 }
 
-/// Statuses that say nothing about the answers to come.
+/// Statuses that say nothing about the answers to come: of the moment, or of how one client asked.
 pub(super) fn is_passing(status: u16) -> bool {
-    is_error(status) || matches!(status, 408 | 425 | 429)
+    is_error(status)
+        || matches!(
+            status,
+            400 | 408 | 411 | 412 | 413 | 416 | 417 | 425 | 428 | 429 | 431
+        )
 }
 
 fn status_of(headers: &Headers) -> u16 {

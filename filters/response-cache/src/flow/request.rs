@@ -250,7 +250,7 @@ fn go(
         && (plain(&exchange.request) || (has_validator && exchange.request.method == Method::Get));
     let mut leader = None;
     if settings.coalesce.enabled && occasion != Occasion::Alone && may_store && !ruled_out {
-        match (exchange.fingerprint, cx.worker.queue(cx.host)) {
+        match (exchange.flight(), cx.worker.queue(cx.host)) {
             (Some(fingerprint), Some(queue)) => {
                 let wish = if leads {
                     Wish::LeadOrWait(queue)
@@ -364,7 +364,7 @@ fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
 
 /// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it.
 fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Found, why: Forward) -> Option<Next> {
-    let fingerprint = exchange.fingerprint?;
+    let fingerprint = exchange.flight()?;
     let lease = exchange.settings.coalesce.lease;
     let number = cx.worker.table.bits();
     let until = cx.now.saturating_add(lease);

@@ -101,12 +101,7 @@ fn judge(
         });
     }
     let given = Circumstances {
-        authorization: exchange.request.authorization
-            && !settings
-                .key
-                .headers
-                .iter()
-                .any(|name| name == "authorization"),
+        authorization: exchange.has_credentials(),
         request_no_store: false,
         cookies: settings.cookies != Cookies::Refuse,
     };
@@ -210,7 +205,7 @@ pub fn store(
     pending: Pending,
     body: Vec<u8>,
 ) -> Result<(), Refusal> {
-    if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.fingerprint) {
+    if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) {
         if is_outdated(cx.host, fingerprint, leader, cx.now) {
             return Err(Refusal::Outdated);
         }

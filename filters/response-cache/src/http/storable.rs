@@ -104,8 +104,13 @@ pub struct Circumstances {
 fn understood(status: u16) -> bool {
     matches!(
         status,
-        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=415 | 417 | 421 | 422 | 426 | 428 | 429 | 431 | 451 | 500..=505 | 511
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=415 | 417 | 421 | 422 | 426 | 451 | 500..=505
     )
+}
+
+/// Statuses that may be stored at all. A 416 is for one range, which is no part of the key; RFC 6585 rules out its four.
+pub fn is_storable(status: u16) -> bool {
+    (200..=599).contains(&status) && !matches!(status, 206 | 304 | 416 | 428 | 429 | 431 | 511)
 }
 
 /// Decides.
@@ -122,8 +127,7 @@ pub fn decide(
     if given.request_no_store {
         return Err(Refusal::RequestNoStore);
     }
-    // A 416 is for one range, which is no part of the key.
-    if !(200..=599).contains(&status) || matches!(status, 206 | 304 | 416) {
+    if !is_storable(status) {
         return Err(Refusal::Status);
     }
     if directives.malformed {
@@ -215,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(cc(status, "max-age=60"), Ok(()), "{status}");
         }
-        for status in [100, 101, 206, 304, 416, 600, 999] {
+        for status in [100, 101, 206, 304, 416, 428, 429, 431, 511, 600, 999] {
             assert_eq!(cc(status, "max-age=60"), Err(Refusal::Status), "{status}");
         }
         assert_eq!(cc(200, "max-age=60, no-store"), Err(Refusal::NoStore));
