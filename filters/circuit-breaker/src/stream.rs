@@ -31,6 +31,8 @@ pub struct CircuitBreakerStream {
     grpc_status: Option<u32>,
     /// True once the request has come to its end.
     sent: bool,
+    /// True once the answer has a body.
+    said: bool,
     /// True once the answer has come to its end.
     whole: bool,
     evidence: Option<Box<Evidence>>,
@@ -62,6 +64,7 @@ impl CircuitBreakerStream {
             status: 0,
             grpc_status: None,
             sent: false,
+            said: false,
             whole: false,
             evidence: None,
         }
@@ -332,8 +335,8 @@ impl Stream for CircuitBreakerStream {
         self.status = header_number(host, Map::Response, ":status").unwrap_or_default();
         // What follows a change of protocol is not HTTP: Envoy has no way to tell how it should have ended.
         self.whole = end_of_stream || self.status == SWITCHING_PROTOCOLS;
-        if end_of_stream && self.status == 200 {
-            // A gRPC response without a message has its status here.
+        if end_of_stream && matches!(self.status, 200 | 204) {
+            // A gRPC response without a message has its status here; from nginx, which makes it of an error of its own, with 204.
             self.grpc_status = header_number(host, Map::Response, "grpc-status");
         }
         // An answer that is Envoy's own, such as of another filter, looks like the upstream's to a gRPC client.
@@ -366,8 +369,9 @@ impl Stream for CircuitBreakerStream {
         Flow::Continue
     }
 
-    fn response_body(&mut self, _host: &dyn Host, _size: usize, end_of_stream: bool) -> Flow {
+    fn response_body(&mut self, _host: &dyn Host, size: usize, end_of_stream: bool) -> Flow {
         self.whole |= end_of_stream;
+        self.said |= size > 0;
         Flow::Continue
     }
 
@@ -384,6 +388,10 @@ impl Stream for CircuitBreakerStream {
 
     fn log(&mut self, host: &dyn Host) {
         self.see("log");
+        if self.call.is_some() && self.whole && !self.said && self.grpc_status.is_none() {
+            // Nothing but headers, which did not say so: a gRPC response without a message, of some servers.
+            self.grpc_status = header_number(host, Map::Response, "grpc-status");
+        }
         self.end(host);
         if let Some(evidence) = &self.evidence {
             evidence.leave(host);
