@@ -247,3 +247,37 @@ fn a_manifest_without_routes_does_not_make_them_404() {
         ran.out
     );
 }
+
+/// What Envoy was seen to do with such routes.
+#[test]
+fn conditions_on_what_is_not_there_and_on_ports_are_those_of_envoy() {
+    let file = |condition: &str, more: &str| {
+        format!(
+            r#"{{"stat_prefix": "a", "http_filters": [{{"name": "seawall.rate_limit", "typed_config": {{
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {{"name": "seawall.rate_limit"}}}}}}],
+              "route_config": {{{more} "virtual_hosts": [{{"name": "v", "domains": ["a.com"],
+                "routes": [{{"name": "r", "match": {{"prefix": "/" {condition}}}, "route": {{"cluster": "c"}}}}]}}]}}}}"#
+        )
+    };
+    let taken = |condition: &str, more: &str, arguments: &[&str]| {
+        let whole = [&["explain", "-", "--format", "json"], arguments].concat();
+        let ran = piped(&whole, &file(condition, more));
+        let explained: Value = serde_json::from_str(&ran.out).expect(&ran.err);
+        !explained["route"].is_null()
+    };
+    let absent = r#", "query_parameters": [{"name": "q", "present_match": false}]"#;
+    let host = ["--host", "a.com"];
+    let asks = |path: &'static str| [&host[..], &["--request", path]].concat();
+    assert!(taken(absent, "", &asks("GET /a")));
+    assert!(!taken(absent, "", &asks("GET /a?q=1")));
+    let empty = r#", "headers": [{"name": "x-a", "present_match": true, "treat_missing_header_as_empty": true}]"#;
+    assert!(taken(empty, "", &asks("GET /a")));
+    let grpc = r#", "grpc": {}"#;
+    let of = |kind: &'static str| [asks("POST /a"), vec!["-H", kind]].concat();
+    assert!(taken(grpc, "", &of("content-type: application/grpc+proto")));
+    assert!(!taken(grpc, "", &of("content-type: application/grpc-web")));
+    let port = ["--host", "a.com:8080", "--request", "GET /a"];
+    assert!(!taken("", "", &port));
+    assert!(taken("", r#""ignore_port_in_host_matching": true,"#, &port));
+}

@@ -42,6 +42,7 @@ pub(super) fn chain(document: &Node) -> Option<Chain> {
         plugins,
         hosts: Vec::new(),
         partial: true,
+        without_port: false,
     })
 }
 

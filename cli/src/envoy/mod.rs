@@ -31,6 +31,8 @@ pub struct Chain {
     pub hosts: Vec<Host>,
     /// The routes come from elsewhere, or the chain does.
     pub partial: bool,
+    /// The port of a request's host counts for nothing.
+    pub without_port: bool,
 }
 
 /// Settings of a filter, in one place.

@@ -62,6 +62,13 @@ fn walk_field(field: &Field, name: &str, found: &mut Found) {
     walk(&field.value, name, found);
 }
 
+fn is_set(node: &Node, names: &[&str]) -> bool {
+    matches!(
+        node.find(names).map(|node| &node.content),
+        Some(Content::Bool(true))
+    )
+}
+
 /// Takes what is known of a map, and answers which of its fields that was.
 fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
     if let Some(filters) = node.get("http_filters") {
@@ -76,6 +83,8 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
             plugins,
             partial: hosts.is_none(),
             hosts: hosts.unwrap_or_default(),
+            without_port: is_set(node, &["strip_any_host_port"])
+                || is_set(node, &["route_config", "ignore_port_in_host_matching"]),
         });
         return &["http_filters", "route_config"];
     }
@@ -85,6 +94,7 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
             name: node.text_of("name").to_owned(),
             hosts,
             partial: true,
+            without_port: is_set(node, &["ignore_port_in_host_matching"]),
             ..Chain::default()
         });
         return &["virtual_hosts"];

@@ -51,7 +51,8 @@ pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
     };
     if condition.name == "present_match" {
         let wanted = condition.value.json() == Value::Bool(true);
-        return Some((value.is_some() == wanted) != truth("invert_match"));
+        let there = value.is_some() || truth("treat_missing_header_as_empty");
+        return Some((there == wanted) != truth("invert_match"));
     }
     let Some(value) = value.or_else(|| truth("treat_missing_header_as_empty").then(String::new))
     else {
@@ -91,6 +92,9 @@ pub(super) fn parameter(matcher: &Node, request: &Request) -> Option<bool> {
         .map(|(_, value)| value);
     match matcher.get("string_match") {
         Some(string) => value.map_or(Some(false), |value| text(string, value)),
-        None => Some(value.is_some()),
+        None => {
+            let wanted = matcher.get("present_match").map(|node| node.json());
+            Some(value.is_some() != (wanted == Some(Value::Bool(false))))
+        }
     }
 }

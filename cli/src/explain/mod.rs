@@ -124,7 +124,7 @@ pub fn explain(
     if chain.partial {
         notes.push("the routes are not in this file: only plugin configurations apply".to_owned());
     }
-    let host = route::virtual_host(&chain.hosts, &request.host);
+    let host = route::virtual_host(&chain.hosts, named(chain, &request.host));
     let taken = host.and_then(|host| route::route(host, request, &mut notes));
     Ok(Explanation {
         request: request.to_string(),
@@ -135,6 +135,16 @@ pub fn explain(
         filters: filters(chain, host, taken, request),
         notes,
     })
+}
+
+/// The host as the virtual hosts are asked for it.
+fn named<'h>(chain: &Chain, host: &'h str) -> &'h str {
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match host.rsplit_once(':') {
+        // The colons of an address in brackets are none of a port.
+        Some((name, port)) if chain.without_port && digits(port) && !name.ends_with(':') => name,
+        _ => host,
+    }
 }
 
 fn filters(

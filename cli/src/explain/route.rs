@@ -5,6 +5,7 @@ use super::request::Request;
 use super::Taken;
 use crate::document::Node;
 use crate::envoy::{Host, Route};
+use seawall_core::grpc::is_grpc;
 use serde_json::Value;
 
 /// The virtual host for a host name: by the exact domain, then the longest `*.suffix`, the longest `prefix.*`, then `*`.
@@ -63,7 +64,7 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
             "grpc" => Some(
                 request
                     .header("content-type")
-                    .is_some_and(|kind| kind.starts_with("application/grpc")),
+                    .is_some_and(|kind| is_grpc(kind.as_bytes())),
             ),
             _ => path(conditions, &field.name, &field.value, request.path()),
         };
