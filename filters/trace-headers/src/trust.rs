@@ -26,8 +26,8 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// Reads `10.0.0.0/8`, `fd00::/8` or a single address. `None` for anything else, host bits set included: a typing
-    /// error in a trust rule should be seen.
+    /// Reads `10.0.0.0/8`, `fd00::/8` or a single address. `None` for anything else: an error in a trust rule should be seen,
+    /// such as host bits that are set, or IPv4 in IPv6 (`::ffff:10.0.0.0/104`), in which no peer is.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => {
@@ -41,8 +41,9 @@ impl Cidr {
             address,
             length: length.unwrap_or(width(&address)),
         };
-        let fits =
-            cidr.length <= width(&address) && masked(&address, cidr.length) == bits(&address);
+        let fits = cidr.length <= width(&address)
+            && masked(&address, cidr.length) == bits(&address)
+            && address.to_canonical() == address;
         fits.then_some(cidr)
     }
 
@@ -119,6 +120,8 @@ mod tests {
             "10.0.0.0/+8",
             "x",
             "::/129",
+            "::ffff:10.0.0.0/104",
+            "::ffff:10.0.0.1",
         ] {
             assert_eq!(Cidr::parse(text), None, "{text}");
         }
