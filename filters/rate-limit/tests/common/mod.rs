@@ -2,6 +2,8 @@
 
 #[allow(dead_code, reason = "not every test needs all of it")]
 pub mod filter;
+#[allow(dead_code, reason = "not every test needs all of it")]
+pub mod model;
 
 use seawall_core::headers::Headers;
 use seawall_core::host::{
