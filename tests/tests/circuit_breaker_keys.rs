@@ -96,6 +96,11 @@ async fn a_key_that_the_configuration_does_not_give_is_no_breaker() {
 
 /// One request for each number, each of a tenant of its own, over kept-alive connections. Returns how many were refused.
 async fn flood(address: SocketAddr, path: &str, numbers: Range<usize>) -> usize {
+    flood_of(address, path, numbers, 0).await
+}
+
+/// The same, with names that are at least so long.
+async fn flood_of(address: SocketAddr, path: &str, numbers: Range<usize>, long: usize) -> usize {
     const LANES: usize = 32;
     let parts = (0..LANES).map(|lane| {
         let numbers = numbers.clone().skip(lane).step_by(LANES);
@@ -105,8 +110,9 @@ async fn flood(address: SocketAddr, path: &str, numbers: Range<usize>) -> usize 
             let mut buffer = vec![0; 4_096];
             let mut refused = 0;
             for number in numbers {
-                let request =
-                    format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-tenant-id: {number}\r\n\r\n");
+                let request = format!(
+                    "GET {path} HTTP/1.1\r\nhost: a\r\nx-tenant-id: {number:0long$}\r\n\r\n"
+                );
                 let sent = connection.write_all(request.as_bytes()).await;
                 sent.expect("it takes requests");
                 let mut size = 0;
@@ -162,6 +168,26 @@ async fn a_million_tenants_leave_memory_flat_and_strangers_alone() {
         .filter(|line| line.contains("breaker x-tenant-id="));
     let lines = lines.count();
     assert!(lines < failing / 10, "{lines} lines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_of_tenants_are_not_kept() {
+    let upstream = Upstream::serving(|_| Reply::ok("ok")).await;
+    let envoy = Envoy::to(&upstream)
+        .route(Route::prefix("/").direct(204, ""))
+        .filter(
+            "circuit-breaker",
+            policy(json!([{"header": "x-tenant-id"}])),
+        )
+        .start()
+        .await;
+    // What the connections need.
+    flood_of(envoy.address, "/", 0..64, 40_000).await;
+    let before = envoy.memory();
+    flood_of(envoy.address, "/", 64..8_000, 40_000).await;
+    let grown = envoy.memory().saturating_sub(before);
+    println!("8,000 long names: {} KiB more", grown / 1024);
+    assert!(grown < 30 << 20, "{grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

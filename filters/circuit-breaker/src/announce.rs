@@ -2,6 +2,7 @@
 
 use crate::breaker::{Reason, Transition};
 use crate::filter::{Shared, Ticket};
+use crate::key::MOST_SHOWN;
 use crate::settings::Settings;
 use seawall_core::host::{Host, Level};
 use seawall_core::log::printable;
@@ -46,7 +47,7 @@ pub(crate) fn name(settings: &Settings, values: &[Vec<u8>]) -> String {
         }
         name.push_str(part.name());
         name.push('=');
-        name.push_str(&printable(value, 64));
+        name.push_str(&printable(value, MOST_SHOWN));
     }
     name
 }

@@ -11,6 +11,9 @@ use std::rc::Rc;
 /// Tickets that a worker keeps at hand, so that a key that was hashed a moment ago is not hashed again.
 const RECENT: usize = 16;
 
+/// So much of a value is shown.
+pub(crate) const MOST_SHOWN: usize = 64;
+
 /// A ticket with longer values is made anew each time.
 const MOST_BYTES: usize = 256;
 
@@ -66,6 +69,17 @@ struct Kept {
     ticket: Rc<Ticket>,
 }
 
+/// Leaves of what clients choose only what the log and the response header show of it, since a ticket may be kept for long.
+fn shorten(parts: &[Part], values: &mut [Vec<u8>]) {
+    for (part, value) in parts.iter().zip(values) {
+        if matches!(part, Part::Host | Part::Header(_)) && value.len() > MOST_SHOWN {
+            // One more byte, by which is seen that something is missing.
+            value.truncate(MOST_SHOWN.saturating_add(1));
+            value.shrink_to_fit();
+        }
+    }
+}
+
 /// The tickets of late.
 #[derive(Debug)]
 pub(crate) struct Tickets(RefCell<Vec<Option<Kept>>>);
@@ -100,7 +114,7 @@ impl Tickets {
         secret: &Secret,
         settings: &'a Rc<Settings>,
     ) -> Result<Rc<Ticket>, &'a Part> {
-        let values = values_of(host, &settings.key)?;
+        let mut values = values_of(host, &settings.key)?;
         let place = place(&values);
         if let Ok(recent) = self.0.try_borrow() {
             if let Some(Some(kept)) = recent.get(place) {
@@ -111,6 +125,9 @@ impl Tickets {
         }
         let key = fingerprint(secret, &settings.key, &values);
         let short = values.iter().map(Vec::len).sum::<usize>() <= MOST_BYTES;
+        if !short {
+            shorten(&settings.key, &mut values);
+        }
         let ticket = Rc::new(Ticket { key, values });
         if short {
             if let Ok(mut recent) = self.0.try_borrow_mut() {
