@@ -49,6 +49,8 @@ async fn a_call_that_fails_says_so_in_its_span_and_in_the_log() {
         let found = values(&span.attributes);
         let text = |key: &str| found.get(key).map_or("", String::as_str);
         assert_eq!(text("rpc.grpc.status_code"), status, "{path}");
+        let system = if status.is_empty() { "" } else { "grpc" };
+        assert_eq!(text("rpc.system"), system, "{path}");
         assert_eq!(text("error.type"), error.unwrap_or_default(), "{path}");
         assert_eq!(span.status.is_some(), error.is_some(), "{path}");
     }

@@ -159,6 +159,7 @@ impl Server {
             return None;
         }
         let status = read(host, &["response", "grpc_status"]).and_then(|bytes| number(&bytes))?;
+        note(&mut self.attributes, "rpc.system", b"grpc");
         let key = "rpc.grpc.status_code";
         push(&mut self.attributes, key, Value::Number(status));
         grpc::error(status)
