@@ -85,6 +85,42 @@ async fn a_call_has_a_limit_of_its_own() {
     assert_eq!((spans.len(), collector.hits()), (2049, 2));
 }
 
+/// A collector that wants a key gets it from the filters of its cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_passes_the_filters_of_its_cluster() {
+    let upstream = Upstream::start().await;
+    let collector = Upstream::start().await;
+    let filters = "type.googleapis.com/envoy.extensions.filters.http";
+    let key = json!({"append": {"header": {"key": "api-key", "value": "secret"}}});
+    let options = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": [
+            {"name": "key", "typed_config": {
+                "@type": format!("{filters}.header_mutation.v3.HeaderMutation"),
+                "mutations": {"request_mutations": [key]},
+            }},
+            {"name": "codec", "typed_config": {
+                "@type": format!("{filters}.upstream_codec.v3.UpstreamCodec"),
+            }},
+        ],
+    });
+    let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let more = json!({"typed_extension_protocol_options": {name: options}});
+    let envoy = exporting(
+        &upstream,
+        &collector,
+        json!({"cluster": "vendor"}),
+        json!({}),
+    )
+    .cluster("vendor", collector.address, more)
+    .start()
+    .await;
+    envoy.get("/").await;
+    wait_for_spans(&collector, 1).await;
+    assert_eq!(collector.last().header("api-key"), Some("secret"));
+}
+
 /// It is left alone for as long as it asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_is_left_alone_for_as_long_as_it_asks_for() {
