@@ -2,7 +2,7 @@
 //!
 //! While nothing fails, what works is counted in the worker alone, and shared data is left alone. Once something fails, the
 //! workers tell: shares are then judged over all of them. The table is bounded; when it is full, a key that nobody asks about
-//! goes, and its calls are missing in the shares of the window.
+//! and that has not been counted for of late goes, and its calls are missing in the shares of the window.
 
 use crate::breaker::window::{Tally, Window};
 use crate::filter::Ticket;
@@ -10,10 +10,14 @@ use crate::settings::Settings;
 use seawall_core::hash::Fingerprint;
 use seawall_core::time::{Span, Timestamp};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// Keys that a worker counts for.
 pub const MOST: usize = 1024;
+
+/// Keys that are looked at to make room: the last of them goes in any case.
+const MOST_LOOKS: u32 = 32;
 
 /// One key's.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ struct Held {
     epoch: u32,
     window: Window,
     asked: bool,
+    /// Whether it has been counted for since the hand came by.
+    used: bool,
     passed: Timestamp,
 }
 
@@ -36,7 +42,11 @@ pub(crate) struct Asked {
 
 /// All keys of a worker.
 #[derive(Debug, Default)]
-pub(crate) struct Tallies(BTreeMap<u128, Held>);
+pub(crate) struct Tallies {
+    keys: BTreeMap<u128, Held>,
+    /// The key that has made room last: the next one is looked for behind it.
+    hand: u128,
+}
 
 impl Tallies {
     /// Counts a call. What was counted in another epoch is forgotten.
@@ -55,20 +65,21 @@ impl Tallies {
     }
 
     fn hold(&mut self, settings: &Rc<Settings>, ticket: &Rc<Ticket>, epoch: u32) -> &mut Held {
-        if self.0.len() >= MOST && !self.0.contains_key(&ticket.key.0) {
-            let idle = self.0.iter().find(|(_, held)| !held.asked);
-            if let Some(key) = idle.or(self.0.first_key_value()).map(|(key, _)| *key) {
-                self.0.remove(&key);
-            }
+        // Who is counted for once is not spared for it.
+        let known = self.keys.contains_key(&ticket.key.0);
+        if !known && self.keys.len() >= MOST {
+            self.make_room();
         }
-        let held = self.0.entry(ticket.key.0).or_insert_with(|| Held {
+        let held = self.keys.entry(ticket.key.0).or_insert_with(|| Held {
             ticket: Rc::clone(ticket),
             settings: Rc::clone(settings),
             epoch,
             window: Window::default(),
             asked: false,
+            used: false,
             passed: Timestamp::EPOCH,
         });
+        held.used = known;
         if held.epoch != epoch {
             held.window = Window::default();
             held.epoch = epoch;
@@ -77,9 +88,28 @@ impl Tallies {
         held
     }
 
+    /// Forgets a key, by a clock with one hand: who is asked about, or has been counted for since it came by, is spared this time.
+    /// Keys are hashes, so their order says nothing about whose they are.
+    fn make_room(&mut self) {
+        for looked in 0..MOST_LOOKS {
+            let behind = (Bound::Excluded(self.hand), Bound::Unbounded);
+            let next = match self.keys.range_mut(behind).next() {
+                Some(next) => Some(next),
+                None => self.keys.iter_mut().next(),
+            };
+            let Some((&key, held)) = next else { return };
+            self.hand = key;
+            let spared = held.asked || std::mem::take(&mut held.used);
+            if !spared || looked.saturating_add(1) == MOST_LOOKS {
+                self.keys.remove(&key);
+                return;
+            }
+        }
+    }
+
     /// What is not told yet of a key, in this epoch.
     pub(crate) fn pending(&self, key: Fingerprint, epoch: u32) -> Window {
-        match self.0.get(&key.0) {
+        match self.keys.get(&key.0) {
             Some(held) if held.epoch == epoch => held.window,
             _ => Window::default(),
         }
@@ -87,7 +117,7 @@ impl Tallies {
 
     /// What was pending has been told.
     pub(crate) fn told(&mut self, key: Fingerprint) {
-        if let Some(held) = self.0.get_mut(&key.0) {
+        if let Some(held) = self.keys.get_mut(&key.0) {
             held.window = Window::default();
         }
     }
@@ -106,19 +136,19 @@ impl Tallies {
 
     /// From now on what is counted for this key is told with every tick, or no longer.
     pub(crate) fn ask(&mut self, key: Fingerprint, asked: bool) {
-        if let Some(held) = self.0.get_mut(&key.0) {
+        if let Some(held) = self.keys.get_mut(&key.0) {
             held.asked = asked;
         }
     }
 
     /// The same for all keys.
     pub(crate) fn ask_all(&mut self) {
-        self.0.values_mut().for_each(|held| held.asked = true);
+        self.keys.values_mut().for_each(|held| held.asked = true);
     }
 
     /// The keys to tell about.
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        let asked = self.0.values().filter(|held| held.asked);
+        let asked = self.keys.values().filter(|held| held.asked);
         asked
             .map(|held| Asked {
                 settings: Rc::clone(&held.settings),
@@ -147,7 +177,7 @@ impl Tallies {
 
     /// True when nothing is counted.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 }
 
@@ -180,7 +210,37 @@ mod tests {
         for key in 0..5_000 {
             tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
         }
-        assert_eq!(tallies.0.len(), MOST);
+        assert_eq!(tallies.keys.len(), MOST);
         assert_eq!(tallies.asked().len(), 1);
+    }
+
+    /// Also when its hash is the smallest or the greatest of all.
+    #[test]
+    fn a_key_that_is_counted_for_again_and_again_stays() {
+        let settings = Rc::new(load::<Settings>(&json!({})).unwrap());
+        for busy in [1, u128::MAX] {
+            let mut tallies = Tallies::default();
+            for key in 2..10_000 {
+                tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
+                if key % 500 == 0 {
+                    tallies.count(&settings, &ticket(busy), 0, NOW, Tally::SUCCESS);
+                }
+            }
+            let pending = tallies.pending(Fingerprint(busy), 0);
+            assert_eq!(pending.sum(settings.policy.window, NOW).calls, 19);
+            assert_eq!(tallies.keys.len(), MOST);
+        }
+    }
+
+    #[test]
+    fn there_is_room_though_all_are_asked_about() {
+        let settings = Rc::new(load::<Settings>(&json!({})).unwrap());
+        let mut tallies = Tallies::default();
+        for key in 1..3_000 {
+            tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
+            tallies.ask(Fingerprint(key), true);
+        }
+        assert_eq!(tallies.keys.len(), MOST);
+        assert!(!tallies.pending(Fingerprint(2_999), 0).is_empty());
     }
 }
