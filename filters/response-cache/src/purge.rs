@@ -1,14 +1,15 @@
 //! Purges of many keys at once: by prefix, by tag, of everything.
 //!
 //! Nothing is searched. Every purge raises one number, the epoch; an entry carries the epoch of the moment when its
-//! request went out, and is checked against the purges since then whenever it is read. A purge makes every worker's copies be
-//! read again ([`Changes`]), and with them the epoch; the list of purges is read only when that has changed.
+//! request went out, and is checked against the purges since then whenever it is read. A purge makes every worker's copies, and
+//! the epoch, be read again ([`Changes`]); the list of purges is read only when that has changed.
 //!
 //! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
 //! does not fit makes a purge hit more, never less.
 
 use crate::key::{location_of, tags};
 use crate::store::Changes;
+use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host};
@@ -76,6 +77,8 @@ struct List {
 #[derive(Debug, Default)]
 pub struct Purges {
     epoch: Cell<u64>,
+    /// When that was read.
+    seen: Cell<Option<Seen>>,
     list: RefCell<Rc<List>>,
     changes: Changes,
 }
@@ -160,7 +163,13 @@ impl Purges {
     ///
     /// # Errors
     /// When the host fails; nothing stored may be used then, for it may have been purged.
-    pub fn refresh(&self, host: &dyn Host) -> Answer<u64> {
+    pub fn refresh(&self, host: &dyn Host, now: Timestamp) -> Answer<u64> {
+        let present = self.changes.seen_purges(host, now);
+        if let (Some(seen), Some(present)) = (self.seen.get(), present) {
+            if seen.holds_at(present) {
+                return Ok(self.epoch.get());
+            }
+        }
         let epoch = host
             .shared_get(EPOCH_KEY)?
             .and_then(|(value, _)| Some(u64::from_le_bytes(value.try_into().ok()?)))
@@ -171,6 +180,7 @@ impl Purges {
             *self.list.borrow_mut() = Rc::new(list);
             self.epoch.set(epoch);
         }
+        self.seen.set(present);
         Ok(epoch)
     }
 

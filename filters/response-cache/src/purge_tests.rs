@@ -3,6 +3,7 @@ use crate::http::request::Request;
 use crate::key::Recipe;
 use proptest::prelude::*;
 use seawall_core::testing::{FakeHost, World};
+use seawall_core::time::Span;
 
 const SECRET: Secret = Secret([5; 16]);
 const NOW: Timestamp = Timestamp::from_secs(100);
@@ -20,8 +21,9 @@ fn tagged(tags: &str) -> Headers {
 fn every_worker_sees_a_purge_at_once() {
     let world = World::new();
     let (here, there) = (FakeHost::new(&world, 1), FakeHost::new(&world, 2));
-    let (a, b) = (Purges::default(), Purges::default());
-    let before = b.refresh(&there).unwrap();
+    let purges = |host| Purges::new(Changes::define(host));
+    let (a, b) = (purges(&here), purges(&there));
+    let before = b.refresh(&there, NOW).unwrap();
     a.purge(
         &here,
         &SECRET,
@@ -30,7 +32,7 @@ fn every_worker_sees_a_purge_at_once() {
         NOW,
     )
     .unwrap();
-    let after = b.refresh(&there).unwrap();
+    let after = b.refresh(&there, NOW).unwrap();
     assert_eq!(
         b.check(&SECRET, &key("/a/x"), before, None, None),
         Verdict::Gone
@@ -46,13 +48,40 @@ fn every_worker_sees_a_purge_at_once() {
 }
 
 #[test]
+fn shared_data_is_read_after_a_purge_and_once_a_second() {
+    let world = World::new();
+    let (here, there) = (FakeHost::new(&world, 1), FakeHost::new(&world, 2));
+    let purges = |host| Purges::new(Changes::define(host));
+    let (a, b) = (purges(&here), purges(&there));
+    let reads = |now| {
+        there.forget_calls();
+        b.refresh(&there, now).unwrap();
+        there.calls().get("shared_get").copied().unwrap_or(0)
+    };
+    let later = NOW.saturating_add(Span::from_millis(900));
+    assert_eq!((reads(NOW), reads(NOW), reads(later)), (1, 0, 0));
+    a.purge(&here, &SECRET, &What::All, false, NOW).unwrap();
+    // The epoch, and the list of purges.
+    assert_eq!((reads(later), reads(later)), (2, 0));
+    let much_later = NOW.saturating_add(Span::from_secs(2));
+    assert_eq!(reads(much_later), 1);
+    // Without gauges nobody can tell.
+    let c = Purges::default();
+    there.forget_calls();
+    for _ in 0..2 {
+        c.refresh(&there, NOW).unwrap();
+    }
+    assert_eq!(there.calls().get("shared_get"), Some(&3));
+}
+
+#[test]
 fn tags_and_everything_hard_and_soft() {
     let host = FakeHost::new(&World::new(), 1);
     let purges = Purges::default();
-    let first = purges.refresh(&host).unwrap();
+    let first = purges.refresh(&host, NOW).unwrap();
     let purge = |what: &What, soft| {
         purges.purge(&host, &SECRET, what, soft, NOW).unwrap();
-        purges.refresh(&host).unwrap()
+        purges.refresh(&host, NOW).unwrap()
     };
     let second = purge(&What::Tags(vec![b"news".to_vec()]), true);
     let check =
@@ -76,7 +105,7 @@ fn what_does_not_fit_hits_more() {
             .purge(&host, &SECRET, &What::Prefix(prefix), false, NOW)
             .unwrap();
     }
-    purges.refresh(&host).unwrap();
+    purges.refresh(&host, NOW).unwrap();
     assert_eq!(
         purges.check(&SECRET, &key("/0/x"), 0, None, None),
         Verdict::Gone
@@ -105,7 +134,7 @@ fn no_list_means_no_stored_answer() {
         .unwrap();
     host.world()
         .shared_set(LIST_KEY, b"broken", seawall_core::host::Expect::Anything);
-    assert!(purges.refresh(&host).is_err());
+    assert!(purges.refresh(&host, NOW).is_err());
 }
 
 proptest! {

@@ -127,7 +127,7 @@ fn find_current(
         }
     }
     // After `seen` was taken, so that no purge is missed.
-    cx.worker.purges.refresh(cx.host)?;
+    cx.worker.purges.refresh(cx.host, cx.now)?;
     let found = find(cx, parted, fingerprint, key)?;
     if let Some(found) = &found {
         table.keep(fingerprint, found, seen);

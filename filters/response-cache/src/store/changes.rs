@@ -13,22 +13,31 @@ pub const GROUPS: u32 = 16;
 
 /// The gauges. By default there are none: then nothing is ever current.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Changes([Generation; GROUPS as usize]);
+pub struct Changes {
+    groups: [Generation; GROUPS as usize],
+    /// Of purges alone, for the list of them is the same for all.
+    purges: Generation,
+}
 
 impl Changes {
     /// Makes them known to the host.
     pub fn define(host: &dyn Host) -> Self {
-        let mut changes = Changes::default();
-        for (number, group) in changes.0.iter_mut().enumerate() {
-            *group =
-                Generation::define(host, &format!("seawall.response_cache.generation.{number}"));
+        let define = |name: &str| {
+            Generation::define(host, &format!("seawall.response_cache.generation.{name}"))
+        };
+        let mut groups = [Generation::default(); GROUPS as usize];
+        for (number, group) in groups.iter_mut().enumerate() {
+            *group = define(&number.to_string());
         }
-        changes
+        Changes {
+            groups,
+            purges: define("purges"),
+        }
     }
 
     fn of(&self, fingerprint: Fingerprint) -> Generation {
         let group = usize::try_from(fingerprint.slot(GROUPS)).unwrap_or(0);
-        self.0.get(group).copied().unwrap_or_default()
+        self.groups.get(group).copied().unwrap_or_default()
     }
 
     /// The present, to be taken before shared data is read for a key; [`Seen::holds_at`] compares two of them.
@@ -45,15 +54,23 @@ impl Changes {
         let end = bucket.saturating_add(1).saturating_mul(groups);
         let last = share(end.saturating_sub(1));
         for group in first..=last.min(groups) {
-            if let Some(group) = usize::try_from(group).ok().and_then(|at| self.0.get(at)) {
+            if let Some(group) = usize::try_from(group)
+                .ok()
+                .and_then(|at| self.groups.get(at))
+            {
                 group.advance(host);
             }
         }
     }
 
-    /// Says that something has changed which may concern every key.
+    /// The present of the purges, to be taken before their list is read.
+    pub fn seen_purges(&self, host: &dyn Host, now: Timestamp) -> Option<Seen> {
+        self.purges.seen(host, now)
+    }
+
+    /// Says that there was a purge, which may concern every key.
     pub fn advance_all(&self, host: &dyn Host) {
-        for group in &self.0 {
+        for group in self.groups.iter().chain([&self.purges]) {
             group.advance(host);
         }
     }
