@@ -73,6 +73,12 @@ pub struct Lease {
     pub now: Timestamp,
 }
 
+/// The flight of those who ask for a key with credentials: another one, in the same place.
+pub fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
+    // Places are chosen by the upper half.
+    Fingerprint(number ^ u128::from(u64::MAX))
+}
+
 fn place_key(fingerprint: Fingerprint) -> String {
     format!("seawall.response_cache.f.{}", fingerprint.slot(PLACES))
 }
@@ -199,21 +205,19 @@ pub fn end(
     ended.unwrap_or_default()
 }
 
-/// Marks the flight of a key that was invalidated, so that what it brings is not stored.
+/// Marks the flights of a key that was invalidated, so that what they bring is not stored.
 pub fn outdate(host: &dyn Host, fingerprint: Fingerprint, now: Timestamp) {
     // Without a flight there is nothing to mark; a host that fails now fails the store as well.
     let _ = change(host, fingerprint, now, |place| {
-        let running = place
-            .flights
-            .iter_mut()
-            .find(|flight| flight.fingerprint == fingerprint.0);
-        match running {
-            Some(flight) => {
+        let keys = [fingerprint.0, of_credentials(fingerprint).0];
+        let mut marked = false;
+        for flight in &mut place.flights {
+            if keys.contains(&flight.fingerprint) {
                 flight.outdated = true;
-                ((), true)
+                marked = true;
             }
-            None => ((), false),
         }
+        ((), marked)
     });
 }
 
@@ -364,6 +368,20 @@ mod tests {
         assert!(!is_outdated(&host, KEY, 1, at(10)));
         outdate(&host, KEY, at(10));
         assert!(is_outdated(&host, KEY, 1, at(10)));
+    }
+
+    #[test]
+    fn who_has_credentials_flies_apart_and_is_outdated_with_the_key() {
+        let host = FakeHost::new(&World::new(), 1);
+        let other = of_credentials(KEY);
+        for (flight, leader) in [(KEY, 1), (other, 2)] {
+            assert_eq!(
+                join(&host, flight, Wish::Lead, lease(leader, 100)),
+                Ok(Joined::Leads)
+            );
+        }
+        outdate(&host, KEY, at(10));
+        assert!(is_outdated(&host, KEY, 1, at(10)) && is_outdated(&host, other, 2, at(10)));
     }
 
     #[test]

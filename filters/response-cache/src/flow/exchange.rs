@@ -2,6 +2,7 @@
 
 use super::status::Forward;
 use crate::config::Settings;
+use crate::flight::of_credentials;
 use crate::http::request::Request;
 use crate::store::Found;
 use seawall_core::hash::Fingerprint;
@@ -42,11 +43,6 @@ pub struct Exchange {
 
 /// A request that others may have to wake. Empty while somebody works on it, so that nothing is borrowed meanwhile.
 pub type Shared = Rc<RefCell<Option<Box<Exchange>>>>;
-
-/// The flight of those who have credentials.
-pub(super) fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
-    Fingerprint(!number)
-}
 
 impl Exchange {
     /// A request of which nothing is known yet.

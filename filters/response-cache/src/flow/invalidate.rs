@@ -1,7 +1,7 @@
 //! Unsafe methods invalidate what is stored (RFC 9111, section 4.4): the URL itself, and those that `Location` and
 //! `Content-Location` name on the same origin.
 
-use super::exchange::{of_credentials, Exchange, Phase};
+use super::exchange::{Exchange, Phase};
 use super::status::Forward;
 use super::Cx;
 use crate::flight::outdate;
@@ -52,10 +52,7 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
 
 /// Forgets a key, and what is on its way for it.
 pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
-    let fingerprint = cx.worker.table.fingerprint(key);
-    for flight in [fingerprint, of_credentials(fingerprint)] {
-        outdate(cx.host, flight, cx.now);
-    }
+    outdate(cx.host, cx.worker.table.fingerprint(key), cx.now);
     let existed = cx.worker.table.invalidate(cx.host, key, cx.now);
     if existed {
         cx.core.metrics.invalidated.increment(cx.host);
