@@ -49,18 +49,22 @@ impl Cost {
     }
 }
 
-/// A row without its fuel, and the fuel.
-fn split(row: &str) -> Option<(&str, u64)> {
-    let (counts, fuel) = row.strip_suffix(" |")?.rsplit_once(" | ")?;
-    Some((counts, fuel.parse().ok()?))
+/// A row without its amounts, and these: the bytes copied and the fuel.
+fn split(row: &str) -> Option<(&str, u64, u64)> {
+    let (rest, fuel) = row.strip_suffix(" |")?.rsplit_once(" | ")?;
+    let (counts, copied) = rest.rsplit_once(" | ")?;
+    Some((counts, copied.parse().ok()?, fuel.parse().ok()?))
 }
 
-/// Counts are to be the same, so that it shows when they go down. A tenth of the fuel is to spare.
+/// Counts are to be the same, so that it shows when they go down. Of amounts a tenth is to spare, for random numbers in a request
+/// are some bytes longer or shorter.
 fn within(row: &str, most: &str) -> bool {
-    let (Some((counts, fuel)), Some((expected, most))) = (split(row), split(most)) else {
+    let amounts = (split(row), split(most));
+    let (Some((counts, copied, fuel)), Some((expected, most_copied, most_fuel))) = amounts else {
         return row == most;
     };
-    counts == expected && fuel <= most + most / 10
+    let fits = |amount: u64, most: u64| amount <= most + most / 10;
+    counts == expected && fits(copied, most_copied) && fits(fuel, most_fuel)
 }
 
 /// What a host call is about.
