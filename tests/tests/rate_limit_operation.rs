@@ -158,3 +158,32 @@ async fn places_of_a_dead_worker_are_free_again_after_their_lease() {
         within("a held request ends", request).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_have_left_need_no_room_in_the_table() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            json!({"max_keys": 16, "limits": [
+                {"name": "places", "key": [{"header": "x-user"}], "concurrent": 1, "lease": "1h"},
+                {"name": "failures", "key": [{"header": "x-user"}], "algorithm": "sliding_window", "requests": 5, "per": "1d",
+                 "charge": {"status": 401}},
+            ]}),
+        )
+        .start()
+        .await;
+    let client = envoy.client();
+    for number in 0..200 {
+        let user = number.to_string();
+        assert_eq!(client.get_with("/", &[("x-user", &user)]).await.status, 200);
+    }
+    for limit in ["places", "failures"] {
+        assert_eq!(envoy.stat(&metric(limit, "allowed")).await, 200);
+        assert_eq!(
+            envoy.stat(&metric(limit, "live_evictions")).await,
+            0,
+            "{limit}"
+        );
+    }
+}

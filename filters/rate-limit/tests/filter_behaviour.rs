@@ -435,6 +435,42 @@ fn a_million_keys_leave_the_table_as_large_as_it_is() {
     assert!(count(&rig, "a", "live_evictions") > 0);
 }
 
+/// Where nothing counts any more, there is room for free, though the window that it was in has not ended.
+#[test]
+fn who_has_given_everything_back_pushes_nobody_out() {
+    let limits = [
+        json!({"concurrent": 1, "lease": "10s"}),
+        json!({"algorithm": "sliding_window", "requests": 1, "per": "10s", "charge": {"status": 401}}),
+        json!({"algorithm": "fixed_window", "requests": 1, "per": "1d", "charge": {"status": 401}}),
+    ];
+    for mut limit in limits {
+        limit["name"] = json!("a");
+        limit["key"] = json!([{"header": "k"}]);
+        let mut rig = rig(json!({"max_keys": 16, "limits": [limit]}));
+        let start = rig.host.world().now().as_secs();
+        wait(&rig, 9 - start % 10);
+        let mut held = Vec::new();
+        for client in ["x", "y"] {
+            let (mut exchange, ended) = begin(&mut rig, &[], &[("k", client)]);
+            assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+            rig.response(&mut exchange, &[(":status", "401")], false);
+            held.push(exchange);
+        }
+        // The window after.
+        wait(&rig, 1);
+        for number in 0..500u32 {
+            assert!(passes(&mut rig, &[("k", &number.to_string())]));
+        }
+        for client in ["x", "y"] {
+            assert!(!passes(&mut rig, &[("k", client)]), "{limit} {client}");
+        }
+        assert_eq!(count(&rig, "a", "live_evictions"), 0, "{limit}");
+        for exchange in held {
+            rig.finish(exchange);
+        }
+    }
+}
+
 #[test]
 fn a_limited_client_stays_limited_while_there_is_a_free_way() {
     let mut rig = rig(json!({

@@ -68,6 +68,10 @@ impl Fixed {
         if end >= state.expires {
             state.a = state.a.saturating_sub(cost);
         }
+        // Where nothing counts any more, the state is over, and makes room.
+        if state.a == 0 {
+            return State::default();
+        }
         state
     }
 

@@ -76,7 +76,7 @@ impl Rolled {
     }
 }
 
-/// Takes `cost` out of the window that `at` was in, if it is still held.
+/// Takes `cost` out of the window that `at` was in, if it is still held. Where nothing counts any more, the state is over.
 pub(super) fn refund(state: State, at: u64, cost: u64, length: u64) -> State {
     let held = state.expires.saturating_sub(length).saturating_sub(length);
     let charged = start_of(at, length);
@@ -85,6 +85,9 @@ pub(super) fn refund(state: State, at: u64, cost: u64, length: u64) -> State {
         state.b = state.b.saturating_sub(cost);
     } else if charged >= held {
         state.a = state.a.saturating_sub(cost);
+    }
+    if state.a == 0 && state.b == 0 {
+        return State::default();
     }
     state
 }
