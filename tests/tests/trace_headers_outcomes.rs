@@ -187,6 +187,22 @@ async fn a_tunnel_that_the_upstream_closes_is_no_error() {
     assert_eq!(line["level"], json!("info"), "{line}");
 }
 
+/// A host for each tenant; in Envoy that header has another name.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tenant_may_be_the_host() {
+    let upstream = Upstream::start().await;
+    let configuration = json!({"log": {"tenant_id": {"header": "host"}}});
+    let envoy = Envoy::to(&upstream)
+        .filter("trace-headers", logged(configuration))
+        .access_log(access_log())
+        .start()
+        .await;
+    let request = b"GET / HTTP/1.1\r\nhost: acme.shop.example\r\nconnection: close\r\n\r\n";
+    raw(envoy.address, request).await;
+    let line = envoy.access_log(1).await.remove(0);
+    assert_eq!(line["tenant_id"], json!("acme.shop.example"), "{line}");
+}
+
 /// Whoever comes behind this filter reads the same ids from the request, and may write them into a line of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_behind_see_the_same_ids() {

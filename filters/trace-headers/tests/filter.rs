@@ -264,6 +264,16 @@ fn tenant_and_user_reach_the_log() {
     assert_eq!(vm.property(&exchange, "user_id"), Some(b"u-1".to_vec()));
     vm.finish(exchange);
 
+    let mut vm = start(json!({"log": {"tenant_id": {"header": "host"}}}));
+    let mut exchange = vm.open(&[]);
+    vm.request(&mut exchange, &REQUEST);
+    assert_eq!(
+        vm.property(&exchange, "tenant_id"),
+        Some(b"shop".to_vec()),
+        "which the host calls :authority"
+    );
+    vm.finish(exchange);
+
     let mut vm = start(json!({"log": {"user_id": {"claim": claim}}}));
     let path = "metadata.filter_metadata.envoy.filters.http.jwt_authn.payload.sub";
     let number = |number: f64| number.to_le_bytes().to_vec();

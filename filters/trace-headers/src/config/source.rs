@@ -22,7 +22,16 @@ pub(super) fn validate(
     errors: &mut ConfigErrors,
 ) -> Option<Source> {
     let raw = raw?;
-    let header = header_name(&format!("{path}.header"), raw.header, errors).map(Source::Header);
+    let header = header_name(&format!("{path}.header"), raw.header, errors);
+    // Under that name the host has what a client calls `host`.
+    let header = header.map(|name| {
+        if name == "host" {
+            ":authority".to_owned()
+        } else {
+            name
+        }
+    });
+    let header = header.map(Source::Header);
     let cookie = raw.cookie.map(|name| {
         let good = !name.is_empty()
             && name
