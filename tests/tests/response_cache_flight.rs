@@ -218,3 +218,20 @@ async fn who_has_credentials_does_not_open_the_key_to_all() {
 async fn who_asks_in_a_way_that_is_refused_does_not_open_the_key_to_all() {
     others_are_one_request(("x-strange", "y"), Reply::status(400)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_answers_at_once_is_asked_once_by_those_who_just_came_too_late() {
+    let upstream = Upstream::serving(|_| cacheable("one", 600)).await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .workers(4)
+        .start()
+        .await;
+    // Some look for it just before it is stored, and could lead just after.
+    for round in 0..100 {
+        let path = format!("/{round}");
+        let answers = envoy.burst(&path, 40, 40).await;
+        assert!(answers.iter().all(|answer| answer.text() == "one"));
+        assert_eq!(upstream.hits_of(&path), 1, "{path}");
+    }
+}

@@ -33,6 +33,8 @@ pub struct Exchange {
     pub forward: Option<Forward>,
     /// It waited for another request.
     pub collapsed: bool,
+    /// It has looked again after it could have led.
+    pub looked_again: bool,
     /// Until when it waits.
     pub deadline: Option<Timestamp>,
     /// Its answer has a body of no type.
@@ -58,6 +60,7 @@ impl Exchange {
             epoch: 0,
             forward: None,
             collapsed: false,
+            looked_again: false,
             deadline: None,
             untyped: false,
             salt: None,

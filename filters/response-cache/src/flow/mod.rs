@@ -15,6 +15,7 @@ pub mod revalidate;
 pub mod standby;
 pub mod status;
 pub mod store;
+mod waiting;
 pub mod worker;
 
 use crate::config::Settings;

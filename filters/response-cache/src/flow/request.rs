@@ -4,6 +4,7 @@ use super::answer::{push_age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
 use super::status::{hit, Forward};
+use super::waiting::{is_outrun, wait, wait_for_the_first};
 use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
 use crate::flight::{join, Joined, Lease, Wish};
@@ -127,6 +128,11 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         } else {
             occasion
         };
+        if looked.has_variants && occasion != Occasion::Alone {
+            if let Some(next) = wait_for_the_first(cx, shared, exchange) {
+                return next;
+            }
+        }
         return go(cx, shared, exchange, Lacking::absent(looked.seen), occasion);
     };
     let Content::Response { meta, headers, .. } = &stored.entry.content else {
@@ -265,6 +271,11 @@ fn go(
                 };
                 match join(cx.host, fingerprint, wish, lease) {
                     Ok(Joined::Leads) => {
+                        if !exchange.looked_again && is_outrun(cx, exchange, absent) {
+                            exchange.looked_again = true;
+                            cx.worker.end_flight(cx, fingerprint, number, true, None);
+                            return settle(cx, shared, exchange, occasion);
+                        }
                         cx.worker
                             .lead(number, fingerprint, cx.now, settings.coalesce.lease);
                         leader = Some(number);
@@ -293,22 +304,6 @@ fn go(
         stale: stored,
     };
     depart(cx, exchange, fetch)
-}
-
-fn wait(
-    cx: Cx<'_>,
-    shared: &Shared,
-    exchange: &mut Exchange,
-    fingerprint: seawall_core::hash::Fingerprint,
-) -> Next {
-    if exchange.deadline.is_none() {
-        exchange.deadline = Some(cx.now.saturating_add(exchange.settings.coalesce.wait));
-        cx.core.metrics.coalesced.increment(cx.host);
-    }
-    exchange.collapsed = true;
-    exchange.phase = Phase::Waiting;
-    cx.worker.park(fingerprint, shared);
-    Next::Wait
 }
 
 /// Sends a request to the origin, with the validators of what is stored.
