@@ -14,7 +14,7 @@ use crate::host::{Host, Level};
 use crate::log::{printable, Throttle};
 use crate::metrics::Counter;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Distinct combinations of route and virtual-host metadata that are kept; beyond it the memory starts anew.
@@ -30,6 +30,8 @@ pub struct Layers<S> {
     plugin: Rc<S>,
     decoded: RefCell<Decoded<S>>,
     errors: Counter,
+    /// Lines that were written, each about a route of its own.
+    reported: Cell<usize>,
     throttle: Throttle,
 }
 
@@ -64,6 +66,7 @@ impl<S: Settings> Layers<S> {
                 all: Vec::new(),
             }),
             errors: Counter::default(),
+            reported: Cell::new(0),
             throttle: Throttle::default(),
         })
     }
@@ -166,12 +169,11 @@ impl<S: Settings> Layers<S> {
                 S::NAMESPACE
             )
         };
-        // Decoded once per route: a line for each, as long as it cannot become a flood.
-        if self
-            .decoded
-            .try_borrow()
-            .map_or(true, |decoded| decoded.all.len() < MOST_KEPT)
-        {
+        // Decoded once per route: a line for each, as long as it cannot become a flood. With more routes than are kept, each
+        // request may be one that is decoded again.
+        let reported = self.reported.get();
+        if reported < MOST_KEPT {
+            self.reported.set(reported.saturating_add(1));
             host.log(Level::Error, &text());
         } else {
             self.throttle.log(host, Level::Error, text);

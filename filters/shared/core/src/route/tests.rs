@@ -146,6 +146,21 @@ fn a_bad_route_setting_falls_back_to_the_next_valid_level_and_is_named() {
 }
 
 #[test]
+fn more_bad_routes_than_are_kept_do_not_flood_the_log() {
+    let host = host(&[("x", json!({}))], &[]);
+    let layers = layers();
+    for _ in 0..2 {
+        for n in 0..2 * MOST_KEPT {
+            let bad = metadata(&[("seawall.toy", json!({"limit": 0, "busrt": n}))]);
+            host.put_property(&ROUTE, &bad);
+            assert_eq!(layers.of_request(&host).limit, 5);
+        }
+    }
+    let lines = host.world().log().len();
+    assert_eq!(lines, MOST_KEPT + 1, "a line for each, then one a minute");
+}
+
+#[test]
 fn decodes_once_per_route_and_sees_a_route_update() {
     let host = host(&[("seawall.toy", json!({"limit": 7}))], &[]);
     let layers = layers();
