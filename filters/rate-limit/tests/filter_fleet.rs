@@ -299,6 +299,28 @@ fn a_call_that_cannot_start_is_decided_at_once() {
 }
 
 #[test]
+fn an_answer_without_end_is_none() {
+    let mut rig = rig(configuration(json!({"on_error": "deny"})));
+    for (length, admitted) in [(1 << 10, true), (1 << 20, true), ((1 << 20) + 1, false)] {
+        let (exchange, call) = wait_for_the_service(&mut rig, "acme");
+        let mut message = answer(OK, &[(OK, 2, 7)]);
+        // A field that nobody knows; its length takes three bytes, also where two would do.
+        let rest = length - message.len() - 4;
+        let varint = [
+            rest as u8 | 0x80,
+            (rest >> 7) as u8 | 0x80,
+            (rest >> 14) as u8,
+        ];
+        message.push(0x7a);
+        message.extend(varint);
+        message.resize(length, b'x');
+        service_says(&mut rig, call.token, &message);
+        assert_eq!(rig.resumed(&exchange), admitted, "{length} bytes");
+        rig.finish(exchange);
+    }
+}
+
+#[test]
 fn never_more_wait_than_may() {
     let mut rig = rig(configuration(json!({"max_waiting": 2, "on_error": "deny"})));
     let first = wait_for_the_service(&mut rig, "a");

@@ -16,6 +16,9 @@ use seawall_core::time::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// The longest answer that is looked at: one for 64 limits takes a few KiB, and a worker keeps the memory that it once needed.
+const LONGEST_ANSWER: usize = 1 << 20;
+
 /// Asks the service about a request that everything here has admitted.
 ///
 /// # Errors
@@ -91,7 +94,7 @@ pub(crate) fn answered(host: &dyn Host, filter: &Filter, token: u32, status: u32
     let Some(fleet) = &settings.fleet else {
         return;
     };
-    let message = if status == 0 && size > 0 {
+    let message = if status == 0 && (1..=LONGEST_ANSWER).contains(&size) {
         host.body(Buffer::GrpcReceive, 0, size).ok()
     } else {
         None
