@@ -95,6 +95,29 @@ fn policy_per_status_and_rules() {
 }
 
 #[test]
+fn a_lifetime_of_nothing_stores_nothing() {
+    let mut cache = Cache::alone(&json!({
+        "default_ttl": "10s", "ttl_by_status": {"404": "0s", "200": "0s"}, "stale_while_revalidate": "1h",
+    }));
+    let nothing = "seawall; fwd=uri-miss; fwd-status=404; detail=no-freshness";
+    for _ in 0..2 {
+        assert_eq!(
+            cache.get("/", &Origin::status("404")).status_line(),
+            nothing
+        );
+    }
+    // What can be validated is kept for that, as with `max-age=0`.
+    let tagged = ok("", "x").with("etag", "\"a\"");
+    assert!(cache.get("/t", &tagged).status_line().ends_with("; stored"));
+    // A default cannot make usable what must be validated and cannot be.
+    let unusable = cache.get("/n", &ok("no-cache", "x"));
+    assert!(unusable.status_line().ends_with("detail=no-freshness"));
+    let mut forced = Cache::alone(&json!({"forced_ttl": "0s"}));
+    let refused = forced.get("/", &ok("max-age=60", "x"));
+    assert!(refused.status_line().ends_with("detail=no-freshness"));
+}
+
+#[test]
 fn clients_may_ask_for_more_or_less() {
     let mut cache = cache();
     let with = |cache: &mut Cache, line| {

@@ -130,7 +130,7 @@ pub fn prepare(
         request: exchange.asked,
         response: arrived,
     };
-    let forced = lifetime.source == Source::Configured && policy.forced.is_some();
+    let forced = lifetime.source == Source::Forced;
     let mut fields = to_store(all, &directives, leave(exchange));
     // What has no date, or none that can be read, was made when it arrived (RFC 9110, section 6.6.1).
     let dated = all

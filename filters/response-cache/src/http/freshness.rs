@@ -17,8 +17,10 @@ pub enum Source {
     Expires,
     /// Guessed from `Last-Modified`, where the operator allows it.
     Heuristic,
-    /// The operator's configuration.
+    /// The operator's configuration, where the response says nothing.
     Configured,
+    /// The operator's configuration, whatever the response says.
+    Forced,
     /// Nobody said anything.
     None,
 }
@@ -63,7 +65,7 @@ pub fn lifetime(
 ) -> Lifetime {
     let of = |span, source| Lifetime { span, source };
     if let Some(forced) = policy.forced {
-        return of(forced, Source::Configured);
+        return of(forced, Source::Forced);
     }
     if let Some(seconds) = directives.s_maxage {
         return of(Span::from_secs(seconds.or_zero()), Source::SharedMaxAge);
@@ -185,7 +187,7 @@ mod tests {
         };
         assert_eq!(
             of(&[("cache-control", "max-age=60")], forced),
-            (7, Source::Configured)
+            (7, Source::Forced)
         );
         assert_eq!(
             of(&[("cache-control", "max-age=60")], default),

@@ -159,9 +159,10 @@ pub fn decide(
     if !explicit {
         return Err(Refusal::NoFreshness);
     }
-    let usable = !lifetime.span.is_zero() && directives.no_cache != Qualified::Whole;
+    let validated = directives.no_cache == Qualified::Whole && lifetime.source != Source::Forced;
+    let usable = !lifetime.span.is_zero() && !validated;
     let later = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
-    if !usable && !later && !has_validator(headers) && lifetime.source != Source::Configured {
+    if !usable && !later && !has_validator(headers) {
         return Err(Refusal::NoFreshness);
     }
     Ok(())
