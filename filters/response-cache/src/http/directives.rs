@@ -40,6 +40,23 @@ pub enum Qualified {
     Fields(Vec<String>),
 }
 
+impl Qualified {
+    /// There, for the fields of a list.
+    pub(super) fn fields(list: &[u8]) -> Self {
+        let names: Vec<String> = list
+            .split(|byte| *byte == b',')
+            .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect();
+        // A list that names nothing is no restriction to certain fields: the whole response, to be safe.
+        if names.is_empty() {
+            Qualified::Whole
+        } else {
+            Qualified::Fields(names)
+        }
+    }
+}
+
 /// The directives of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResponseDirectives {
@@ -109,20 +126,7 @@ fn argument(value: Option<&[u8]>) -> Seconds {
 }
 
 fn qualified(value: Option<&[u8]>) -> Qualified {
-    let Some(value) = value else {
-        return Qualified::Whole;
-    };
-    let names: Vec<String> = value
-        .split(|byte| *byte == b',')
-        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
-        .filter(|name| !name.is_empty())
-        .collect();
-    // A list that names nothing is no restriction to certain fields: the whole response, to be safe.
-    if names.is_empty() {
-        Qualified::Whole
-    } else {
-        Qualified::Fields(names)
-    }
+    value.map_or(Qualified::Whole, Qualified::fields)
 }
 
 fn first<T>(place: &mut Option<T>, value: T) {

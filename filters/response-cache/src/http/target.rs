@@ -32,18 +32,7 @@ fn directives(members: &[(String, Item)]) -> ResponseDirectives {
         let set = *item == Item::Boolean(true);
         let fields = |item: &Item| match item {
             Item::Boolean(true) => Qualified::Whole,
-            Item::Text(text) => {
-                let names: Vec<String> = text
-                    .split(|byte| *byte == b',')
-                    .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
-                    .filter(|name| !name.is_empty())
-                    .collect();
-                if names.is_empty() {
-                    Qualified::Whole
-                } else {
-                    Qualified::Fields(names)
-                }
-            }
+            Item::Text(text) => Qualified::fields(text),
             _ => Qualified::Absent,
         };
         match name.as_str() {
