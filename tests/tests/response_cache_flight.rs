@@ -2,10 +2,30 @@
 
 use seawall_tests::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 
 fn cacheable(body: &str, seconds: u32) -> Reply {
     Reply::ok(body).header("cache-control", &format!("max-age={seconds}"))
+}
+
+/// The first request hangs, all others are answered.
+async fn hanging_once() -> Upstream {
+    let count = AtomicUsize::new(0);
+    Upstream::serving(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            Reply::Hang
+        } else {
+            cacheable("second", 60)
+        }
+    })
+    .await
+}
+
+/// A client whose request has come to the upstream.
+async fn leading(envoy: &Envoy, upstream: &Upstream) -> tokio::task::JoinHandle<Answer> {
+    let client = Client::fresh(envoy.address);
+    let leader = tokio::spawn(async move { client.get("/").await });
+    upstream.wait_for_hits(1).await;
+    leader
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,25 +146,12 @@ async fn an_origin_that_breaks_off_releases_all_who_wait_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_client_leaves_hands_over() {
-    let first = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&first);
-    let upstream = Upstream::serving(move |_| {
-        if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            Reply::Hang
-        } else {
-            cacheable("second", 60)
-        }
-    })
-    .await;
+    let upstream = hanging_once().await;
     let envoy = Envoy::to(&upstream)
         .filter("response-cache", json!({"coalesce": {"wait": "60s"}}))
         .start()
         .await;
-    let leader = tokio::spawn({
-        let client = Client::fresh(envoy.address);
-        async move { client.get("/").await }
-    });
-    upstream.wait_for_hits(1).await;
+    let leader = leading(&envoy, &upstream).await;
     let (answers, ()) = tokio::join!(envoy.burst("/", 10, 10), async {
         envoy
             .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 10)
@@ -157,25 +164,12 @@ async fn a_leader_whose_client_leaves_hands_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_hangs_holds_others_no_longer_than_configured() {
-    let first = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&first);
-    let upstream = Upstream::serving(move |_| {
-        if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            Reply::Hang
-        } else {
-            cacheable("second", 60)
-        }
-    })
-    .await;
+    let upstream = hanging_once().await;
     let envoy = Envoy::to(&upstream)
         .filter("response-cache", json!({"coalesce": {"wait": "300ms"}}))
         .start()
         .await;
-    let leader = tokio::spawn({
-        let client = Client::fresh(envoy.address);
-        async move { client.get("/").await }
-    });
-    upstream.wait_for_hits(1).await;
+    let leader = leading(&envoy, &upstream).await;
     let answers = envoy.burst("/", 10, 10).await;
     assert!(answers.iter().all(|answer| answer.text() == "second"));
     assert!(

@@ -134,7 +134,7 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
         Phase::Fetching(fetch) if fetch.leader.is_some() && is_answered(cx) => {
             finish(cx, exchange, &fetch, Err(Refusal::Incomplete), false);
         }
-        Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), true),
+        Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), false),
         Phase::Filling(fill) => {
             cx.worker.release_filling(fill.body.len());
             cx.core.metrics.reject(Refusal::Incomplete);
@@ -144,8 +144,7 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
             } else {
                 Refusal::Outdated
             };
-            let again = ended == Refusal::Outdated;
-            finish(cx, exchange, &fill.fetch, Err(ended), again);
+            finish(cx, exchange, &fill.fetch, Err(ended), false);
         }
         _ => {}
     }
