@@ -1,5 +1,6 @@
 //! The client's side.
 
+use crate::wait::PATIENCE;
 use futures_util::future::join_all;
 use reqwest::Method;
 use std::net::SocketAddr;
@@ -59,7 +60,7 @@ pub struct Client {
 fn build(builder: reqwest::ClientBuilder) -> reqwest::Client {
     builder
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
+        .timeout(PATIENCE)
         .no_proxy()
         .build()
         .expect("a client without TLS can be built")
@@ -143,6 +144,13 @@ impl Client {
         self.send("GET", path, headers, b"").await
     }
 
+    /// GET that returns once the first part of the answer's body is there; whoever drops what it returns leaves in the middle.
+    pub async fn begin(&self, path: &str) -> Option<impl Send> {
+        let request = self.http.get(format!("{}{path}", self.base));
+        let mut response = request.send().await.ok()?;
+        response.chunk().await.ok().flatten().map(|_| response)
+    }
+
     /// Starts a request and leaves before the answer: drops it after `patience`.
     pub async fn abandon(&self, path: &str, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.get(path)).await;
@@ -176,8 +184,8 @@ pub async fn burst(
     join_all(lanes).await.into_iter().flatten().collect()
 }
 
-/// Sends bytes as they are on a new connection and returns what comes back until the other side closes or a second of
-/// silence has passed after the first byte.
+/// Sends bytes as they are on a new connection and returns what comes back until the other side closes or, unless it was asked
+/// to, a second of silence has passed after the first byte.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut connection = TcpStream::connect(address)
         .await
@@ -186,10 +194,19 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
         .write_all(bytes)
         .await
         .expect("the listener reads");
+    let asked = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let silence = match asked.contains("\r\nconnection: close\r\n") {
+        true => PATIENCE,
+        false => Duration::from_secs(1),
+    };
     let mut received = Vec::new();
     let mut part = [0; 16 * 1024];
     loop {
-        let patience = Duration::from_secs(if received.is_empty() { 30 } else { 1 });
+        let patience = if received.is_empty() {
+            PATIENCE
+        } else {
+            silence
+        };
         match tokio::time::timeout(patience, connection.read(&mut part)).await {
             Ok(Ok(size)) if size > 0 => received.extend_from_slice(&part[..size]),
             _ => return received,

@@ -42,7 +42,12 @@ async fn all_places_are_free(envoy: &Envoy, upstream: &Upstream) {
         async move { client.get(&format!("/place/{number}")).await.status }
     });
     let (answers, ()) = tokio::join!(futures_util::future::join_all(requests), async {
-        upstream.wait_for_in_flight(PLACES).await;
+        eventually("each has a place", || async {
+            (0..PLACES)
+                .all(|number| upstream.hits_of(&format!("/place/{number}")) == 1)
+                .then_some(())
+        })
+        .await;
         assert_eq!(client.get("/one-too-many").await.status, 429);
         gate.open();
     });
@@ -64,6 +69,15 @@ async fn in_the_head_or_the_body_of_the_request() {
             reset(connection);
         }
     }
+    // Envoy may not have looked at the last ones yet.
+    eventually("all have come and gone", || async {
+        let stats = envoy.stats().await;
+        let count = |name: &str| stats.get(name).copied().unwrap_or_default();
+        // And the one by which the harness saw that the listener is up.
+        let come = count("http.ingress.downstream_cx_total") > request.len() as u64;
+        (come && count("http.ingress.downstream_cx_active") == 0).then_some(())
+    })
+    .await;
     all_places_are_free(&envoy, &upstream).await;
 }
 
@@ -133,6 +147,12 @@ async fn in_the_midst_of_the_response() {
     .await;
     let envoy = chain(&upstream).start().await;
     for number in 0..40 {
+        // Those before have left, but Envoy may not have noticed yet.
+        eventually("a place is free", || async {
+            let active = envoy.stat("http.ingress.downstream_rq_active").await;
+            (active < PLACES as u64).then_some(())
+        })
+        .await;
         let request = format!("GET /big/{number} HTTP/1.1\r\nhost: a\r\n\r\n");
         let mut connection = sent(&envoy, request.as_bytes()).await;
         let mut part = vec![0; 1 + number * 10_000];

@@ -78,7 +78,9 @@ impl Start {
             .arg("-c")
             .arg(&self.config)
             .args(["--concurrency", &self.workers.to_string(), "-l", "info"])
-            .args(["--drain-time-s", "1", "--parent-shutdown-time-s", "2"])
+            // Who is drained is told so with the next answer, and has long gone before the time is over.
+            .args(["--drain-strategy", "immediate", "--drain-time-s", "5"])
+            .args(["--parent-shutdown-time-s", "8"])
             // Tests wait for lines of the access log, which are written every 10 seconds otherwise.
             .args(["--file-flush-interval-msec", "20"])
             .arg("--admin-address-path")

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
+use tokio::net::TcpSocket;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A request as the upstream saw it.
@@ -53,6 +54,8 @@ pub struct Upstream {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     running: Mutex<Option<AbortHandle>>,
+    /// Keeps the port while nobody listens on it.
+    reserved: Mutex<Option<TcpSocket>>,
 }
 
 pub(crate) struct Shared {
@@ -103,7 +106,7 @@ impl Upstream {
         address: SocketAddr,
         behaviour: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = serve::listen(address);
+        let listener = serve::listen(serve::bind(address).expect("the port is free"));
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");
@@ -119,6 +122,7 @@ impl Upstream {
             address,
             shared,
             running: Mutex::new(None),
+            reserved: Mutex::new(None),
         };
         upstream.accept_on(listener);
         upstream
@@ -139,7 +143,7 @@ impl Upstream {
         self.behave(move |_| reply.clone());
     }
 
-    /// Closes the port and all connections: further ones are refused.
+    /// Closes the port and all connections: further ones are refused. The port stays this upstream's.
     pub async fn refuse(&self) {
         if let Some(task) = self.running.lock().expect("not poisoned").take() {
             task.abort();
@@ -148,6 +152,12 @@ impl Upstream {
             std::mem::take(&mut *self.shared.connections.lock().expect("not poisoned"));
         connections.shutdown().await;
         let address = self.address;
+        // Or the system might give it to whoever asks for any port.
+        let reserved = eventually("the port is reserved", || async move {
+            serve::bind(address).ok()
+        })
+        .await;
+        *self.reserved.lock().expect("not poisoned") = Some(reserved);
         eventually("the port is closed", || async move {
             tokio::net::TcpStream::connect(address)
                 .await
@@ -157,9 +167,11 @@ impl Upstream {
         .await;
     }
 
-    /// Listens again on the same port.
+    /// Listens again on the same port, after [`Upstream::refuse`].
     pub fn revive(&self) {
-        self.accept_on(serve::listen(self.address));
+        let reserved = self.reserved.lock().expect("not poisoned").take();
+        let socket = reserved.expect("it was told to refuse");
+        self.accept_on(serve::listen(socket));
     }
 
     /// Requests received so far.

@@ -21,11 +21,16 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-pub(super) fn listen(address: SocketAddr) -> TcpListener {
-    let socket = TcpSocket::new_v4().expect("a socket");
+/// A port of its own, on which nobody listens yet.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
     // The port must come back after `refuse`, whatever connections linger.
-    socket.set_reuseaddr(true).expect("the option is known");
-    socket.bind(address).expect("the port is free");
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+pub(super) fn listen(socket: TcpSocket) -> TcpListener {
     socket.listen(4096).expect("it listens")
 }
 
