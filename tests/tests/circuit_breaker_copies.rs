@@ -5,8 +5,9 @@ use seawall_tests::prelude::*;
 
 const GENERATION: &str = "wasmcustom.seawall.circuit_breaker.generation";
 
+/// Breakers are spread over slots of four by a secret hash: with so many slots, five of twenty never meet in one.
 fn policy() -> Value {
-    json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "key": ["cluster", "host"]})
+    json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "key": ["cluster", "host"], "max_keys": 65_536})
 }
 
 /// Twenty breakers that all workers have seen well, each of which then fails: the fifth failure opens it.

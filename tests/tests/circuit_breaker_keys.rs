@@ -119,7 +119,9 @@ async fn flood_of(address: SocketAddr, path: &str, numbers: Range<usize>, long: 
                 // No answer here has a body of more than a few bytes, and all of it comes at once.
                 while !buffer[..size].windows(4).any(|end| end == b"\r\n\r\n") {
                     let read = connection.read(&mut buffer[size..]).await;
-                    size += read.expect("it answers");
+                    let read = read.expect("it answers");
+                    assert!(read > 0, "the connection was closed");
+                    size += read;
                 }
                 refused += usize::from(buffer.starts_with(b"HTTP/1.1 503"));
             }

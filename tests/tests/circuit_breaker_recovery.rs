@@ -206,14 +206,14 @@ async fn an_upstream_that_says_when_is_left_alone_as_long_up_to_a_cap() {
     let envoy = Envoy::to(&upstream)
         .filter(
             "circuit-breaker",
-            policy(json!({"key": ["host"], "failure_threshold": 2, "open_for": "1s", "retry_after": {"max": "20s", "opens": [503]}})),
+            policy(json!({"key": ["host"], "failure_threshold": 2, "open_for": "5s", "retry_after": {"max": "60s", "opens": [503]}})),
         )
         .start()
         .await;
     for (host, value, least, most) in [
-        ("seconds", "7", 6, 7),
-        ("huge", "99999999999999999999", 18, 20),
-        ("past", "Sun, 06 Nov 1994 08:49:37 GMT", 1, 1),
+        ("seconds", "30", 20, 30),
+        ("huge", "99999999999999999999", 50, 60),
+        ("past", "Sun, 06 Nov 1994 08:49:37 GMT", 1, 5),
     ] {
         upstream.always(asking(value));
         let headers = [("host", host)];

@@ -157,7 +157,7 @@ async fn how_long_a_client_takes_to_send_is_not_the_upstreams_fault() {
     let envoy = Envoy::to(&upstream)
         .filter(
             "circuit-breaker",
-            json!({"failure_threshold": 3, "slow_after": "200ms"}),
+            json!({"failure_threshold": 3, "slow_after": "1s"}),
         )
         .start()
         .await;
@@ -173,8 +173,8 @@ async fn how_long_a_client_takes_to_send_is_not_the_upstreams_fault() {
         uploads.push(connection);
     }
     upstream.wait_for_in_flight(5).await;
-    // The time that is being tested: five times as long as a call may hang.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The time that is being tested: three times as long as a call may hang.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(envoy.stat(&format!("{PREFIX}.overdue")).await, 0);
     for connection in &mut uploads {
         connection.write_all(b"world").await.expect("it is sent");

@@ -10,6 +10,7 @@
 
 use seawall_tests::client::burst;
 use seawall_tests::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn tenant(requests: u64, more: Value) -> Value {
     let mut configuration = json!({"limits": [
@@ -59,13 +60,15 @@ async fn counters_survive_listener_updates_under_load_and_end_with_a_changed_lim
     assert_eq!(passed, 1_000);
     assert_eq!(upstream.hits(), 1_000);
     envoy.swap_listener(&builder(50, json!({}))).await;
-    // The old listener drains; new connections meet the new limit, which begins anew.
-    let fifty = eventually("the new limit is in force", || async {
+    // The old listener drains and lets nothing pass any more; new connections meet the new limit, which begins anew. Workers
+    // change over one by one, so the fifty may come in parts.
+    let fifty = AtomicUsize::new(0);
+    eventually("the new limit is in force", || async {
         let passed = passing(&envoy, 200).await;
-        (passed > 0).then_some(passed)
+        (fifty.fetch_add(passed, Ordering::SeqCst) + passed >= 50).then_some(())
     })
     .await;
-    assert_eq!(fifty, 50);
+    assert_eq!(fifty.into_inner() + passing(&envoy, 200).await, 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,22 +102,28 @@ async fn only_the_limit_that_changed_begins_anew() {
     };
     assert_eq!(passing("/one", 3).await.0, 3);
     assert_eq!(passing("/two", 3).await.0, 3);
+    // Somebody of whom all is used up, whose refusals say which configuration is in force.
+    let probe = [("x-tenant-id", "probe")];
+    assert_eq!(
+        envoy.statuses("/two", &probe, 6).await,
+        [200, 200, 200, 200, 200, 429]
+    );
     // The other way round, with more exemptions, and one of them with another number.
     envoy
         .swap_listener(&builder(json!([of("two", 5), of("one", 6)]), "after"))
         .await;
-    // Workers change over one by one: until the first refusal has the new words, old ones may still count by old numbers.
+    all_workers_say(&envoy, "/two", &probe, "after").await;
     let (two, last) = passing("/two", 9).await;
     assert_eq!((two, last.as_str()), (2, "after"), "the same limit goes on");
     assert_eq!(passing("/one", 9).await.0, 6, "another limit begins anew");
 }
 
 /// Waits until no worker answers by an older configuration: refusals say which one is in force.
-async fn all_workers_say(envoy: &Envoy, words: &str) {
+async fn all_workers_say(envoy: &Envoy, path: &str, headers: &[(&str, &str)], words: &str) {
     eventually("all workers have changed over", || async {
-        // With one of four workers behind, forty connections would nearly always find it.
-        for _ in 0..40 {
-            let answer = Client::fresh(envoy.address).get("/probe").await;
+        // With one of four workers behind, so many connections miss it once in ten thousand million times.
+        for _ in 0..80 {
+            let answer = Client::fresh(envoy.address).get_with(path, headers).await;
             if answer.status == 200 || answer.text() != words {
                 return None;
             }
@@ -145,13 +154,13 @@ async fn counters_go_on_in_a_table_of_another_size() {
     let mut passed = 30;
     for max_keys in [1_000_000, 64, 500_000, 16] {
         envoy.swap_listener(&builder(max_keys)).await;
-        all_workers_say(&envoy, &format!("{max_keys} keys")).await;
+        all_workers_say(&envoy, "/probe", &[], &format!("{max_keys} keys")).await;
         passed += passing(&envoy, 15).await;
     }
     assert_eq!(passed, 90);
     assert_eq!(passing(&envoy, 200).await, 10);
     // What is used up stays so.
     envoy.swap_listener(&builder(128)).await;
-    all_workers_say(&envoy, "128 keys").await;
+    all_workers_say(&envoy, "/probe", &[], "128 keys").await;
     assert_eq!(passing(&envoy, 200).await, 0);
 }

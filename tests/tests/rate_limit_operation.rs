@@ -76,7 +76,7 @@ async fn places_of_a_dead_worker_are_free_again_after_their_lease() {
         "/held" => Reply::ok("held").gated(&held),
         _ => Reply::ok("x"),
     });
-    let limits = json!({"limits": [{"name": "places", "concurrent": 2, "lease": "8s"}]});
+    let limits = json!({"limits": [{"name": "places", "concurrent": 2, "lease": "20s"}]});
     let module = trapping_module();
     let envoy = Envoy::to(&upstream)
         .native_filter(wasm_filter(
