@@ -1,10 +1,20 @@
 //! response-cache over all workers: one request per key goes to the origin, and what it brings is served everywhere.
 
+use seawall_tests::envoy::EnvoyBuilder;
 use seawall_tests::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn cacheable(body: &str, seconds: u32) -> Reply {
     Reply::ok(body).header("cache-control", &format!("max-age={seconds}"))
+}
+
+/// Nobody is given up, by whomever: a machine that stands still for some seconds must not count as a leader that is dead, as an
+/// origin that takes too long, or as a key whose answers are shared again.
+fn patient(upstream: &Upstream, wait: &str) -> EnvoyBuilder {
+    let coalesce = json!({"wait": wait, "lease": "1h", "uncacheable_for": "1h"});
+    Envoy::to(upstream)
+        .filter("response-cache", json!({"coalesce": coalesce}))
+        .route(Route::prefix("/").timeout("0s"))
 }
 
 /// The first request hangs, all others are answered.
@@ -14,7 +24,7 @@ async fn hanging_once() -> Upstream {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
             Reply::Hang
         } else {
-            cacheable("second", 60)
+            cacheable("second", 600)
         }
     })
     .await
@@ -32,11 +42,8 @@ async fn leading(envoy: &Envoy, upstream: &Upstream) -> tokio::task::JoinHandle<
 async fn five_hundred_requests_for_a_cold_key_make_one_request_to_the_origin() {
     let gate = Gate::new();
     let held = gate.clone();
-    let upstream = Upstream::serving(move |_| cacheable("one", 60).gated(&held)).await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "30s"}}))
-        .start()
-        .await;
+    let upstream = Upstream::serving(move |_| cacheable("one", 600).gated(&held)).await;
+    let envoy = patient(&upstream, "1h").start().await;
     let (answers, ()) = tokio::join!(envoy.burst("/hot", 500, 500), async {
         // Everybody but the leader waits before the origin answers.
         envoy
@@ -58,7 +65,7 @@ async fn five_hundred_requests_for_a_cold_key_make_one_request_to_the_origin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_worker_serves_what_one_has_stored() {
-    let upstream = Upstream::serving(|_| cacheable("stored", 60).header("x-a", "1")).await;
+    let upstream = Upstream::serving(|_| cacheable("stored", 600).header("x-a", "1")).await;
     let envoy = Envoy::to(&upstream)
         .filter("response-cache", json!({}))
         .start()
@@ -90,10 +97,7 @@ async fn answers_that_are_not_shared_release_who_waits_and_are_remembered() {
             .gated(&held)
     })
     .await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "30s"}}))
-        .start()
-        .await;
+    let envoy = patient(&upstream, "1h").start().await;
     let (answers, ()) = tokio::join!(envoy.burst("/", 20, 20), async {
         envoy
             .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 19)
@@ -125,10 +129,7 @@ async fn an_origin_that_breaks_off_releases_all_who_wait_at_once() {
         reply.gated(&held)
     })
     .await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "10m"}}))
-        .start()
-        .await;
+    let envoy = patient(&upstream, "1h").start().await;
     let (answers, ()) = tokio::join!(envoy.burst("/", 20, 20), async {
         envoy
             .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 19)
@@ -147,10 +148,7 @@ async fn an_origin_that_breaks_off_releases_all_who_wait_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_client_leaves_hands_over() {
     let upstream = hanging_once().await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "60s"}}))
-        .start()
-        .await;
+    let envoy = patient(&upstream, "1h").start().await;
     let leader = leading(&envoy, &upstream).await;
     let (answers, ()) = tokio::join!(envoy.burst("/", 10, 10), async {
         envoy
@@ -165,10 +163,7 @@ async fn a_leader_whose_client_leaves_hands_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_hangs_holds_others_no_longer_than_configured() {
     let upstream = hanging_once().await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "300ms"}}))
-        .start()
-        .await;
+    let envoy = patient(&upstream, "300ms").start().await;
     let leader = leading(&envoy, &upstream).await;
     let answers = envoy.burst("/", 10, 10).await;
     assert!(answers.iter().all(|answer| answer.text() == "second"));
@@ -184,10 +179,7 @@ async fn an_origin_that_hangs_holds_others_no_longer_than_configured() {
 /// What one client is answered for how it asked; then many others ask for the same, in the usual way.
 async fn others_are_one_request(asks: (&str, &str), answer: Reply) {
     let upstream = Upstream::serving(move |_| answer.clone()).await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({"coalesce": {"wait": "10m"}}))
-        .start()
-        .await;
+    let envoy = patient(&upstream, "1h").start().await;
     envoy.get_with("/hot", &[asks]).await;
     let gate = Gate::new();
     let held = gate.clone();
@@ -216,11 +208,7 @@ async fn who_asks_in_a_way_that_is_refused_does_not_open_the_key_to_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_answers_at_once_is_asked_once_by_those_who_just_came_too_late() {
     let upstream = Upstream::serving(|_| cacheable("one", 600)).await;
-    let envoy = Envoy::to(&upstream)
-        .filter("response-cache", json!({}))
-        .workers(4)
-        .start()
-        .await;
+    let envoy = patient(&upstream, "1h").workers(4).start().await;
     // Some look for it just before it is stored, and could lead just after.
     for round in 0..100 {
         let path = format!("/{round}");

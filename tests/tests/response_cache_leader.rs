@@ -24,10 +24,12 @@ async fn who_waits_for_a_leader_whose_vm_died_is_released_by_its_lease() {
     let never = Gate::new();
     let held = never.clone();
     let upstream = Upstream::serving(move |_| Reply::ok("never").gated(&held)).await;
-    // Without the lease they would wait for longer than a client does.
-    let cache = json!({"cache": {"coalesce": {"wait": "10m", "lease": "1s"}, "refresh": {"algorithm": "off"}}});
+    // Without the lease they would wait for longer than a client does. It is long enough for a machine that stands still for a
+    // few seconds while the leader lives.
+    let cache = json!({"cache": {"coalesce": {"wait": "1h", "lease": "10s"}, "refresh": {"algorithm": "off"}}});
     let envoy = Envoy::to(&upstream)
         .native_filter(wasm_filter(NAME, &trapping_module(), NAME, &cache))
+        .route(Route::prefix("/").timeout("0s"))
         .workers(4)
         .start()
         .await;
