@@ -424,8 +424,10 @@ proptest! {
                 }
             }
         }
-        // Calls keep coming. The longest open time and its jitter, and one lease of a probe that never ended, later:
-        for _ in 0..25 {
+        // Calls keep coming. The longest open time and its jitter, and one lease of a probe that never ended, are over within
+        // 25 of them, whenever they begin: a clock that was set back comes once more by what the record holds of later.
+        let mut away = 0;
+        for _ in 0..100 {
             now = now.saturating_add(Span::from_millis(500));
             loop {
                 let (next, admission, _) = record.admit(&policy, now, &|| 0.0);
@@ -433,7 +435,8 @@ proptest! {
                 let Admission::Probe { lease, .. } = admission else { break };
                 record = end(record, &policy, Some(lease), Outcome::Success, now).0;
             }
+            away = if record.state == State::Closed { 0 } else { away + 1 };
+            prop_assert!(away < 25, "no way out of {:?}", record);
         }
-        prop_assert_eq!(record.state, State::Closed, "no way out of {:?}", record);
     }
 }
