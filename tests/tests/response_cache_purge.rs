@@ -38,10 +38,13 @@ async fn a_soft_purge_is_stale_on_every_worker_while_one_request_refreshes() {
         let upstream = Upstream::serving(|_| page("old")).await;
         let configuration = json!({
             "refresh": {"algorithm": "off"},
+            // One refreshes, for as long as that takes.
+            "coalesce": {"lease": "1h"},
             "purge": {"secret_header": SECRET.0, "secret": SECRET.1},
         });
         let envoy = Envoy::to(&upstream)
             .filter("response-cache", configuration)
+            .route(Route::prefix("/").timeout("0s"))
             .workers(4)
             .start()
             .await;
@@ -91,4 +94,46 @@ async fn a_soft_purge_is_stale_on_every_worker_while_one_request_refreshes() {
         let stale = "wasmcustom.seawall.response_cache.stale.while_revalidate";
         assert_eq!(envoy.stat(stale).await, CONNECTIONS as u64);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purges_of_urls_and_tags_leave_all_others_alone() {
+    let upstream = Upstream::serving(|seen| {
+        let tag = format!("tag{}", seen.path);
+        Reply::ok("body")
+            .header("cache-control", "max-age=600")
+            .header("surrogate-key", &tag)
+    })
+    .await;
+    let configuration = json!({"purge": {"secret_header": SECRET.0, "secret": SECRET.1}});
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", configuration)
+        .workers(4)
+        .start()
+        .await;
+    let client = envoy.client();
+    let all: Vec<String> = (0..600).map(|n| format!("/page/{n}")).collect();
+    for path in &all {
+        client.get(path).await;
+    }
+    let (purged, others) = all.split_at(300);
+    for (number, path) in purged.iter().enumerate() {
+        let tag = format!("tag{path}");
+        let answer = if number % 2 == 0 {
+            client.send("PURGE", path, &[SECRET], b"").await
+        } else {
+            let headers = [SECRET, ("surrogate-key", tag.as_str())];
+            client.send("PURGE", "/", &headers, b"").await
+        };
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    upstream.forget();
+    for path in others {
+        client.get(path).await;
+    }
+    assert_eq!(upstream.hits(), 0, "what was not purged is still there");
+    for path in purged {
+        client.get(path).await;
+    }
+    assert_eq!(upstream.hits(), purged.len());
 }

@@ -10,7 +10,7 @@ use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 
 /// The format; changes with every change of the fields below.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Bytes before the payload: version and checksum.
 const PREFIX: usize = 9;
@@ -46,7 +46,7 @@ pub struct Meta {
     pub no_max_stale: bool,
     /// It does not change while it is fresh (RFC 8246).
     pub immutable: bool,
-    /// The place of its URL among the purges.
+    /// The number of its URL among the purges.
     pub url: u32,
 }
 

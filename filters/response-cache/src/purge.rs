@@ -4,13 +4,13 @@
 //! request went out, and is checked against the purges since then whenever it is read. A purge makes every worker's copies, and
 //! the epoch, be read again ([`Changes`]); the list of purges is read only when that has changed.
 //!
-//! Bounded: the latest [`MOST_PREFIXES`] prefixes, and [`TAG_PLACES`] places for tags, several tags sharing a place. What
-//! does not fit makes a purge hit more, never less.
+//! Bounded: the latest [`MOST_PREFIXES`] prefixes and [`MOST_TAGS`] tags, URLs counting as tags; older tags go into
+//! [`TAG_PLACES`] places that several share. What does not fit makes a purge hit more, never less.
 
 use crate::key::{location_of, tags};
 use crate::store::Changes;
 use seawall_core::generation::Seen;
-use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
+use seawall_core::hash::{KeyHasher, Secret};
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Failure, Host};
 use seawall_core::shared::{update, Step};
@@ -23,10 +23,11 @@ const LIST_KEY: &str = "seawall.response_cache.purges";
 
 /// Prefixes that are remembered one by one; an older one counts as a purge of everything.
 pub const MOST_PREFIXES: usize = 128;
-/// Places for tags.
-pub const TAG_PLACES: u32 = 2048;
-/// Places for URLs; a multiple of [`TAG_PLACES`], so that one number names both.
-pub const URL_PLACES: u32 = TAG_PLACES.saturating_mul(32);
+/// Tags that are remembered one by one, by the upper half of a 64-bit hash.
+pub const MOST_TAGS: usize = 2048;
+/// Places for older tags. Numbers of tags begin above them, so that one list holds both.
+pub const TAG_PLACES: u32 = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 11;
 /// Longer prefixes are cut, which purges more.
 const MOST_PREFIX_BYTES: usize = 512;
 const ATTEMPTS: u32 = 64;
@@ -69,7 +70,7 @@ struct List {
     epoch: u64,
     all: Mark,
     prefixes: Vec<(Vec<u8>, Mark)>,
-    /// Sparse: most places never see a purge.
+    /// Places and tags by their numbers, in order. Sparse: most places never see a purge.
     tags: Vec<(u32, Mark)>,
 }
 
@@ -83,18 +84,20 @@ pub struct Purges {
     changes: Changes,
 }
 
-/// The place that a tag shares with others.
-pub fn place(secret: &Secret, tag: &[u8]) -> u32 {
-    hashed(secret, tag).slot(TAG_PLACES)
+/// The number of a tag: 32 bits of a secret hash.
+fn number(secret: &Secret, tag: &[u8]) -> u32 {
+    let hash = KeyHasher::new(secret).part(b"tag").part(tag).finish();
+    hash.slot(u32::MAX).max(TAG_PLACES)
 }
 
-/// The place of the URL that a response was asked for ([`crate::key::Recipe::url`]), among [`URL_PLACES`].
-pub fn place_of_url(secret: &Secret, url: &[u8]) -> u32 {
-    hashed(secret, &exact_tag(url)).slot(URL_PLACES)
+/// The place that a tag shares with others once it is forgotten.
+fn place(number: u32) -> u32 {
+    number >> (u32::BITS - PLACE_BITS)
 }
 
-fn hashed(secret: &Secret, tag: &[u8]) -> Fingerprint {
-    KeyHasher::new(secret).part(b"tag").part(tag).finish()
+/// The number of the URL that a response was asked for ([`crate::key::Recipe::url`]).
+pub fn number_of_url(secret: &Secret, url: &[u8]) -> u32 {
+    number(secret, &exact_tag(url))
 }
 
 /// The tag that every response has: the URL it was asked for.
@@ -139,6 +142,10 @@ impl Mark {
             };
         }
         verdict
+    }
+
+    fn latest(&self) -> u64 {
+        self.hard.max(self.soft)
     }
 
     fn merge(&mut self, other: Mark) {
@@ -190,7 +197,7 @@ impl Purges {
     }
 
     /// What is left of an entry of this key, epoch and fields, after [`Purges::refresh`]; `url` is the
-    /// [`place_of_url`] that it was stored for.
+    /// [`number_of_url`] that it was stored for.
     pub fn check(
         &self,
         secret: &Secret,
@@ -215,12 +222,13 @@ impl Purges {
             let tags = headers
                 .into_iter()
                 .flat_map(tags)
-                .map(|tag| place(secret, tag));
-            // The same hash, so the coarser place is the finer one scaled down.
-            let url = url.map(|place| place / (URL_PLACES / TAG_PLACES));
-            for wanted in url.into_iter().chain(tags) {
-                if let Some((_, mark)) = list.tags.iter().find(|(place, _)| *place == wanted) {
-                    verdict = mark.covers(epoch, verdict);
+                .map(|tag| number(secret, tag));
+            for number in url.into_iter().chain(tags) {
+                for wanted in [number, place(number)] {
+                    let found = list.tags.binary_search_by_key(&wanted, |(known, _)| *known);
+                    if let Some((_, mark)) = found.ok().and_then(|at| list.tags.get(at)) {
+                        verdict = mark.covers(epoch, verdict);
+                    }
                 }
             }
         }
@@ -278,26 +286,56 @@ fn add(list: &mut List, secret: &Secret, what: &What, mark: Mark) {
         }
         What::Prefix(prefix) => {
             let prefix = prefix.get(..MOST_PREFIX_BYTES).unwrap_or(prefix);
-            match list.prefixes.iter_mut().find(|(known, _)| known == prefix) {
-                Some((_, known)) => known.merge(mark),
-                None => {
-                    if list.prefixes.len() >= MOST_PREFIXES {
-                        let (_, oldest) = list.prefixes.remove(0);
-                        list.all.merge(oldest);
-                    }
-                    list.prefixes.push((prefix.to_vec(), mark));
-                }
+            let known = list.prefixes.iter().position(|(known, _)| known == prefix);
+            let mut mark = mark;
+            if let Some(at) = known {
+                mark.merge(list.prefixes.remove(at).1);
+            } else if list.prefixes.len() >= MOST_PREFIXES {
+                let (_, oldest) = list.prefixes.remove(0);
+                list.all.merge(oldest);
             }
+            list.prefixes.push((prefix.to_vec(), mark));
         }
         What::Tags(names) => {
-            for name in names {
-                let wanted = place(secret, name);
-                match list.tags.iter_mut().find(|(place, _)| *place == wanted) {
-                    Some((_, known)) => known.merge(mark),
-                    None => list.tags.push((wanted, mark)),
-                }
+            for (at, name) in names.iter().enumerate() {
+                let number = number(secret, name);
+                let fits = at < MOST_TAGS;
+                add_tag(
+                    &mut list.tags,
+                    if fits { number } else { place(number) },
+                    mark,
+                );
+            }
+            forget_oldest(&mut list.tags);
+        }
+    }
+}
+
+fn add_tag(tags: &mut Vec<(u32, Mark)>, number: u32, mark: Mark) {
+    match tags.binary_search_by_key(&number, |(known, _)| *known) {
+        Ok(at) => {
+            if let Some((_, known)) = tags.get_mut(at) {
+                known.merge(mark);
             }
         }
+        Err(at) => tags.insert(at, (number, mark)),
+    }
+}
+
+/// Puts the tags that were purged longest ago, beyond those that are remembered, into their places.
+fn forget_oldest(tags: &mut Vec<(u32, Mark)>) {
+    loop {
+        // Places come first.
+        let places = tags.partition_point(|(number, _)| *number < TAG_PLACES);
+        if tags.len().saturating_sub(places) <= MOST_TAGS {
+            return;
+        }
+        let single = tags.iter().enumerate().skip(places);
+        let Some((at, _)) = single.min_by_key(|(_, (_, mark))| mark.latest()) else {
+            return;
+        };
+        let (number, mark) = tags.remove(at);
+        add_tag(tags, place(number), mark);
     }
 }
 
@@ -359,8 +397,8 @@ fn decode(value: &[u8]) -> Option<List> {
             .push((prefix.to_vec(), take_mark(&mut input)?));
     }
     while !input.is_empty() {
-        list.tags
-            .push((take_u32(&mut input)?, take_mark(&mut input)?));
+        let (number, mark) = (take_u32(&mut input)?, take_mark(&mut input)?);
+        add_tag(&mut list.tags, number, mark);
     }
     Some(list)
 }

@@ -122,7 +122,70 @@ fn what_does_not_fit_hits_more() {
     purges
         .purge(&host, &SECRET, &What::Tags(tags), false, NOW)
         .unwrap();
-    assert!(host.world().shared_bytes() < 64 * 1024);
+    assert!(host.world().shared_bytes() < 128 * 1024);
+}
+
+#[test]
+fn the_latest_urls_and_tags_hit_nothing_else_and_older_ones_what_shares_their_place() {
+    let host = FakeHost::new(&World::new(), 1);
+    let purges = Purges::default();
+    let url = |n: usize| format!("example.com/{n}").into_bytes();
+    let purge = |n| {
+        let what = What::Tags(vec![exact_tag(&url(n))]);
+        purges.purge(&host, &SECRET, &what, false, NOW).unwrap();
+        purges.refresh(&host, NOW).unwrap()
+    };
+    let gone = |epoch, of: std::ops::Range<usize>| {
+        let check = |n: &usize| {
+            let number = number_of_url(&SECRET, &url(*n));
+            purges.check(&SECRET, &key("/"), epoch, None, Some(number)) == Verdict::Gone
+        };
+        of.filter(check).count()
+    };
+    for n in 0..MOST_TAGS {
+        purge(n);
+    }
+    let others = MOST_TAGS..12 * MOST_TAGS;
+    assert_eq!(
+        (gone(0, 0..MOST_TAGS), gone(0, others.clone())),
+        (MOST_TAGS, 0)
+    );
+    // Purged again, it is one of the latest.
+    let mut epoch = purge(0);
+    for n in 0..4 {
+        epoch = purge(MOST_TAGS + n);
+    }
+    let others = MOST_TAGS + 4..12 * MOST_TAGS;
+    assert_eq!(gone(0, 0..MOST_TAGS + 4), MOST_TAGS + 4);
+    let shared = gone(0, others.clone());
+    assert!((1..200).contains(&shared), "{shared} of about 44");
+    // What came after those that are forgotten is not hit.
+    let after = u64::try_from(MOST_TAGS).unwrap();
+    assert_eq!(gone(after, others), 0);
+    assert_eq!(gone(after, 0..1), 1);
+    assert_eq!(gone(epoch, 0..MOST_TAGS + 4), 0);
+}
+
+#[test]
+fn a_prefix_that_is_purged_again_is_not_forgotten_first() {
+    let host = FakeHost::new(&World::new(), 1);
+    let purges = Purges::default();
+    let purge = |n: usize| {
+        let prefix = format!("example.com/{n}/").into_bytes();
+        purges
+            .purge(&host, &SECRET, &What::Prefix(prefix), false, NOW)
+            .unwrap();
+        purges.refresh(&host, NOW).unwrap()
+    };
+    for n in (0..MOST_PREFIXES).chain([0]) {
+        purge(n);
+    }
+    let between = purges.known() - 1;
+    purge(MOST_PREFIXES);
+    let check = |path, epoch| purges.check(&SECRET, &key(path), epoch, None, None);
+    assert_eq!(check("/other", 0), Verdict::Gone);
+    assert_eq!(check("/other", between), Verdict::Good);
+    assert_eq!(check("/0/x", between), Verdict::Gone);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::status::Forward;
 use super::Cx;
 use crate::flight::outdate;
 use crate::marks::mark;
-use crate::purge::place_of_url;
+use crate::purge::number_of_url;
 use seawall_core::headers::Headers;
 
 /// A request with an unsafe method goes out.
@@ -34,8 +34,8 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
         // Where other parts of requests make the key, other keys hold answers of the same URL.
         if recipe.is_parted() {
             let secret = cx.worker.table.secret();
-            let place = place_of_url(secret, &recipe.url(&request));
-            if mark(cx.host, place, cx.now).is_err() {
+            let number = number_of_url(secret, &recipe.url(&request));
+            if mark(cx.host, number, cx.now).is_err() {
                 cx.core.failed(cx.host, "an invalidation failed");
             }
         }

@@ -13,7 +13,7 @@ use crate::http::freshness::{lifetime, Lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
 use crate::http::{date, target, vary};
 use crate::key::variant;
-use crate::purge::place_of_url;
+use crate::purge::number_of_url;
 use crate::store::{Found, Insert};
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
@@ -163,7 +163,7 @@ pub fn prepare(
             must_revalidate: stale.2,
             no_max_stale: directives.s_maxage.is_some(),
             immutable: directives.immutable,
-            url: place_of_url(
+            url: number_of_url(
                 cx.worker.table.secret(),
                 &settings.key.url(&exchange.request),
             ),
