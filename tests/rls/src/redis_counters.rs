@@ -1,7 +1,7 @@
 //! Counters on Redis, looked at and charged by one script: exact, whoever else does so at the same time.
 
 use limitador::counter::Counter;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script};
 
 /// For each counter: what is used of it, and the milliseconds until its window ends, or a negative number where none has
@@ -37,8 +37,14 @@ impl RedisCounters {
     /// # Errors
     /// When it cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, RedisError> {
+        // Who asks has a time limit of its own. Half a second, which is the default here, is over on a busy machine while the
+        // script has charged.
+        let patient = ConnectionManagerConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None);
+        let client = Client::open(url)?;
         Ok(RedisCounters {
-            connection: Client::open(url)?.get_connection_manager().await?,
+            connection: client.get_connection_manager_with_config(patient).await?,
             script: Script::new(CHECK_AND_CHARGE),
         })
     }

@@ -1,9 +1,10 @@
 //! A real Redis and the service, each a process that ends with its test.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+use seawall_tests::envoy::free_address;
 use seawall_tests::prelude::*;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -21,39 +22,38 @@ fn redis_server() -> PathBuf {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
 /// A Redis of its own, with nothing in it.
 pub struct Redis {
     child: Child,
-    port: u16,
+    address: SocketAddr,
     _files: TempDir,
 }
 
 impl Redis {
     pub async fn start() -> Self {
         let files = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
-        let child = Command::new(redis_server())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        let address = free_address();
+        let mut child = Command::new(redis_server())
+            .args(["--port", &address.port().to_string()])
+            .args(["--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(files.path())
             .stdout(Stdio::null())
             .spawn()
             .expect("Redis can be started: apt-get install redis-server, or set REDIS_SERVER");
-        eventually("Redis is up", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .ok()
-                .map(drop)
+        eventually("Redis is up", || {
+            let ended = child.try_wait().expect("its state is known");
+            // What listens there now would be somebody else.
+            assert!(ended.is_none(), "Redis ended: {ended:?}");
+            async move {
+                let connection = tokio::net::TcpStream::connect(address).await;
+                connection.ok().map(drop)
+            }
         })
         .await;
         Redis {
             child,
-            port,
+            address,
             _files: files,
         }
     }
@@ -79,7 +79,7 @@ impl Rls {
 
     pub fn at(redis: &Redis, listen: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rls"))
-            .args([listen, &format!("redis://127.0.0.1:{}", redis.port)])
+            .args([listen, &format!("redis://{}", redis.address)])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the service can be started");
