@@ -276,10 +276,13 @@ async fn a_client_that_leaves_has_a_whole_log_line() {
     let upstream = Upstream::serving(|_| Reply::Hang).await;
     let envoy = envoy(&upstream).start().await;
     let client = Client::fresh(envoy.address);
-    let leave = client.abandon("/", Duration::from_millis(300));
-    tokio::join!(leave, upstream.wait_for_hits(1));
+    let request = tokio::spawn(async move { client.get("/").await });
+    let seen = eventually("the request is at the upstream", || async {
+        upstream.seen().pop()
+    })
+    .await;
+    request.abort();
     let line = envoy.access_log(1).await.remove(0);
-    let seen = upstream.last();
     assert_eq!(line["request_id"].as_str(), seen.header("x-request-id"));
     let (trace, span, _) = parts(seen.header("traceparent").unwrap());
     assert_eq!(

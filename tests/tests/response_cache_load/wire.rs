@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// What a client got.
 #[derive(Debug)]
 pub struct Shot {
+    /// When it was due.
+    pub due: Instant,
     /// `Cache-Status`
     pub status: String,
     /// From the moment at which it was due until the whole answer was there.
@@ -92,6 +94,7 @@ pub async fn steady(address: SocketAddr, rate: usize, lanes: usize, length: Dura
                 wire.send("/hot").await;
                 let status = wire.answer().await;
                 shots.push(Shot {
+                    due,
                     status,
                     took: due.elapsed(),
                 });
@@ -160,40 +163,58 @@ impl Asking {
 /// An origin that gives every request the same answer, after a while.
 pub struct Origin {
     pub address: SocketAddr,
-    hits: Arc<AtomicUsize>,
+    asked: Arc<Asked>,
+}
+
+/// What it was asked.
+#[derive(Default)]
+struct Asked {
+    /// When.
+    at: Mutex<Vec<Instant>>,
+    /// How many requests it has not answered yet, and the most of them.
+    now: AtomicUsize,
+    at_once: AtomicUsize,
 }
 
 impl Origin {
     pub async fn serving(fields: &str, body: &str, after: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let hits = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::new(Asked::default());
         let answer: Arc<str> = format!(
             "HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
         .into();
-        let count = Arc::clone(&hits);
+        let note = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(
-                    stream,
-                    Arc::clone(&answer),
-                    Arc::clone(&count),
-                    after,
-                ));
+                tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&note), after));
             }
         });
-        Origin { address, hits }
+        Origin { address, asked }
     }
 
+    /// How many requests came.
     pub fn hits(&self) -> usize {
-        self.hits.load(Ordering::SeqCst)
+        self.asked.at.lock().expect("not poisoned").len()
+    }
+
+    /// The most that came before the one before was answered.
+    pub fn at_once(&self) -> usize {
+        self.asked.at_once.load(Ordering::SeqCst)
+    }
+
+    /// The time between the first and the last.
+    pub fn over(&self) -> Duration {
+        let at = self.asked.at.lock().expect("not poisoned");
+        let ends = at.first().zip(at.last());
+        ends.map_or(Duration::ZERO, |(first, last)| *last - *first)
     }
 }
 
 /// Envoy sends one request at a time on a connection, and none of them has a body.
-async fn serve(mut stream: TcpStream, answer: Arc<str>, hits: Arc<AtomicUsize>, after: Duration) {
+async fn serve(mut stream: TcpStream, answer: Arc<str>, asked: Arc<Asked>, after: Duration) {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     let mut part = [0; 4096];
@@ -201,10 +222,13 @@ async fn serve(mut stream: TcpStream, answer: Arc<str>, hits: Arc<AtomicUsize>, 
         buffer.extend_from_slice(&part[..size]);
         if buffer.ends_with(b"\r\n\r\n") {
             buffer.clear();
-            hits.fetch_add(1, Ordering::SeqCst);
+            asked.at.lock().expect("not poisoned").push(Instant::now());
+            let now = asked.now.fetch_add(1, Ordering::SeqCst) + 1;
+            asked.at_once.fetch_max(now, Ordering::SeqCst);
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
+            asked.now.fetch_sub(1, Ordering::SeqCst);
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
