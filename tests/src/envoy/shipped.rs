@@ -60,10 +60,19 @@ impl Shipped {
 
     /// Moves a port of the file to another address on this machine.
     pub fn port(mut self, port: u16, to: SocketAddr) -> Self {
-        self.text = self.text.replace(
-            &format!("port_value: {port}"),
-            &format!("port_value: {}", to.port()),
+        let (what, with) = (
+            format!("port_value: {port}"),
+            format!("port_value: {}", to.port()),
         );
+        // A port that came in before may begin with the same digits.
+        let mut parts = self.text.split(&what);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for rest in parts {
+            let longer = rest.starts_with(|next: char| next.is_ascii_digit());
+            text.push_str(if longer { &what } else { &with });
+            text.push_str(rest);
+        }
+        self.text = text;
         self
     }
 
@@ -104,5 +113,21 @@ impl Shipped {
         let files = Files::new();
         let path = files.write("envoy.yaml", &self.text);
         validate(&path).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_begins_with_the_digits_of_another_stays() {
+        let nobody: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let shipped = Shipped {
+            text: "port_value: 4318 }, port_value: 43185 }\nport_value: 4318".to_owned(),
+            listener: nobody,
+        };
+        let text = "port_value: 1 }, port_value: 43185 }\nport_value: 1";
+        assert_eq!(shipped.port(4318, nobody).text, text);
     }
 }
