@@ -1,65 +1,100 @@
 //! When URLs were invalidated whose answers lie under several keys: where request fields, cookies or a tenant are part of
 //! the key, an unsafe request knows its own key only.
 //!
-//! A fixed number of places in shared data, each a point in time; several URLs share one. An answer that was asked for
-//! before that is gone, so sharing a place makes an invalidation hit more, never less. Only routes with such keys read them.
+//! A fixed number of values in shared data. Each remembers the URLs that were marked last, and one point in time for all that
+//! it had to forget. An answer that was asked for before that is gone, so what is forgotten makes an invalidation hit more,
+//! never less. Only routes with such keys read them.
 
 use seawall_core::host::{Answer, Host};
 use seawall_core::shared::{update, Step, UpdateError};
 use seawall_core::time::Timestamp;
 
-/// Places for URLs, as a power of two.
-const PLACE_BITS: u32 = 16;
-/// Places in one value of shared data.
-const PER_VALUE: u32 = 128;
-const BYTES: usize = 8;
+/// Values of shared data, as a power of two.
+const VALUE_BITS: u32 = 9;
+/// URLs that a value remembers one by one.
+const MOST: usize = 128;
+/// Since when what was forgotten is gone.
+const HEAD: usize = 8;
+/// A URL's number and its time.
+const MARK: usize = 12;
 const ATTEMPTS: u32 = 64;
 
-/// The value of the place of a URL with this number ([`crate::purge::number_of_url`]), and the byte in it.
-fn locate(url: u32) -> (String, usize) {
-    let place = url >> (u32::BITS - PLACE_BITS);
-    let value = place / PER_VALUE;
-    let within = place.checked_rem(PER_VALUE).unwrap_or(0);
-    let at = usize::try_from(within).unwrap_or(0).saturating_mul(BYTES);
-    (format!("seawall.response_cache.u.{value}"), at)
+/// The value in which a URL with this number ([`crate::purge::number_of_url`]) is marked.
+fn name(url: u32) -> String {
+    format!(
+        "seawall.response_cache.urls.{}",
+        url >> (u32::BITS - VALUE_BITS)
+    )
 }
 
-fn read(value: &[u8], at: usize) -> Timestamp {
-    let bytes = value
-        .get(at..at.saturating_add(BYTES))
-        .and_then(|bytes| bytes.try_into().ok());
-    Timestamp(bytes.map_or(0, u64::from_le_bytes))
+fn time(bytes: &[u8]) -> Timestamp {
+    let bytes = bytes.first_chunk::<8>();
+    Timestamp(bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
-/// When a URL's place was last marked; the epoch where it never was.
+/// The time of what was forgotten, and the marks. What is not such a value has none.
+fn parts(value: &[u8]) -> (Timestamp, &[u8]) {
+    match value.split_at_checked(HEAD) {
+        Some((head, marks)) if marks.len() % MARK == 0 => (time(head), marks),
+        _ => (Timestamp::EPOCH, &[]),
+    }
+}
+
+fn each(marks: &[u8]) -> impl Iterator<Item = (u32, Timestamp)> + '_ {
+    marks.chunks_exact(MARK).filter_map(|mark| {
+        let (number, at) = mark.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*number), time(at)))
+    })
+}
+
+fn find(value: &[u8], url: u32) -> Timestamp {
+    let (forgotten, marks) = parts(value);
+    let own = each(marks).find(|(number, _)| *number == url);
+    own.map_or(forgotten, |(_, at)| at.max(forgotten))
+}
+
+/// The value with this mark; the oldest one gives its place up where there is none.
+fn with(value: &[u8], url: u32, now: Timestamp) -> Vec<u8> {
+    let (mut forgotten, marks) = parts(value);
+    let mut kept: Vec<_> = each(marks).filter(|(number, _)| *number != url).collect();
+    while kept.len() >= MOST {
+        let oldest = kept.iter().enumerate().min_by_key(|(_, (_, at))| *at);
+        let Some((place, _)) = oldest else {
+            break;
+        };
+        let (_, at) = kept.swap_remove(place);
+        forgotten = forgotten.max(at);
+    }
+    kept.push((url, now));
+    let mut value = Vec::with_capacity(kept.len().saturating_mul(MARK).saturating_add(HEAD));
+    value.extend_from_slice(&forgotten.0.to_le_bytes());
+    for (number, at) in kept {
+        value.extend_from_slice(&number.to_le_bytes());
+        value.extend_from_slice(&at.0.to_le_bytes());
+    }
+    value
+}
+
+/// When a URL was last marked, or may have been; the epoch where it never was.
 ///
 /// # Errors
 /// When the host fails.
 pub fn marked(host: &dyn Host, url: u32) -> Answer<Timestamp> {
-    let (key, at) = locate(url);
-    let value = host.shared_get(&key)?;
-    Ok(value.map_or(Timestamp::EPOCH, |(value, _)| read(&value, at)))
+    let value = host.shared_get(&name(url))?;
+    Ok(value.map_or(Timestamp::EPOCH, |(value, _)| find(&value, url)))
 }
 
-/// Marks the place of a URL.
+/// Marks a URL.
 ///
 /// # Errors
 /// When the host fails, or everybody else was faster every time.
 pub fn mark(host: &dyn Host, url: u32, now: Timestamp) -> Result<(), UpdateError> {
-    let (key, at) = locate(url);
-    let size = usize::try_from(PER_VALUE)
-        .unwrap_or(0)
-        .saturating_mul(BYTES);
-    let updated = update(host, &key, ATTEMPTS, |value| {
-        let mut value = value.unwrap_or_default().to_vec();
-        value.resize(size, 0);
-        if read(&value, at) >= now {
+    let updated = update(host, &name(url), ATTEMPTS, |value| {
+        let value = value.unwrap_or_default();
+        if find(value, url) >= now {
             return Step::Keep(());
         }
-        if let Some(bytes) = value.get_mut(at..at.saturating_add(BYTES)) {
-            bytes.copy_from_slice(&now.0.to_le_bytes());
-        }
-        Step::Write(value, ())
+        Step::Write(with(value, url, now), ())
     });
     updated.map(|_| ())
 }
@@ -70,44 +105,81 @@ mod tests {
     use proptest::prelude::*;
     use seawall_core::testing::{FakeHost, World};
 
-    const PLACES: u32 = 1 << PLACE_BITS;
-
-    /// A number in the place.
-    fn url(place: u32) -> u32 {
-        (place << (u32::BITS - PLACE_BITS)) | 77
-    }
-
     proptest! {
         #[test]
-        fn each_place_remembers_its_latest_mark(marks in proptest::collection::vec((0u32..PLACES, 1u64..1000), 1..60)) {
+        fn each_url_remembers_its_latest_mark_and_no_other_is_hit(
+            marks in proptest::collection::vec((any::<u32>(), 1u64..1000), 1..60),
+            other in any::<u32>(),
+        ) {
             let world = World::new();
             let host = FakeHost::new(&world, 1);
             let mut latest = std::collections::BTreeMap::new();
-            for (place, time) in marks {
-                mark(&host, url(place), Timestamp(time)).unwrap();
-                let known: &mut u64 = latest.entry(place).or_default();
+            // Few values, so that many URLs share one.
+            let few = |url: u32| url & 0x81ff_ffff;
+            for (url, time) in marks {
+                mark(&host, few(url), Timestamp(time)).unwrap();
+                let known: &mut u64 = latest.entry(few(url)).or_default();
                 *known = time.max(*known);
             }
-            for (place, time) in &latest {
-                prop_assert_eq!(marked(&host, url(*place)).unwrap(), Timestamp(*time));
-                let other = place.saturating_add(1).checked_rem(PLACES).unwrap_or(0);
-                if !latest.contains_key(&other) {
-                    prop_assert_eq!(marked(&host, url(other)).unwrap(), Timestamp::EPOCH);
-                }
+            for (url, time) in &latest {
+                prop_assert_eq!(marked(&host, *url).unwrap(), Timestamp(*time));
+            }
+            if !latest.contains_key(&few(other)) {
+                prop_assert_eq!(marked(&host, few(other)).unwrap(), Timestamp::EPOCH);
+            }
+        }
+
+        #[test]
+        fn what_is_forgotten_is_as_old_as_it_was_or_newer(marks in proptest::collection::vec((0u32..400, 1u64..1000), 300..600)) {
+            let world = World::new();
+            let host = FakeHost::new(&world, 1);
+            let mut latest = std::collections::BTreeMap::new();
+            for (url, time) in marks {
+                mark(&host, url, Timestamp(time)).unwrap();
+                let known: &mut u64 = latest.entry(url).or_default();
+                *known = time.max(*known);
+                prop_assert!(marked(&host, url).unwrap() >= Timestamp(time));
+            }
+            for (url, time) in &latest {
+                prop_assert!(marked(&host, *url).unwrap() >= Timestamp(*time));
             }
         }
     }
 
     #[test]
-    fn the_number_of_values_is_fixed_and_damage_is_no_mark() {
+    fn the_latest_of_a_value_are_remembered_and_older_ones_share_a_time() {
         let world = World::new();
         let host = FakeHost::new(&world, 1);
-        for place in (0..PLACES).step_by(7) {
-            mark(&host, url(place), Timestamp(5)).unwrap();
+        let most = MOST as u32;
+        for url in 0..most + 3 {
+            mark(&host, url, Timestamp(u64::from(url) + 1)).unwrap();
+        }
+        assert_eq!(marked(&host, 0).unwrap(), Timestamp(3), "forgotten");
+        assert_eq!(
+            marked(&host, u32::MAX >> VALUE_BITS).unwrap(),
+            Timestamp(3),
+            "never marked"
+        );
+        assert_eq!(marked(&host, 3).unwrap(), Timestamp(4));
+        assert_eq!(
+            marked(&host, most + 2).unwrap(),
+            Timestamp(u64::from(most) + 3)
+        );
+    }
+
+    #[test]
+    fn the_size_is_fixed_and_damage_is_no_mark() {
+        let world = World::new();
+        let host = FakeHost::new(&world, 1);
+        for url in 0..100_000u32 {
+            let scattered = url.wrapping_mul(0x9e37_79b9);
+            mark(&host, scattered, Timestamp(u64::from(url))).unwrap();
         }
         assert!(world.shared_keys() <= 512, "{}", world.shared_keys());
         for name in world.shared_names() {
-            world.shared_set(&name, &[1; 3], seawall_core::host::Expect::Anything);
+            let (value, _) = host.shared_get(&name).unwrap().unwrap();
+            assert!(value.len() <= HEAD + MOST * MARK, "{}", value.len());
+            world.shared_set(&name, &[1; 9], seawall_core::host::Expect::Anything);
         }
         assert_eq!(marked(&host, 0).unwrap(), Timestamp::EPOCH);
     }
