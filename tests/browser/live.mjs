@@ -72,8 +72,9 @@ async function main() {
     await until(`!window.pressed.disabled`);
     said.push(await evaluate(`document.getElementById("said").textContent`));
   }
-  // Envoy gathers its histograms every few seconds.
-  await until(`document.querySelectorAll("#latency polyline").length >= 2`);
+  // Envoy gathers its histograms every few seconds, and those of one route before those of another where their first requests
+  // ended before and after that.
+  await until(`["orders", "payments"].every((route) => document.getElementById("latency").textContent.includes(route + " p99"))`);
   await sleep(Number(seconds) * 1000);
   const shown = await evaluate(`({
     lines: document.querySelectorAll("polyline").length,

@@ -166,6 +166,8 @@ fn tame(name: &str, value: &[u8]) -> Option<String> {
         "ratelimit" => without_numbers(&value, ";t="),
         "cache-status" => without_numbers(&value, "ttl="),
         "x-seawall-breaker" => without_numbers(&value, "retry="),
+        // The body of an answer to gRPC.
+        "grpc-message" => without_numbers(&value, NUMBER),
         _ => value.into_owned(),
     })
 }
@@ -175,9 +177,12 @@ fn tamed(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
     headers.iter().filter_map(tame).collect()
 }
 
-/// A body; purges are numbered over all scenarios.
+/// Purges are numbered over all scenarios.
+const NUMBER: &str = "\"number\":";
+
+/// A body.
 fn text(answer: &Answer) -> String {
-    without_numbers(&answer.text(), "\"number\":")
+    without_numbers(&answer.text(), NUMBER)
 }
 
 async fn ask(client: &Client, scenario: u64, step: u64) -> Answer {
@@ -242,7 +247,8 @@ fn settings(fallback: Value, charge: Value, cache: Value) -> [(&'static str, Val
         {"name": "some", "key": [{"header": "x-scenario"}, {"header": "x-tenant-id"}], "requests": 3, "per": "1h", "charge": charge, "missing": "skip"},
         {"name": "places", "key": [{"header": "x-scenario"}], "concurrent": 3},
     ]});
-    let breaker = json!({"key": ["cluster", {"header": "x-scenario"}], "failure_threshold": 3, "open_for": "1h", "max_open_for": "1h",
+    // So much room that no two scenarios need the same place, wherever their keys fall.
+    let breaker = json!({"key": ["cluster", {"header": "x-scenario"}], "max_keys": 65_536, "failure_threshold": 3, "open_for": "1h", "max_open_for": "1h",
         "jitter": 0, "response_header": "full", "access_log": true, "fallback": fallback});
     [
         (

@@ -73,6 +73,7 @@ async fn whatever_a_service_answers_requests_pass_or_are_refused_as_configured()
             .http2_cluster("ratelimit", service.address)
             .start()
             .await;
+        let begun = std::time::Instant::now();
         let get = || envoy.get_with("/", &[("x-tenant-id", "acme")]);
         eventually("the service is asked", || async {
             (get().await.status == 200).then_some(())
@@ -105,7 +106,10 @@ async fn whatever_a_service_answers_requests_pass_or_are_refused_as_configured()
         .await;
         let log = envoy.log();
         let said = log.matches("rate limit service does not answer").count();
-        assert!((1..=8).contains(&said), "{said} lines");
+        // One a minute in each of the four workers, whatever part of a minute that is.
+        let minutes = begun.elapsed().as_secs() as usize / 60;
+        let most = 4 * (minutes + 2);
+        assert!((1..=most).contains(&said), "{said} lines");
         assert!(!log.contains("wasm_fail") && !log.contains("panicked"));
         eventually("nothing is in flight", || async {
             (envoy.stat("http.ingress.downstream_rq_active").await == 0).then_some(())

@@ -8,15 +8,20 @@ use std::sync::atomic::Ordering;
 /// Requests that a tenant may have at once.
 const PLACES: usize = 40;
 
-/// The chain with a breaker that opens soon and recovers soon.
+/// The chain with a breaker that opens soon and recovers soon. No request takes too long, unless this is what it is about.
 fn chain(upstream: &Upstream) -> EnvoyBuilder {
+    timed(upstream, "0s")
+}
+
+/// The same with a route timeout; `/all` has none.
+fn timed(upstream: &Upstream, timeout: &str) -> EnvoyBuilder {
     let limit = json!({"limits": [
         {"name": "places", "key": [{"header": "x-tenant-id"}], "concurrent": PLACES, "lease": "1h"}]});
     let breaker = json!({"failure_threshold": 5, "open_for": "200ms", "max_open_for": "1s"});
     Envoy::to(upstream)
         .all_filters_with(&[("rate-limit", limit), ("circuit-breaker", breaker)])
         .route(Route::prefix("/all").timeout("0s"))
-        .route(Route::prefix("/").timeout("0.3s"))
+        .route(Route::prefix("/").timeout(timeout))
 }
 
 async fn load(envoy: &Envoy, count: usize) -> Vec<Answer> {
@@ -122,7 +127,7 @@ async fn killed_every_answer_is_a_200_or_a_503_and_refusals_are_fast() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hanging_every_request_ends_within_the_route_timeout() {
     let upstream = Upstream::serving(|_| Reply::Hang).await;
-    let envoy = chain(&upstream).start().await;
+    let envoy = timed(&upstream, "0.3s").start().await;
     let counts = statuses(&load(&envoy, 300).await);
     assert!(
         counts.keys().all(|status| [503, 504].contains(status)),
@@ -213,7 +218,7 @@ async fn slow_at_random_every_answer_is_whole_or_a_timeout() {
         Reply::ok(seen.path.clone()).chunk("!").after(wait)
     })
     .await;
-    let envoy = chain(&upstream).start().await;
+    let envoy = timed(&upstream, "0.3s").start().await;
     let answers = load(&envoy, 600).await;
     let counts = statuses(&answers);
     assert!(

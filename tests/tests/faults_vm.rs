@@ -30,7 +30,7 @@ async fn passing(envoy: &Envoy, client: &Client) -> usize {
                 let log = envoy.log();
                 let last = log.lines().last().unwrap_or_default();
                 assert!(
-                    begun.elapsed() < Duration::from_secs(60),
+                    begun.elapsed() < Duration::from_secs(180),
                     "still {status}: {last}"
                 );
                 tokio::task::yield_now().await;
@@ -78,13 +78,16 @@ async fn in_any_callback_the_filter_comes_back_with_what_was_counted() {
             total + 8 >= LIMIT && total <= LIMIT,
             "{callback}: {total} of {LIMIT} after {seen_by_upstream}, {passed} passed, {charged} charged"
         );
-        let stats = envoy.stats().await;
-        let reloads: u64 = stats
-            .iter()
-            .filter(|(name, _)| name.ends_with("vm_reload_success"))
-            .map(|(_, value)| value)
-            .sum();
-        assert!(reloads > 0, "{callback}: no VM was started anew");
+        // On the worker whose VM was lost nobody may have asked since.
+        let stats = eventually("a VM is started anew", || async {
+            Client::fresh(envoy.address).get("/anything").await;
+            let stats = envoy.stats().await;
+            let reloaded = stats
+                .iter()
+                .any(|(name, value)| name.ends_with("vm_reload_success") && *value > 0);
+            reloaded.then_some(stats)
+        })
+        .await;
         // The cache has kept what it had, and the breaker stayed closed.
         assert_eq!(upstream.hits_of("/kept"), 1);
         let opened = stats
