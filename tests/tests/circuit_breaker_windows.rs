@@ -10,6 +10,7 @@ const OPENED: &str = "wasmcustom.seawall.circuit_breaker.opened";
 fn behaviour(seen: &Seen) -> Reply {
     match seen.path.as_str() {
         "/fail" => Reply::status(500),
+        "/neutral" => Reply::status(404),
         "/hang" => Reply::Hang,
         _ => Reply::ok("ok"),
     }
@@ -54,17 +55,20 @@ async fn below_the_percentage_it_stays_closed_and_above_it_opens() {
         .filter("circuit-breaker", shares(json!({"minimum_calls": 100})))
         .start()
         .await;
-    hundred(&envoy, "49", "/fail", 49).join_all().await;
-    // Whatever is told late is told within two ticks; each of these calls would find it open.
+    for (host, count) in [("49", 49), ("51", 51)] {
+        hundred(&envoy, host, "/fail", count).join_all().await;
+    }
+    opens(&envoy, "51", "failure_percentage").await;
+    // Whatever is told late is told within two ticks; each of these calls, which themselves say nothing, would find it open.
     for _ in 0..100 {
         let answer = Client::fresh(envoy.address)
-            .get_with("/ok", &[("host", "49")])
+            .get_with("/neutral", &[("host", "49")])
             .await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 404);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    hundred(&envoy, "51", "/fail", 51).join_all().await;
-    opens(&envoy, "51", "failure_percentage").await;
+    let opened = format!("{OPENED}.failure_percentage");
+    assert_eq!(envoy.stat(&opened).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
