@@ -118,7 +118,7 @@ async fn who_waits_as_long_as_told_is_admitted() {
     let envoy = Envoy::to(&upstream)
         .filter(
             "circuit-breaker",
-            json!({"failure_threshold": 1, "open_for": "900ms", "jitter": 0.2, "key": ["host"], "ramp": "0s",
+            json!({"failure_threshold": 1, "open_for": "2900ms", "jitter": 0.2, "key": ["host"], "ramp": "0s",
                 "max_keys": 65_536}),
         )
         .start()

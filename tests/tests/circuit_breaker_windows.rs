@@ -258,13 +258,13 @@ async fn a_delay_that_envoy_injects_says_nothing_about_the_upstream() {
     let upstream = Upstream::serving(|_| Reply::ok("ok")).await;
     let fault = json!({"name": "fault", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-        "delay": {"fixed_delay": "2.5s", "percentage": {"numerator": 100}},
+        "delay": {"fixed_delay": "5s", "percentage": {"numerator": 100}},
         "headers": [{"name": "x-delay", "present_match": true}],
     }});
     let envoy = Envoy::to(&upstream)
         .filter(
             "circuit-breaker",
-            json!({"failure_threshold": 3, "slow_after": "1s", "open_for": "60s"}),
+            json!({"failure_threshold": 3, "slow_after": "2s", "open_for": "60s"}),
         )
         .native_filter(fault)
         .start()

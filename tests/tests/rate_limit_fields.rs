@@ -67,7 +67,7 @@ async fn fields_are_structured_fields_on_every_answer() {
                 "headers": "both",
                 "limits": [
                     {"name": "burst", "requests": 10, "per": "1s", "burst": 1_000_000_000, "algorithm": "gcra"},
-                    {"name": "day", "requests": 3, "per": "day", "algorithm": "fixed_window"},
+                    {"name": "year", "requests": 3, "per": "year", "algorithm": "fixed_window"},
                     {"name": "slide", "requests": 1_000_000_000, "per": "1500ms", "algorithm": "sliding_window"},
                     {"name": "week", "requests": 9, "per": "week", "algorithm": "fixed_window"},
                     {"name": "places", "concurrent": 5},
@@ -85,7 +85,7 @@ async fn fields_are_structured_fields_on_every_answer() {
         }
         assert_eq!(answer.status, if round < 3 { 200 } else { 429 });
         let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["burst", "day", "slide", "week", "places"]);
+        assert_eq!(names, ["burst", "year", "slide", "week", "places"]);
         assert_eq!(left[1].1, i64::max(2 - round, 0));
         assert_eq!(
             left[3].1,

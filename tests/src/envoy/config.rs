@@ -118,7 +118,8 @@ pub(super) fn cluster(name: &str, address: SocketAddr, http2: bool, more: &Value
     let mut cluster = json!({
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "1s",
+        // On this machine connections stand at once; a worker that had to wait for a processor must not take itself for late.
+        "connect_timeout": "20s",
         // Room for tests with many parallel requests.
         "circuit_breakers": {"thresholds": [
             {"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000}
