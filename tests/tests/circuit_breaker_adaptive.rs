@@ -73,7 +73,7 @@ async fn an_overloaded_upstream_is_offered_about_what_it_can_take() {
     println!(
         "for 100 calls that it can do: 300 offered, upstream load {load:.0}, goodput {goodput:.0}"
     );
-    // Calls are refused by chance: with a third of 3,000 let through too many or too few, by a tenth, is beyond seven deviations.
+    // Calls are refused by chance: of 3,000, two thirds are let through, and a tenth more is seven deviations more.
     assert!(goodput >= 90.0, "goodput {goodput}");
     assert!(load <= 220.0, "load {load}");
     let overload = "wasmcustom.seawall.circuit_breaker.refused";
