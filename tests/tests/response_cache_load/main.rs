@@ -33,8 +33,8 @@ struct Run {
     at_once: usize,
     /// Between the first and the last of them, in seconds.
     over: f64,
-    /// The longest that Envoy waited for one of them, in seconds.
-    longest: f64,
+    /// How long Envoy waited for one of them on average, in seconds.
+    mean: f64,
     /// Answers that came after the first.
     answers: usize,
     /// Of those, by way of the origin: the clients waited for it.
@@ -53,10 +53,11 @@ impl Run {
         4 + (self.over / (LIVES - early).max(TAKES.as_secs_f64())) as usize
     }
 
-    /// How early XFetch refreshes on average. The first of so many reads in the time that a refresh takes, whose logarithms are
-    /// random: `ln(reads)` times that time, and the average of several is not later by eight more in ten million runs.
+    /// How early XFetch refreshes on average. Of all who read in the time that a refresh takes, one is the first: as many of those
+    /// times before the end as the logarithm of their number, and less than five more over several lives, but for one run in
+    /// ten million.
     fn early(&self) -> f64 {
-        self.longest * ((self.rate as f64 * self.longest).max(1.0).ln() + 8.0)
+        self.mean * ((self.rate as f64 * self.mean).max(1.0).ln() + 5.0)
     }
 }
 
@@ -83,16 +84,17 @@ fn waits(shots: &mut [Shot]) -> (usize, usize) {
     (all, steady)
 }
 
-/// The longest time that Envoy has waited for an answer of the origin.
-async fn longest(envoy: &Envoy) -> f64 {
+/// How long Envoy has waited for an answer of the origin on average, in seconds.
+async fn mean(envoy: &Envoy) -> f64 {
     eventually("the times are told", || async {
-        let stats = envoy
-            .admin("/stats?filter=cluster.upstream.upstream_rq_time")
-            .await;
-        let (_, most) = stats.split_once("P100(")?;
-        let (_, total) = most.split_once(')')?.0.split_once(',')?;
-        let milliseconds: f64 = total.parse().ok()?;
-        (!milliseconds.is_nan()).then_some(milliseconds / 1000.0)
+        let text = envoy.prometheus().await;
+        let told = |what: &str| -> Option<f64> {
+            let name = format!("envoy_cluster_upstream_rq_time_{what}{{");
+            let line = text.lines().find(|line| line.starts_with(&name))?;
+            line.rsplit(' ').next()?.parse().ok()
+        };
+        let (milliseconds, count) = (told("sum")?, told("count")?);
+        (count > 0.0).then_some(milliseconds / count / 1000.0)
     })
     .await
 }
@@ -113,10 +115,10 @@ async fn hot_key(name: &'static str, fields: &str, configuration: Value) -> Run 
     );
     let mut shots = steady(envoy.address, rate, LANES, Duration::from_secs(length)).await;
     let (waited, waited_steadily) = waits(&mut shots);
-    let longest = longest(&envoy).await;
+    let mean = mean(&envoy).await;
     shots.sort_by_key(|shot| shot.took);
     println!(
-        "{name:>34}: {} answers, {} requests to the origin in {length} s, {waited} waited for it; p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?}; of the origin {longest} s",
+        "{name:>34}: {} answers, {} requests to the origin in {length} s, {waited} waited for it; p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?}; of the origin {mean:.3} s",
         shots.len(),
         origin.hits(),
         percentile(&shots, 0.5),
@@ -129,7 +131,7 @@ async fn hot_key(name: &'static str, fields: &str, configuration: Value) -> Run 
         asked: origin.hits(),
         at_once: origin.at_once(),
         over: origin.over().as_secs_f64(),
-        longest,
+        mean,
         answers: shots.len(),
         waited,
         waited_steadily,
