@@ -114,6 +114,8 @@ async fn dead_payments_fail_fast_with_an_answer_for_the_shop() {
     let shop = Upstream::start().await;
     let payments = Upstream::serving(|_| Reply::status(500)).await;
     let envoy = recipe("payments")
+        // So that it is still open, however slow this machine is.
+        .replace("open_for: 2s", "open_for: 20s")
         .port(8081, shop.address)
         .port(8082, payments.address)
         .start(2)

@@ -239,11 +239,7 @@ async fn a_collector_that_is_dead_slow_or_mad_costs_no_request() {
         "cluster": "collector", "interval": "100ms", "timeout": "200ms", "max_spans": 64}});
     let envoy = Envoy::to(&upstream)
         .all_filters_with(&[("trace-headers", spans)])
-        .cluster(
-            "collector",
-            collector.address,
-            json!({"connect_timeout": "0.2s"}),
-        )
+        .cluster("collector", collector.address, json!({}))
         .start()
         .await;
     let faults: [(&str, Reply); 7] = [
@@ -261,9 +257,12 @@ async fn a_collector_that_is_dead_slow_or_mad_costs_no_request() {
     for (about, fault) in faults {
         collector.always(fault);
         let asked = collector.hits();
-        let counts = statuses(&load(&envoy, 500).await);
-        assert_eq!(counts, [(200, 500)].into(), "{about}");
-        collector.wait_for_hits(asked + 1).await;
+        eventually("the collector is asked", || async {
+            let counts = statuses(&load(&envoy, 500).await);
+            assert_eq!(counts, [(200, 500)].into(), "{about}");
+            (collector.hits() > asked).then_some(())
+        })
+        .await;
     }
     let dropped = "wasmcustom.seawall.trace_headers.spans_dropped";
     assert!(envoy.wait_for_stat(dropped, 1).await > 0);
@@ -277,6 +276,7 @@ async fn a_collector_that_is_dead_slow_or_mad_costs_no_request() {
         );
     }
     let grown = envoy.memory().saturating_sub(before);
+    println!("Envoy grew by {} KiB", grown >> 10);
     assert!(
         grown < 16 << 20,
         "spans for a dead collector took {grown} bytes"
@@ -285,7 +285,11 @@ async fn a_collector_that_is_dead_slow_or_mad_costs_no_request() {
     collector.always(Reply::ok("{}"));
     let sent = "wasmcustom.seawall.trace_headers.spans_sent";
     let before = envoy.stat(sent).await;
-    load(&envoy, 100).await;
-    envoy.wait_for_stat(sent, before + 1).await;
+    // Some may take longer than the time limit on a slow machine.
+    eventually("spans are sent again", || async {
+        load(&envoy, 100).await;
+        (envoy.stat(sent).await > before).then_some(())
+    })
+    .await;
     healthy(&envoy);
 }

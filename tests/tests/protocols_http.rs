@@ -206,5 +206,7 @@ async fn large_uploads_and_downloads_pass_without_being_kept() {
         );
     }
     let grown = envoy.memory().saturating_sub(before);
-    assert!(grown < SIZE as u64 / 2, "grew by {grown} bytes");
+    println!("Envoy grew by {} KiB", grown >> 10);
+    // What is on its way may fill the windows of HTTP/2, 16 MiB and 24 MiB; what is kept would be all of it.
+    assert!(grown < SIZE as u64 / 8 * 7, "grew by {grown} bytes");
 }

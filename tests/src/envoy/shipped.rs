@@ -1,4 +1,4 @@
-//! The configuration files that the repository ships, as they are but for addresses and paths.
+//! The configuration files that the repository ships, as they are but for addresses, paths and the time to connect.
 
 use super::builder::free_address;
 use super::find::{dist, repository};
@@ -24,6 +24,10 @@ impl Shipped {
         let listener = shipped.listener;
         shipped = shipped.port(10000, listener);
         shipped = shipped.port(9901, "127.0.0.1:0".parse().expect("an address"));
+        // A worker that waits for a processor must not take a connection for late.
+        shipped.text = shipped
+            .text
+            .replace("connect_timeout: 1s", "connect_timeout: 20s");
         for filter in [
             "rate-limit",
             "response-cache",
