@@ -2,6 +2,8 @@
 
 use seawall_tests::envoy::Shipped;
 use seawall_tests::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 fn limit(more: Value) -> Value {
     let mut limit = json!({"name": "a", "requests": 2, "per": "1d"});
@@ -204,9 +206,9 @@ async fn places_are_free_again_when_a_client_leaves() {
     // One client resets its connection; its place is free, and only its.
     held[0].abort();
     let (envoy, upstream) = (&envoy, &upstream);
-    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let tries = AtomicUsize::new(0);
     let fourth = eventually("a place is free", || {
-        let number = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let number = tries.fetch_add(1, Ordering::SeqCst);
         async move {
             let client = Client::fresh(envoy.address);
             let path = format!("/{number}");
@@ -243,25 +245,22 @@ async fn places_are_free_again_when_a_client_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn never_more_at_the_same_time_than_there_are_places() {
-    let upstream = Upstream::start().await;
-    let most = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    upstream.always(Reply::ok("done").after(Duration::from_millis(3)));
+    let upstream = Arc::new(Upstream::start().await);
+    // With every request that comes the upstream looks how many it has: that is when they are most.
+    let most = Arc::new(AtomicUsize::new(0));
+    let (looking, itself) = (Arc::clone(&most), Arc::downgrade(&upstream));
+    upstream.behave(move |_| {
+        let in_flight = itself.upgrade().map_or(0, |upstream| upstream.in_flight());
+        looking.fetch_max(in_flight, Ordering::SeqCst);
+        Reply::ok("done").after(Duration::from_millis(3))
+    });
     let limits = json!({"limits": [{"name": "c", "concurrent": 4}]});
     let envoy = Envoy::to(&upstream)
         .filter("rate-limit", limits)
         .start()
         .await;
-    let watching = std::sync::Arc::clone(&most);
-    let burst = envoy.burst("/", 1_000, 32);
-    tokio::pin!(burst);
-    let answers = loop {
-        watching.fetch_max(upstream.in_flight(), std::sync::atomic::Ordering::SeqCst);
-        tokio::select! {
-            answers = &mut burst => break answers,
-            () = tokio::task::yield_now() => {}
-        }
-    };
-    let most = most.load(std::sync::atomic::Ordering::SeqCst);
+    let answers = envoy.burst("/", 1_000, 32).await;
+    let most = most.load(Ordering::SeqCst);
     assert!((1..=4).contains(&most), "{most}");
     assert!(answers.iter().any(|answer| answer.status == 429));
     assert!(
