@@ -22,7 +22,7 @@ pub struct Looked {
     pub has_variants: bool,
     /// Nothing is stored, and nobody waits for this key's answers.
     pub alone: bool,
-    /// Before when nothing was stored for the URL, to remember that.
+    /// As of when; unknown where the URL has responses for other request fields only.
     pub seen: Option<Seen>,
 }
 
@@ -63,12 +63,13 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     let Content::Variants { salt, lists, .. } = &entry.content else {
         return Ok(Looked {
             stored: Some(primary),
+            seen,
             ..Looked::default()
         });
     };
     // Each variant has a flight of its own: none waits for another.
     exchange.salt = Some(*salt);
-    let mut latest: Option<(Found, Fingerprint)> = None;
+    let mut latest: Option<(Found, Fingerprint, Option<Seen>)> = None;
     for (at, fields) in lists.iter().enumerate() {
         let key = variant(&exchange.key, *salt, fields, &exchange.request.headers);
         let fingerprint = table.fingerprint(&key);
@@ -84,21 +85,22 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
         if let Some(found) = found {
             let newer = latest
                 .as_ref()
-                .is_none_or(|(known, _)| sent(known) < sent(&found));
+                .is_none_or(|(known, ..)| sent(known) < sent(&found));
             if newer {
-                latest = Some((found, fingerprint));
+                latest = Some((found, fingerprint, seen));
             }
         }
     }
-    let stored = latest.map(|(found, fingerprint)| {
-        exchange.fingerprint = Some(fingerprint);
-        found
-    });
-    Ok(Looked {
-        stored,
+    let mut looked = Looked {
         has_variants: true,
         ..Looked::default()
-    })
+    };
+    if let Some((found, fingerprint, seen)) = latest {
+        exchange.fingerprint = Some(fingerprint);
+        looked.stored = Some(found);
+        looked.seen = seen;
+    }
+    Ok(looked)
 }
 
 /// When the origin sent it, by its `Date`; of those of one second, the later arrival is later.

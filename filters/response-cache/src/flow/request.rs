@@ -3,6 +3,7 @@
 use super::answer::{push_age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
+use super::revalidate::set_validators;
 use super::status::{hit, Forward};
 use super::waiting::{is_outrun, wait, wait_for_the_first};
 use super::{background, invalidate, purge, standby, Cx};
@@ -133,18 +134,22 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                 return next;
             }
         }
-        return go(cx, shared, exchange, Lacking::absent(looked.seen), occasion);
+        let lacking = Lacking {
+            seen: looked.seen,
+            ..Lacking::default()
+        };
+        return go(cx, shared, exchange, lacking, occasion);
     };
     let Content::Response { meta, headers, .. } = &stored.entry.content else {
         return Next::Forward;
     };
-    let purged = stored.purged;
+    let (purged, seen) = (stored.purged, looked.seen);
     match decide(meta, cx.now, &directives, purged) {
         Use::Fresh => {
             // Who wants what is stored or nothing is not sent to the origin, neither here nor below.
             let asks = occasion == Occasion::First && !directives.only_if_cached;
             if asks && is_due(cx, exchange, meta) {
-                if let Some(next) = refresh(cx, exchange, &stored, Forward::Early) {
+                if let Some(next) = refresh(cx, exchange, &stored, seen, Forward::Early) {
                     return next;
                 }
             }
@@ -156,7 +161,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         }
         Use::WhileRevalidate => {
             if !directives.only_if_cached {
-                if let Some(next) = refresh(cx, exchange, &stored, Forward::Stale) {
+                if let Some(next) = refresh(cx, exchange, &stored, seen, Forward::Stale) {
                     return next;
                 }
             }
@@ -180,7 +185,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
             let lacking = Lacking {
                 stored: Some(stored),
                 has_validator,
-                absent: None,
+                seen,
             };
             go(cx, shared, exchange, lacking, occasion)
         }
@@ -219,17 +224,8 @@ struct Lacking {
     stored: Option<Found>,
     /// It can be.
     has_validator: bool,
-    /// Nothing is stored, as was seen then.
-    absent: Option<Seen>,
-}
-
-impl Lacking {
-    fn absent(absent: Option<Seen>) -> Self {
-        Lacking {
-            absent,
-            ..Lacking::default()
-        }
-    }
+    /// As of when.
+    seen: Option<Seen>,
 }
 
 /// To the origin, as the one for all where that is possible, or behind another one.
@@ -243,7 +239,7 @@ fn go(
     let Lacking {
         stored,
         has_validator,
-        absent,
+        seen,
     } = lacking;
     let settings = std::rc::Rc::clone(&exchange.settings);
     let may_store = !exchange.request.directives.no_store || settings.ignore_client_directives;
@@ -271,7 +267,7 @@ fn go(
                 };
                 match join(cx.host, fingerprint, wish, lease) {
                     Ok(Joined::Leads) => {
-                        if !exchange.looked_again && is_outrun(cx, exchange, absent) {
+                        if !exchange.looked_again && is_outrun(cx, exchange, seen) {
                             exchange.looked_again = true;
                             cx.worker.end_flight(cx, fingerprint, number, true, None);
                             return settle(cx, shared, exchange, occasion);
@@ -285,7 +281,7 @@ fn go(
                     }
                     Ok(Joined::Unshared(until)) => {
                         // Only what is known to be absent need not be looked for.
-                        if let Some(seen) = absent {
+                        if let Some(seen) = seen.filter(|_| stored.is_none()) {
                             let mut alone = cx.worker.alone.borrow_mut();
                             alone.remember(fingerprint, seen, until);
                         }
@@ -322,43 +318,14 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
     Next::Forward
 }
 
-/// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
-fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
-    let Content::Response { headers, .. } = &stored.entry.content else {
-        return false;
-    };
-    let mut set = false;
-    for (field, validator) in [
-        ("if-none-match", "etag"),
-        ("if-modified-since", "last-modified"),
-    ] {
-        if let Some(value) = headers.get(validator) {
-            set |= cx.host.set_header(Map::Request, field, value).is_ok();
-        }
-    }
-    if set {
-        let conditions = &exchange.request.conditions;
-        let gone = [
-            (
-                "if-none-match",
-                !conditions.none_match.is_empty() && headers.get("etag").is_none(),
-            ),
-            (
-                "if-modified-since",
-                conditions.modified_since.is_some() && headers.get("last-modified").is_none(),
-            ),
-            ("range", exchange.request.range.is_some()),
-            ("if-range", conditions.range.is_some()),
-        ];
-        for (field, _) in gone.iter().filter(|(_, present)| *present) {
-            let _ = cx.host.remove_header(Map::Request, field);
-        }
-    }
-    set
-}
-
 /// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it.
-fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Found, why: Forward) -> Option<Next> {
+fn refresh(
+    cx: Cx<'_>,
+    exchange: &mut Exchange,
+    stored: &Found,
+    seen: Option<Seen>,
+    why: Forward,
+) -> Option<Next> {
     let fingerprint = exchange.flight()?;
     let lease = exchange.settings.coalesce.lease;
     let number = cx.worker.table.bits();
@@ -374,6 +341,11 @@ fn refresh(cx: Cx<'_>, exchange: &mut Exchange, stored: &Found, why: Forward) ->
         },
     );
     match joined {
+        // Who has just refreshed it did so for this one as well.
+        Ok(Joined::Leads) if is_outrun(cx, exchange, seen) => {
+            cx.worker.end_flight(cx, fingerprint, number, true, None);
+            return None;
+        }
         Ok(Joined::Leads) => {}
         // Nobody leads for keys whose answers are not shared: this one refreshes on its own when it must.
         Ok(Joined::Alone | Joined::Unshared(_))

@@ -1,4 +1,5 @@
-//! What a 304 or a response to `HEAD` says of what is stored (RFC 9111, sections 4.3.3 to 4.3.5).
+//! Asking whether what is stored still holds, and what a 304 or a response to `HEAD` says of it (RFC 9111, sections 4.3.1 and
+//! 4.3.3 to 4.3.5).
 
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
@@ -15,8 +16,44 @@ use crate::http::storable::Refusal;
 use crate::reuse::is_fresh;
 use crate::store::Found;
 use seawall_core::headers::Headers;
+use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
 use seawall_core::time::Timestamp;
+
+/// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
+pub(super) fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
+    let Content::Response { headers, .. } = &stored.entry.content else {
+        return false;
+    };
+    let mut set = false;
+    for (field, validator) in [
+        ("if-none-match", "etag"),
+        ("if-modified-since", "last-modified"),
+    ] {
+        if let Some(value) = headers.get(validator) {
+            set |= cx.host.set_header(Map::Request, field, value).is_ok();
+        }
+    }
+    if set {
+        let conditions = &exchange.request.conditions;
+        let gone = [
+            (
+                "if-none-match",
+                !conditions.none_match.is_empty() && headers.get("etag").is_none(),
+            ),
+            (
+                "if-modified-since",
+                conditions.modified_since.is_some() && headers.get("last-modified").is_none(),
+            ),
+            ("range", exchange.request.range.is_some()),
+            ("if-range", conditions.range.is_some()),
+        ];
+        for (field, _) in gone.iter().filter(|(_, present)| *present) {
+            let _ = cx.host.remove_header(Map::Request, field);
+        }
+    }
+    set
+}
 
 /// What is stored, updated by a 304 (RFC 9111, section 4.3.4): stored again; what to answer with.
 pub(super) fn freshened(

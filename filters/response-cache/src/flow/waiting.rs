@@ -7,9 +7,9 @@ use crate::flight::{join, Joined, Lease, Wish};
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 
-/// Whether something has changed since nothing was found: the flight before may have ended in between, with an answer.
-pub(super) fn is_outrun(cx: Cx<'_>, exchange: &Exchange, absent: Option<Seen>) -> bool {
-    let (Some(seen), Some(fingerprint)) = (absent, exchange.fingerprint) else {
+/// Whether something has changed since this was looked up: the flight before may have ended in between, with an answer.
+pub(super) fn is_outrun(cx: Cx<'_>, exchange: &Exchange, seen: Option<Seen>) -> bool {
+    let (Some(seen), Some(fingerprint)) = (seen, exchange.fingerprint) else {
         return false;
     };
     let present = cx.worker.table.changes().seen(cx.host, fingerprint, cx.now);
