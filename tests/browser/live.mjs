@@ -13,7 +13,7 @@ const profile = mkdtempSync(join(tmpdir(), "seawall-live-"));
 const browser = spawn(chromium, [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
   "--remote-debugging-port=0", `--user-data-dir=${profile}`, "--window-size=1240,1020", "about:blank",
-], { stdio: ["ignore", "ignore", "pipe"] });
+], { stdio: ["ignore", "ignore", "pipe"], detached: true });
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -92,9 +92,13 @@ try {
   await main();
 } finally {
   browser.removeAllListeners("exit");
-  const ended = new Promise((resolve) => browser.on("exit", resolve));
-  browser.kill("SIGKILL");
-  await ended;
-  rmSync(profile, { recursive: true, force: true });
+  if (browser.exitCode === null && browser.signalCode === null) {
+    const ended = new Promise((resolve) => browser.on("exit", resolve));
+    // Its processes are a group of their own.
+    process.kill(-browser.pid, "SIGKILL");
+    await ended;
+  }
+  // What the last of them still writes must not be in the way.
+  rmSync(profile, { recursive: true, force: true, maxRetries: 30, retryDelay: 100 });
 }
 process.exit(0);
