@@ -10,9 +10,9 @@
 
 mod common;
 
-use common::{ok, request, still, Cache, Origin};
+use common::{ok, request, still, Cache, Got, Origin};
 use seawall_core::host::Failure;
-use seawall_core::testing::World;
+use seawall_core::testing::{Ended, World};
 use serde_json::{json, Value};
 
 fn purging() -> Value {
@@ -204,4 +204,46 @@ fn without_gauges_every_request_looks() {
             assert!(shared_reads(&mut caches[1], "/a") > 0);
         }
     }
+}
+
+/// Another worker refreshes what has just expired after this one has looked; what this one answers then.
+fn outrun_by_another(stored: &'static str) -> (Option<Got>, Cache) {
+    let world = World::new();
+    let mut caches = workers(&world, &still());
+    let (mut first, mut second) = (caches.remove(0), caches.remove(0));
+    first.get("/", &ok(stored, "old"));
+    first.advance(900);
+    // The copies are current for a second from here, so shared data is not read before the flight is.
+    for cache in [&mut first, &mut second] {
+        assert!(cache.get("/", &Origin::default()).is_hit());
+    }
+    first.advance(200);
+    let asks = request("GET", "/", &[]);
+    let (tell, told) = std::sync::mpsc::channel();
+    let asks_as_well = asks.clone();
+    second.vm.host.before_shared(move || {
+        if first.metric("refreshes") > 0 {
+            return;
+        }
+        let (exchange, ended) = first.start(&asks_as_well);
+        assert!(matches!(ended, Ended::Forwarded(_)));
+        first.answer(exchange, &ok("max-age=600", "new"));
+        tell.send(()).unwrap();
+    });
+    let (exchange, ended) = second.start(&asks);
+    assert_eq!(told.try_recv(), Ok(()), "it was outrun");
+    assert!(!matches!(ended, Ended::Forwarded(_)), "a second refresh");
+    second.vm.host.before_shared(|| {});
+    let got = second.vm.reply(&exchange).map(Got::from);
+    second.vm.finish(exchange);
+    (got, second)
+}
+
+#[test]
+fn who_finds_it_stale_just_before_it_was_refreshed_asks_for_nothing() {
+    let (got, mut cache) = outrun_by_another("max-age=1, stale-while-revalidate=600");
+    assert_eq!(got.unwrap().body, b"old", "which may be served");
+    assert_eq!(cache.get("/", &Origin::default()).body, b"new");
+    let (got, _) = outrun_by_another("max-age=1");
+    assert_eq!(got.unwrap().body, b"new");
 }

@@ -238,45 +238,6 @@ fn early_refresh_is_one_request_while_all_others_are_served() {
     assert_eq!(caches[0].metric("refreshes_early"), 1);
 }
 
-/// Another worker refreshes what is stored just after this one has looked; what this one answers then.
-fn outrun_by_another(stored: &'static str, after: u64) -> (Option<Got>, Vec<Cache>) {
-    let (_world, mut caches) = workers(2, &still());
-    caches[0].get("/", &ok(stored, "old"));
-    caches[0].advance(after.saturating_sub(100));
-    // The copies are current for a second from here, so shared data is not read before the flight is.
-    for cache in &mut caches {
-        assert!(cache.get("/", &Origin::default()).is_hit());
-    }
-    caches[0].advance(200);
-    let (mut first, mut second) = (caches.remove(0), caches.remove(0));
-    let (tell, told) = std::sync::mpsc::channel();
-    let mut once = Some(());
-    second.vm.host.before_shared(move || {
-        if once.take().is_some() {
-            let (exchange, ended) = get(&mut first, "/");
-            assert!(forwarded(&ended));
-            first.answer(exchange, &ok("max-age=600", "new"));
-            tell.send(first.metric("refreshes")).unwrap();
-        }
-    });
-    let (exchange, ended) = get(&mut second, "/");
-    assert_eq!(told.try_recv(), Ok(1), "it was outrun");
-    second.vm.host.before_shared(|| {});
-    assert!(!forwarded(&ended), "a second refresh");
-    let got = second.vm.reply(&exchange).map(Got::from);
-    second.vm.finish(exchange);
-    (got, vec![second])
-}
-
-#[test]
-fn who_finds_it_stale_just_before_it_was_refreshed_asks_for_nothing() {
-    let (got, mut caches) = outrun_by_another("max-age=1, stale-while-revalidate=600", 1000);
-    assert_eq!(got.unwrap().body, b"old", "which may be served");
-    assert_eq!(caches[0].get("/", &Origin::default()).body, b"new");
-    let (got, _) = outrun_by_another("max-age=1", 1000);
-    assert_eq!(got.unwrap().body, b"new");
-}
-
 #[test]
 fn in_the_background_nobody_waits() {
     let configuration = json!({"refresh": {"algorithm": "off", "background": {"enabled": true, "cluster": "origin"}}});
