@@ -142,7 +142,7 @@ pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
     if let Err(refusal) = result {
         cx.core.metrics.reject(refusal);
     }
-    finish(cx, &exchange, &fetch, result, false);
+    finish(cx, &exchange, &fetch, result);
 }
 
 /// True when something else is stored by now in the place of what is being refreshed.

@@ -75,7 +75,7 @@ fn give_up(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill, refusal: Refusal) {
     cx.worker.release_filling(fill.body.len());
     cx.core.metrics.reject(refusal);
     supersede(cx, &fill.fetch, fill.pending.meta.status, refusal);
-    finish(cx, exchange, &fill.fetch, Err(refusal), false);
+    finish(cx, exchange, &fill.fetch, Err(refusal));
 }
 
 /// The body is complete.
@@ -86,7 +86,7 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
         .is_some_and(|length| length != fill.body.len())
     {
         cx.core.metrics.reject(Refusal::Incomplete);
-        finish(cx, exchange, &fill.fetch, Err(Refusal::Incomplete), false);
+        finish(cx, exchange, &fill.fetch, Err(Refusal::Incomplete));
         return;
     }
     let shared = fill.pending.is_shared();
@@ -98,19 +98,13 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
     }
     match stored {
         // Stored, but every use needs the origin: waiting for it gains nothing.
-        Ok(()) if !shared => finish(cx, exchange, &fill.fetch, Err(Refusal::NoFreshness), false),
-        stored => finish(cx, exchange, &fill.fetch, stored, false),
+        Ok(()) if !shared => finish(cx, exchange, &fill.fetch, Err(Refusal::NoFreshness)),
+        stored => finish(cx, exchange, &fill.fetch, stored),
     }
 }
 
-/// Ends the flight, if there is one.
-pub(super) fn finish(
-    cx: Cx<'_>,
-    exchange: &Exchange,
-    fetch: &Fetch,
-    stored: Result<(), Refusal>,
-    again: bool,
-) {
+/// Ends the flight, if there is one. Those who wait look into the cache again if something usable is there, or may come.
+pub(super) fn finish(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, stored: Result<(), Refusal>) {
     let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) else {
         return;
     };
@@ -121,7 +115,7 @@ pub(super) fn finish(
         ),
         _ => None,
     };
-    let look_again = again || stored.is_ok() || stored == Err(Refusal::Outdated);
+    let look_again = matches!(stored, Ok(()) | Err(Refusal::Outdated));
     cx.worker
         .end_flight(cx, fingerprint, leader, look_again, unshared);
 }
@@ -132,9 +126,9 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
         // Its client may have left, or a filter behind this one has answered in the place of a failed response. That goes to
         // the client directly, and then nobody is served by others trying one after the other.
         Phase::Fetching(fetch) if fetch.leader.is_some() && is_answered(cx) => {
-            finish(cx, exchange, &fetch, Err(Refusal::Incomplete), false);
+            finish(cx, exchange, &fetch, Err(Refusal::Incomplete));
         }
-        Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated), false),
+        Phase::Fetching(fetch) => finish(cx, exchange, &fetch, Err(Refusal::Outdated)),
         Phase::Filling(fill) => {
             cx.worker.release_filling(fill.body.len());
             cx.core.metrics.reject(Refusal::Incomplete);
@@ -144,7 +138,7 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
             } else {
                 Refusal::Outdated
             };
-            finish(cx, exchange, &fill.fetch, Err(ended), false);
+            finish(cx, exchange, &fill.fetch, Err(ended));
         }
         _ => {}
     }

@@ -150,7 +150,7 @@ fn arrived(
             cx.host,
             "response headers cannot be read; the response passes",
         );
-        finish(cx, exchange, &fetch, Err(Refusal::Internal), false);
+        finish(cx, exchange, &fetch, Err(Refusal::Internal));
         return Flow::Continue;
     };
     let status = status_of(&headers);
@@ -173,7 +173,8 @@ fn arrived(
                 Content::Variants { .. } => false,
             };
             if allowed {
-                finish(cx, exchange, &fetch, Err(Refusal::Incomplete), true);
+                // Those who wait find the stored response again.
+                finish(cx, exchange, &fetch, Err(Refusal::Outdated));
                 cx.core.metrics.stale_if_error.increment(cx.host);
                 let ended = Ended::StaleIfError;
                 return replace(cx, exchange, &stored, status, ended, end_of_stream);
@@ -188,7 +189,7 @@ fn arrived(
         } else {
             Refusal::Incomplete
         };
-        finish(cx, exchange, &fetch, Err(ended), false);
+        finish(cx, exchange, &fetch, Err(ended));
         tell(cx.host, cx.core, exchange, status, Ended::NotStored(None));
         return Flow::Continue;
     }
@@ -197,7 +198,7 @@ fn arrived(
     }
     if exchange.request.method == Method::Head {
         head(cx, exchange, &fetch, status, &headers);
-        finish(cx, exchange, &fetch, Err(Refusal::Status), false);
+        finish(cx, exchange, &fetch, Err(Refusal::Status));
         tell(cx.host, cx.core, exchange, status, Ended::NotStored(None));
         return Flow::Continue;
     }
@@ -253,7 +254,7 @@ fn fill(
             supersede(cx, &fetch, status, refusal);
             let lasts = refusal.lasts() && !is_passing(status);
             let ended = if lasts { refusal } else { Refusal::Incomplete };
-            finish(cx, exchange, &fetch, Err(ended), false);
+            finish(cx, exchange, &fetch, Err(ended));
         }
     }
     Flow::Continue

@@ -150,7 +150,7 @@ pub(super) fn revalidated(
     } else {
         Err(Refusal::NoFreshness)
     });
-    finish(cx, exchange, &fetch, gained, false);
+    finish(cx, exchange, &fetch, gained);
     replace(cx, exchange, &answer, 304, ended, end_of_stream)
 }
 
