@@ -35,7 +35,7 @@ pub fn native(name: &str, kind: &str, fields: Value) -> Value {
 pub struct Chain {
     /// The filters before the router.
     pub filters: Vec<Value>,
-    /// Further fields of the route.
+    /// Further fields of the route: `beside` the action, of the `action`, or `instead` of it.
     pub route: Value,
     /// Further fields of the connection manager.
     pub manager: Value,
@@ -84,9 +84,13 @@ const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
     let mut filters = chain.filters.clone();
     filters.push(native("router", ROUTER, json!({})));
-    let mut action = json!({"cluster": "upstream"});
-    merge(&mut action, &chain.route["action"]);
-    let mut route = json!({"name": "main", "match": {"prefix": "/"}, "route": action});
+    let mut route = json!({"name": "main", "match": {"prefix": "/"}});
+    if chain.route["instead"].is_null() {
+        let mut action = json!({"cluster": "upstream"});
+        merge(&mut action, &chain.route["action"]);
+        route["route"] = action;
+    }
+    merge(&mut route, &chain.route["instead"]);
     merge(&mut route, &chain.route["beside"]);
     let mut manager = json!({
         "stat_prefix": "main",
@@ -101,17 +105,23 @@ pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
     json!({"static_resources": {"listeners": [listener(port, manager)], "clusters": clusters}})
 }
 
+/// What a route answers by itself.
+pub fn answer(control: &str, size: usize) -> Value {
+    json!({
+        "direct_response": {"status": 200, "body": {"inline_string": "x".repeat(size)}},
+        "response_headers_to_add": [
+            {"header": {"key": "cache-control", "value": control}},
+            {"header": {"key": "content-type", "value": "text/plain"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+        ],
+    })
+}
+
 /// The upstream: an Envoy that answers by itself, `/cached` and `/large` with a long life and everything else with none.
 pub fn upstream(port: u16) -> Value {
     let answer = |path: &str, control: &str, size: usize| {
-        json!({
-            "match": {"prefix": path},
-            "direct_response": {"status": 200, "body": {"inline_string": "x".repeat(size)}},
-            "response_headers_to_add": [
-                {"header": {"key": "cache-control", "value": control}},
-                {"header": {"key": "content-type", "value": "text/plain"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
-            ],
-        })
+        let mut route = answer(control, size);
+        route["match"] = json!({ "prefix": path });
+        route
     };
     let manager = json!({
         "stat_prefix": "upstream",

@@ -199,6 +199,18 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             lean("response-cache"),
         ),
         (
+            "calls",
+            "host calls of a hit, nothing per route, nothing else",
+            "/cached",
+            Chain::of(vec![calls::hit(&json!({"per_route": false}))?]),
+        ),
+        (
+            "yardstick",
+            "an answer of the route itself (direct_response)",
+            "/cached",
+            peers::direct(),
+        ),
+        (
             "response-cache",
             "response-cache, hit of 64 KB",
             LARGE,

@@ -4,7 +4,7 @@
 mod measure;
 mod replay;
 
-use replay::Call;
+use replay::{Answer, Call};
 use seawall_core::config::{self, ConfigErrors};
 use seawall_core::host::{Host, MetricId, MetricKind};
 use seawall_core::plugin::{Flow, Plugin, Stream};
@@ -14,6 +14,7 @@ use std::rc::Rc;
 #[derive(Debug, Default)]
 struct Calls {
     list: Vec<Call>,
+    answer: Answer,
     counter: Option<MetricId>,
 }
 
@@ -26,7 +27,10 @@ impl Plugin for Probe {
 
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
         let (read, errors) = config::read::<Configuration>(&config::parse(configuration)?);
-        let list = read.unwrap_or_default().calls;
+        let Configuration {
+            calls: list,
+            answer,
+        } = read.unwrap_or_default();
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -35,7 +39,11 @@ impl Plugin for Probe {
             return Err(ConfigErrors::one("calls", problem));
         }
         let counter = host.metric_define(MetricKind::Counter, "probe.calls").ok();
-        self.0 = Rc::new(Calls { list, counter });
+        self.0 = Rc::new(Calls {
+            list,
+            answer,
+            counter,
+        });
         Ok(())
     }
 
@@ -49,14 +57,21 @@ impl Plugin for Probe {
 struct Configuration {
     #[serde(default)]
     calls: Vec<Call>,
+    #[serde(default)]
+    answer: Answer,
 }
 
 /// A request.
 pub struct Once(Rc<Calls>);
 
 impl Once {
-    fn make(&self, host: &dyn Host, callback: &str) {
-        replay::make(host, &self.0.list, callback, self.0.counter);
+    fn make(&self, host: &dyn Host, callback: &str) -> Flow {
+        let Calls {
+            list,
+            answer,
+            counter,
+        } = &*self.0;
+        replay::make(host, list, answer, callback, *counter)
     }
 }
 
@@ -65,13 +80,11 @@ impl Stream for Once {
         if self.0.list.is_empty() {
             measure::all(host);
         }
-        self.make(host, "proxy_on_request_headers");
-        Flow::Continue
+        self.make(host, "proxy_on_request_headers")
     }
 
     fn response_headers(&mut self, host: &dyn Host, _: bool) -> Flow {
-        self.make(host, "proxy_on_response_headers");
-        Flow::Continue
+        self.make(host, "proxy_on_response_headers")
     }
 }
 
