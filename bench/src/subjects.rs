@@ -82,21 +82,22 @@ fn seawall(filter: &str) -> Value {
 }
 
 /// Without what not everybody needs: settings per route, and fields on responses.
-fn lean(filter: &str) -> Chain {
+fn lean(filter: &str) -> Value {
     let mut configuration = configuration(filter);
     configuration["per_route"] = json!(false);
     if filter == "rate-limit" {
         configuration["headers"] = json!("none");
     }
-    Chain::of(vec![wasm(filter, &module(filter), configuration)])
+    configuration
+}
+
+fn seawall_lean(filter: &str) -> Chain {
+    Chain::of(vec![wasm(filter, &module(filter), lean(filter))])
 }
 
 /// The host calls of a filter without the filter.
-fn calls_of(filter: &str) -> Result<Chain, Box<dyn Error>> {
-    Ok(Chain::of(vec![calls::alone(
-        filter,
-        &configuration(filter),
-    )?]))
+fn calls_of(filter: &str, configuration: &Value) -> Result<Chain, Box<dyn Error>> {
+    Ok(Chain::of(vec![calls::alone(filter, configuration)?]))
 }
 
 type Entry = (&'static str, &'static str, &'static str, Chain);
@@ -148,7 +149,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of seawall.wasm, nothing else",
             "/plain",
-            calls_of("seawall")?,
+            calls_of("seawall", &configuration("seawall"))?,
         ),
         (
             "all four",
@@ -166,13 +167,19 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of rate-limit, nothing else",
             "/plain",
-            calls_of("rate-limit")?,
+            calls_of("rate-limit", &configuration("rate-limit"))?,
         ),
         (
             "rate-limit",
             "rate-limit, nothing per route, no fields",
             "/plain",
-            lean("rate-limit"),
+            seawall_lean("rate-limit"),
+        ),
+        (
+            "calls",
+            "host calls of rate-limit, nothing per route, no fields, nothing else",
+            "/plain",
+            calls_of("rate-limit", &lean("rate-limit"))?,
         ),
         (
             "rate-limit",
@@ -196,13 +203,13 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "response-cache",
             "response-cache, hit, nothing per route",
             "/cached",
-            lean("response-cache"),
+            seawall_lean("response-cache"),
         ),
         (
             "calls",
             "host calls of a hit, nothing per route, nothing else",
             "/cached",
-            Chain::of(vec![calls::hit(&json!({"per_route": false}))?]),
+            Chain::of(vec![calls::hit(&lean("response-cache"))?]),
         ),
         (
             "yardstick",
@@ -238,7 +245,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of response-cache (not storable), nothing else",
             "/plain",
-            calls_of("response-cache")?,
+            calls_of("response-cache", &configuration("response-cache"))?,
         ),
         (
             "response-cache",
@@ -256,13 +263,19 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of circuit-breaker, nothing else",
             "/plain",
-            calls_of("circuit-breaker")?,
+            calls_of("circuit-breaker", &configuration("circuit-breaker"))?,
         ),
         (
             "circuit-breaker",
             "circuit-breaker, nothing per route",
             "/plain",
-            lean("circuit-breaker"),
+            seawall_lean("circuit-breaker"),
+        ),
+        (
+            "calls",
+            "host calls of circuit-breaker, nothing per route, nothing else",
+            "/plain",
+            calls_of("circuit-breaker", &lean("circuit-breaker"))?,
         ),
         (
             "trace-headers",
@@ -274,13 +287,19 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of trace-headers, nothing else",
             "/plain",
-            calls_of("trace-headers")?,
+            calls_of("trace-headers", &configuration("trace-headers"))?,
         ),
         (
             "trace-headers",
             "trace-headers, nothing per route",
             "/plain",
-            lean("trace-headers"),
+            seawall_lean("trace-headers"),
+        ),
+        (
+            "calls",
+            "host calls of trace-headers, nothing per route, nothing else",
+            "/plain",
+            calls_of("trace-headers", &lean("trace-headers"))?,
         ),
         (
             "trace-headers",
