@@ -35,7 +35,7 @@ pub fn native(name: &str, kind: &str, fields: Value) -> Value {
 pub struct Chain {
     /// The filters before the router.
     pub filters: Vec<Value>,
-    /// Further fields of the route: `beside` the action, of the `action`, or `instead` of it.
+    /// Further fields of the route: `beside` its action, or `instead` of it.
     pub route: Value,
     /// Further fields of the connection manager.
     pub manager: Value,
@@ -85,12 +85,10 @@ pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
     let mut filters = chain.filters.clone();
     filters.push(native("router", ROUTER, json!({})));
     let mut route = json!({"name": "main", "match": {"prefix": "/"}});
-    if chain.route["instead"].is_null() {
-        let mut action = json!({"cluster": "upstream"});
-        merge(&mut action, &chain.route["action"]);
-        route["route"] = action;
+    match &chain.route["instead"] {
+        Value::Null => route["route"] = json!({"cluster": "upstream"}),
+        answer => merge(&mut route, answer),
     }
-    merge(&mut route, &chain.route["instead"]);
     merge(&mut route, &chain.route["beside"]);
     let mut manager = json!({
         "stat_prefix": "main",
