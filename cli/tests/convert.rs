@@ -49,7 +49,7 @@ fn nginx_zones_become_limits() {
         found["routes"]["the route for location /login"]["limits"],
         json!([
             {"name": "perip", "key": ["client_address"], "missing": "skip", "requests": 10, "per": "1s", "burst": 6, "shadow": true},
-            {"name": "tenant", "key": [{"header": "x-tenant-id"}, "path"], "missing": "skip", "requests": 600, "per": "1m", "burst": 1, "shadow": true},
+            {"name": "tenant", "key": [{"header": "x-tenant-id"}, "path"], "requests": 600, "per": "1m", "burst": 1, "shadow": true},
         ])
     );
     let remarks = found["remarks"].to_string();
@@ -127,4 +127,77 @@ fn what_nginx_does_not_take_is_refused_and_nothing_overflows() {
         assert_eq!(ran.code, 2, "{}", ran.err);
         assert!(ran.err.contains(says), "{}", ran.err);
     }
+}
+
+#[test]
+fn what_holds_around_a_location_holds_in_it_as_in_nginx() {
+    let ran = piped(
+        &["convert", "nginx", "-", "--format", "json"],
+        "limit_req_zone $binary_remote_addr zone=one:1m rate=1r/s;
+        limit_req_zone $binary_remote_addr$arg_t zone=two:1m rate=1r/s;
+        http {
+            limit_req_dry_run on;
+            server {
+                server_name a.example;
+                limit_conn perip 5;
+                limit_req zone=one;
+                location /watched { limit_req zone=two; }
+                location /enforced { limit_req zone=one burst=2; limit_req_dry_run off; limit_req_status 501; }
+                location /asis { proxy_pass http://b; }
+            }
+            server { server_name b.example; limit_req zone=one; }
+            server { server_name c.example; location /enforced { limit_req zone=two; } }
+        }",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(found["plugin"], json!({"answer": {"status": 503}}));
+    let one = json!([{"name": "one", "key": ["client_address"], "missing": "skip", "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
+    // A key of several variables is empty only where all of them are.
+    let two = json!([{"name": "two", "key": ["client_address", {"query": "t"}], "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
+    let enforced = json!([{"name": "one", "key": ["client_address"], "missing": "skip", "requests": 1, "per": "1s", "burst": 3}]);
+    assert_eq!(
+        found["routes"],
+        json!({
+            "the virtual host for a.example": {"limits": one},
+            "the route for location /watched of server a.example": {"limits": two},
+            "the route for location /enforced of server a.example": {"limits": enforced, "answer": {"status": 501}},
+            "the virtual host for b.example": {"limits": one},
+            "the route for location /enforced of server c.example": {"limits": two},
+        })
+    );
+    let remarks = found["remarks"].to_string();
+    for remark in ["limit_conn", "zone one is used with different bursts"] {
+        assert!(remarks.contains(remark), "{remarks}");
+    }
+    assert!(!remarks.contains("zone two"), "{remarks}");
+}
+
+#[test]
+fn a_descriptor_in_shadow_mode_refuses_nothing_and_a_route_has_its_own_answer() {
+    let filter = |more: &str| {
+        format!(
+            "{{\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: p, filter_enforced: {{default_value: {{numerator: 100}}}}, token_bucket: {{max_tokens: 1, fill_interval: 1s}}, {more}}}"
+        )
+    };
+    let watched = filter(
+        "enable_x_ratelimit_headers: DRAFT_VERSION_03, always_consume_default_token_bucket: false, descriptors: [{entries: [{key: x}], shadow_mode: true, token_bucket: {max_tokens: 1, fill_interval: 1s}}]",
+    );
+    let route = filter("status: {code: 503}");
+    let text = format!(
+        "filters:\n- typed_config: {watched}\nroutes:\n- name: r\n  match: {{prefix: /}}\n  typed_per_filter_config: {{local: {route}}}\n"
+    );
+    let ran = piped(&["convert", "envoy", "-", "--format", "json"], &text);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    let shadows: Vec<_> = limits.iter().map(|limit| limit.get("shadow")).collect();
+    assert_eq!(shadows, [None, Some(&json!(true))]);
+    assert_eq!(found["plugin"]["headers"], json!("both"));
+    assert_eq!(found["plugin"].get("answer"), None);
+    let route = &found["routes"]["route \"r\""];
+    assert_eq!(route["answer"], json!({"status": 503}));
+    assert!(found["remarks"]
+        .to_string()
+        .contains("no descriptor is for"));
 }

@@ -102,6 +102,9 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         if !rule.is_empty() {
             limit.insert("match".to_owned(), Value::Object(rule));
         }
+        if descriptor.get("shadow_mode").map(|node| node.json()) == Some(json!(true)) {
+            limit.insert("shadow".to_owned(), json!(true));
+        }
         limits.push(limit);
     }
     if enabled == Some(0.0) {
@@ -130,10 +133,18 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             "{prefix}: the limit was one for each connection, and is one for all of them now"
         ));
     }
+    let mut settings = Map::new();
     if let Some(status) = node.find(&["status", "code"]) {
-        converted
-            .settings
-            .insert("answer".to_owned(), json!({"status": status.json()}));
+        settings.insert("answer".to_owned(), json!({"status": status.json()}));
+    }
+    if node.text_of("enable_x_ratelimit_headers") == "DRAFT_VERSION_03" {
+        settings.insert("headers".to_owned(), json!("both"));
+    }
+    let always = node.get("always_consume_default_token_bucket");
+    if always.map(|node| node.json()) == Some(json!(false)) && limits.len() > 1 {
+        converted.remark(format!(
+            "{prefix}: its token_bucket was for requests that no descriptor is for; here it is for all requests"
+        ));
     }
     // Without a share it counts and refuses nothing.
     let enforced = enforced.unwrap_or(0.0);
@@ -146,6 +157,7 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
     }
     match route {
         None => {
+            converted.settings.extend(settings);
             for mut limit in limits {
                 rename(&mut limit, &converted.limits);
                 converted.limits.push(Value::Object(limit));
@@ -160,7 +172,8 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             converted.remark(format!(
                 "the limits of {route} take the place of the plugin's there, as in Envoy"
             ));
-            converted.routes.push((route.to_owned(), known));
+            settings.insert("limits".to_owned(), json!(known));
+            converted.routes.push((route.to_owned(), settings));
         }
     }
 }

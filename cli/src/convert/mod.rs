@@ -18,8 +18,8 @@ pub struct Converted {
     pub limits: Vec<Value>,
     /// Other plugin settings.
     pub settings: Map<String, Value>,
-    /// The limits of routes, by what the route is called.
-    pub routes: Vec<(String, Vec<Value>)>,
+    /// The settings of routes and virtual hosts, by what those are called.
+    pub routes: Vec<(String, Map<String, Value>)>,
     /// What could not be carried over, or means something else.
     pub remarks: Vec<String>,
 }
@@ -36,9 +36,9 @@ impl Converted {
 
     /// The metadata of routes.
     pub fn metadata(&self) -> Vec<(String, Value)> {
-        let routes = self.routes.iter();
+        let routes = self.routes.iter().cloned();
         routes
-            .map(|(name, limits)| (name.clone(), json!({"limits": limits})))
+            .map(|(name, settings)| (name, Value::Object(settings)))
             .collect()
     }
 

@@ -45,7 +45,38 @@ pub fn nginx(text: &str) -> Result<Converted, String> {
     if zones.is_empty() {
         return Err("there is no limit_req_zone in this configuration".to_owned());
     }
-    apply(&directives, &[], &zones, &mut converted)?;
+    let everywhere = apply(&directives, &Around::default(), &zones, &mut converted)?;
+    converted.limits = everywhere.limits();
+    if let Some(status) = everywhere.status {
+        converted
+            .settings
+            .insert("answer".to_owned(), json!({ "status": status }));
+    } else if !(converted.limits.is_empty() && converted.routes.is_empty()) {
+        // nginx's own default.
+        converted
+            .settings
+            .insert("answer".to_owned(), json!({"status": 503}));
+        converted.remark("nginx refuses with 503 where limit_req_status does not say otherwise; 429 is what clients understand");
+    }
+    for zone in &zones {
+        let named = |limit: &&Value| limit["name"] == name(&zone.name);
+        let limits = converted
+            .routes
+            .iter()
+            .filter_map(|(_, settings)| settings.get("limits"));
+        let limits = limits.filter_map(Value::as_array).flatten();
+        let mut bursts = limits
+            .chain(&converted.limits)
+            .filter(named)
+            .map(|limit| &limit["burst"]);
+        let first = bursts.next();
+        if bursts.any(|burst| Some(burst) != first) {
+            converted.remark(format!(
+                "zone {} is used with different bursts, which nginx counts together; here a limit with other numbers counts for itself",
+                zone.name
+            ));
+        }
+    }
     if converted.limits.is_empty() && converted.routes.is_empty() {
         converted.remark("no limit_req uses the zones: there is nothing to limit");
     }
@@ -146,6 +177,11 @@ fn collect(
             let zone = zone(&directive.words, converted)?;
             zones.push(zone);
         }
+        if directive.is("limit_conn") {
+            converted.remark(
+                "limit_conn is not converted: a limit with `concurrent` is what it is here",
+            );
+        }
         collect(&directive.inside, zones, converted)?;
     }
     Ok(())
@@ -216,6 +252,12 @@ fn parts(key: &str, converted: &mut Converted) -> Vec<Value> {
         };
         parts.push(part);
     }
+    let may_be_empty = |part: &Value| part.is_object();
+    if parts.len() > 1 && parts.iter().all(may_be_empty) {
+        converted.remark(format!(
+            "nginx does not count a request in which all of {key:?} is empty; here those share one limit"
+        ));
+    }
     if parts.is_empty() {
         converted.remark(format!(
             "the key {key:?} has no variable in it: all requests share the limit"
@@ -224,62 +266,110 @@ fn parts(key: &str, converted: &mut Converted) -> Vec<Value> {
     parts
 }
 
+/// What applies in a block, where the block itself does not say otherwise.
+#[derive(Debug, Clone, Default)]
+struct Around {
+    limits: Vec<Value>,
+    /// Requests are counted and none is refused.
+    dry: bool,
+    status: Option<u32>,
+    /// The server that the block is in, where there are several.
+    server: Option<String>,
+}
+
+/// The first word after the name of a directive that stands in the block itself.
+fn argument<'d>(directives: &'d [Directive], name: &str) -> Option<&'d str> {
+    let words = directives.iter().map(|directive| &directive.words);
+    let mut named = words.filter(|words| words.first().map(String::as_str) == Some(name));
+    Some(named.next()?.get(1).map_or("", String::as_str))
+}
+
 /// Limits that apply to a block: those of it, or else of the block around it.
 fn apply(
     directives: &[Directive],
-    around: &[Value],
+    around: &Around,
     zones: &[Zone],
     converted: &mut Converted,
-) -> Result<(), String> {
-    let own = directives
-        .iter()
-        .filter(|directive| directive.words.first().map(String::as_str) == Some("limit_req"));
-    let mut limits = Vec::new();
-    for directive in own {
-        let limit = limit(&directive.words, zones, &limits, converted)?;
-        limits.push(limit);
+) -> Result<Around, String> {
+    let mut here = around.clone();
+    if let Some(dry) = argument(directives, "limit_req_dry_run") {
+        here.dry = dry == "on";
     }
-    let dry = directives
-        .iter()
-        .any(|directive| directive.words == ["limit_req_dry_run", "on"]);
-    for limit in limits.iter_mut().filter(|_| dry) {
-        limit["shadow"] = json!(true);
+    if let Some(status) = argument(directives, "limit_req_status") {
+        here.status = status.parse().ok();
     }
-    let inherited = limits.is_empty();
-    let limits = if inherited { around.to_vec() } else { limits };
-    for directive in directives {
-        match directive.words.first().map(String::as_str) {
-            Some("limit_req_status") => {
-                let status = directive
-                    .words
-                    .get(1)
-                    .and_then(|word| word.parse::<u32>().ok());
-                converted
-                    .settings
-                    .insert("answer".to_owned(), json!({"status": status}));
+    if argument(directives, "limit_req").is_some() {
+        here.limits = Vec::new();
+        for directive in directives {
+            if directive.words.first().map(String::as_str) == Some("limit_req") {
+                let limit = limit(&directive.words, zones, &here.limits, converted)?;
+                here.limits.push(limit);
             }
-            Some("location") => {
-                let own = directive
-                    .inside
-                    .iter()
-                    .any(|inner| inner.words.first().map(String::as_str) == Some("limit_req"));
-                let before = converted.limits.clone();
-                apply(&directive.inside, &limits, zones, converted)?;
-                if own {
-                    let at = directive.words.get(1..).unwrap_or_default().join(" ");
-                    let fresh: Vec<Value> = converted.limits.split_off(before.len());
-                    converted
-                        .routes
-                        .push((format!("the route for location {at}"), fresh));
-                }
-            }
-            _ => apply(&directive.inside, &limits, zones, converted)?,
         }
     }
-    if !inherited {
-        converted.limits.extend(limits);
+    for directive in directives {
+        let kind = directive.words.first().map(String::as_str);
+        let servers = || directives.iter().filter(|other| other.is("server")).count();
+        let mut inner = here.clone();
+        if kind == Some("server") && servers() > 1 {
+            let called = argument(&directive.inside, "server_name");
+            let called = called.or_else(|| argument(&directive.inside, "listen"));
+            inner.server = Some(called.unwrap_or_default().to_owned());
+        }
+        let inside = apply(&directive.inside, &inner, zones, converted)?;
+        let title = match (kind, &inside.server) {
+            (Some("location"), server) => {
+                let at = directive.words.get(1..).unwrap_or_default().join(" ");
+                let server = server.as_ref().map(|server| format!(" of server {server}"));
+                let server = server.unwrap_or_default();
+                Some(format!("the route for location {at}{server}"))
+            }
+            (Some("server"), Some(server)) => Some(format!("the virtual host for {server}")),
+            _ => None,
+        };
+        match title {
+            Some(title) => {
+                let settings = inside.differing(&here);
+                if !settings.is_empty() {
+                    converted.routes.push((title, settings));
+                }
+            }
+            // What holds in the only server holds everywhere.
+            None if matches!(kind, Some("http" | "server")) => here = inside,
+            None => {}
+        }
     }
-    Ok(())
+    Ok(here)
+}
+
+impl Directive {
+    fn is(&self, name: &str) -> bool {
+        self.words.first().map(String::as_str) == Some(name)
+    }
+}
+
+impl Around {
+    /// The limits as they are counted here.
+    fn limits(&self) -> Vec<Value> {
+        let mut limits = self.limits.clone();
+        for limit in limits.iter_mut().filter(|_| self.dry) {
+            limit["shadow"] = json!(true);
+        }
+        limits
+    }
+
+    /// What to set here, where other things hold around it.
+    fn differing(&self, around: &Around) -> Map<String, Value> {
+        let mut settings = Map::new();
+        let limits = self.limits();
+        if limits != around.limits() {
+            settings.insert("limits".to_owned(), json!(limits));
+        }
+        if self.status != around.status && !limits.is_empty() {
+            settings.insert("answer".to_owned(), json!({"status": self.status}));
+        }
+        settings
+    }
 }
 
 fn limit(
@@ -309,8 +399,10 @@ fn limit(
     limit.insert("name".to_owned(), json!(unused(&name(&zone.name), others)));
     if !zone.key.is_empty() {
         limit.insert("key".to_owned(), json!(zone.key));
-        // nginx does not count a request whose key is empty.
-        limit.insert("missing".to_owned(), json!("skip"));
+        // nginx does not count a request whose key is empty; of several variables all must be.
+        if zone.key.len() == 1 {
+            limit.insert("missing".to_owned(), json!("skip"));
+        }
     }
     limit.insert("requests".to_owned(), json!(zone.requests));
     limit.insert("per".to_owned(), json!(zone.per));
@@ -321,13 +413,6 @@ fn limit(
         converted.remark(format!(
             "zone {wanted}: without nodelay nginx holds requests of the burst back; here they pass at once, and what is beyond is refused"
         ));
-    }
-    if !converted.settings.contains_key("answer") {
-        // nginx's own default.
-        converted
-            .settings
-            .insert("answer".to_owned(), json!({"status": 503}));
-        converted.remark("nginx refuses with 503 where limit_req_status does not say otherwise; 429 is what clients understand");
     }
     Ok(Value::Object(limit))
 }
