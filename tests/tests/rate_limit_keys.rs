@@ -156,6 +156,9 @@ const OF_ALL_KINDS: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwib
 /// The same with 43, one more, false, null, ["a","c"] and "y".
 const OF_OTHERS: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwibnVtYmVyIjo0MywibGFyZ2UiOjEwOTk1MTE2Mjc3NzcsInllcyI6ZmFsc2UsIm5vdGhpbmciOm51bGwsImxpc3QiOlsiYSIsImMiXSwiaW4iOnsic2lkZSI6InkifX0.PYOD0_ukaOANyMyM5RKunwiEcSL5a3dVQayWXZEpYQc";
 
+/// {"iss":"i","many":{"a":1,"b":[2],"c":{"d":3,"e":4},"f":""}}, signed as above.
+const OF_MANY: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwibWFueSI6eyJhIjoxLCJiIjpbMl0sImMiOnsiZCI6MywiZSI6NH0sImYiOiIifX0.MtPcHUQ8yeTdVFNgiRx0nbc_ZIVewVbmmV4jYpMil_U";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_of_every_kind() {
     let verify = json!({
@@ -188,6 +191,7 @@ async fn claims_of_every_kind() {
                 limit("inside", json!(["in", "side"]), tier("x")),
                 limit("nothing", json!("nothing"), json!({})),
                 limit("shared", json!("nothing"), json!({"missing": "shared"})),
+                limit("many", json!("many"), json!({})),
             ]}),
         )
         .start()
@@ -212,6 +216,13 @@ async fn claims_of_every_kind() {
     }
     assert_eq!(statuses("/shared", OF_ALL_KINDS).await, [200, 429, 429]);
     assert_eq!(statuses("/shared", OF_OTHERS).await, [429, 429, 429]);
+    // Envoy writes an object in another order each time.
+    let mut admitted = Vec::new();
+    for _ in 0..10 {
+        admitted.extend(statuses("/many", OF_MANY).await);
+    }
+    admitted.retain(|status| *status == 200);
+    assert_eq!(admitted.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

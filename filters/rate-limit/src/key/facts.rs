@@ -12,10 +12,10 @@ use std::net::IpAddr;
 /// The ABI's number for a value that has no form in bytes.
 const NOT_SERIALIZED: u32 = 3;
 
-/// A claim as it is written in a configuration, or as it came.
+/// A claim as it is written in a configuration, or what it holds, in one order.
 fn written(value: Vec<u8>) -> Vec<u8> {
     let text = claim::written(&value).map(|text| text.into_owned().into_bytes());
-    text.unwrap_or(value)
+    text.unwrap_or_else(|| claim::ordered(value))
 }
 
 /// The request at hand.
