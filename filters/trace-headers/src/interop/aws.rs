@@ -56,19 +56,16 @@ fn parse(value: &[u8]) -> Option<Found> {
 }
 
 fn trace_id(text: &[u8]) -> Option<TraceId> {
-    let text = text.strip_prefix(b"1-")?;
-    let (time, rest) = text.split_at_checked(8)?;
-    let unique = rest.strip_prefix(b"-")?;
-    let (time, unique) = (upper::<4>(time)?, upper::<12>(unique)?);
+    let mut parts = text.splitn(3, |byte| *byte == b'-');
+    let (version, time, unique) = (parts.next()?, parts.next()?, parts.next()?);
+    // The time may lack zeros in front, as in OpenTelemetry's own reader.
+    let time: [u8; 4] = hex::decode_padded(time).filter(|_| version == b"1")?;
+    let unique: [u8; 12] = hex::decode_padded(unique).filter(|_| unique.len() == 24)?;
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(time.iter().chain(unique.iter())) {
         *to = *from;
     }
     TraceId::new(bytes)
-}
-
-fn upper<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    (text.len() == N.checked_mul(2)?).then(|| hex::decode_padded(text))?
 }
 
 pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields<'_>) {

@@ -1,6 +1,6 @@
 //! B3 (openzipkin/b3-propagation), on one line and on several.
 
-use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
+use super::{first, single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
 use crate::ids::{hex, SpanId, TraceId};
 use std::borrow::Cow;
 
@@ -12,17 +12,24 @@ fn trace_id(text: &[u8]) -> Option<TraceId> {
 }
 
 fn span_id(text: &[u8]) -> Option<SpanId> {
-    (text.len() == 16)
-        .then(|| hex::decode_padded(text))?
-        .and_then(SpanId::new)
+    digits(text).and_then(SpanId::new)
 }
 
-/// `true` and `false` come from senders older than the specification, which it asks to understand.
+/// 16 digits. Of a parent, all zeros say that there is none.
+fn digits(text: &[u8]) -> Option<[u8; 8]> {
+    (text.len() == 16).then(|| hex::decode_padded(text))?
+}
+
+/// `true` and `false` come from senders older than the specification, which it asks to understand; as Python and others
+/// write them, too.
 fn decision(text: &[u8]) -> Option<Decision> {
+    let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
     match text {
-        b"1" | b"true" => Some(Decision::Keep),
-        b"0" | b"false" => Some(Decision::Drop),
+        b"1" => Some(Decision::Keep),
+        b"0" => Some(Decision::Drop),
         b"d" => Some(Decision::Debug),
+        _ if is(b"true") => Some(Decision::Keep),
+        _ if is(b"false") => Some(Decision::Drop),
         _ => None,
     }
 }
@@ -39,7 +46,7 @@ fn remote(trace: &[u8], span: &[u8], decision: Decision) -> Found {
     }
 }
 
-/// `{trace}-{span}[-{decision}[-{parent}]]`, or a decision alone.
+/// `{trace}-{span}[-{decision}][-{parent}]`, or a decision alone.
 pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
     let value = match single(inbound.lines(Field::B3)) {
         Ok(Some(value)) => value,
@@ -54,8 +61,11 @@ pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
     match fields {
         [Some(alone), None, ..] => decision(alone).map_or(Found::Invalid, Found::Decision),
         [Some(trace), Some(span), None, _] => remote(trace, span, Decision::Defer),
+        [Some(trace), Some(span), Some(parent), None] if digits(parent).is_some() => {
+            remote(trace, span, Decision::Defer)
+        }
         [Some(trace), Some(span), Some(sampled), parent] => {
-            let parent_fits = parent.is_none_or(|parent| span_id(parent).is_some());
+            let parent_fits = parent.is_none_or(|parent| digits(parent).is_some());
             match decision(sampled).filter(|_| parent_fits) {
                 Some(decision) => remote(trace, span, decision),
                 None => Found::Invalid,
@@ -66,16 +76,11 @@ pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
 }
 
 pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
-    let fields = [
-        single(inbound.lines(Field::B3Trace)),
-        single(inbound.lines(Field::B3Span)),
-        single(inbound.lines(Field::B3Sampled)),
-        single(inbound.lines(Field::B3Flags)),
-    ];
-    let [Ok(trace), Ok(span), Ok(sampled), Ok(flags)] = fields else {
-        return Found::Invalid;
-    };
-    let sampled = match sampled.map(decision) {
+    // Of several lines, the specification takes the first.
+    let field = |field| first(inbound.lines(field));
+    let (trace, span) = (field(Field::B3Trace), field(Field::B3Span));
+    let flags = field(Field::B3Flags);
+    let sampled = match field(Field::B3Sampled).map(decision) {
         None => Decision::Defer,
         Some(Some(decision)) => decision,
         Some(None) => return Found::Invalid,

@@ -6,6 +6,10 @@ use crate::ids::{hex, SpanId, TraceId};
 use crate::w3c::trim;
 
 const UPPER: &[u8] = b"_dd.p.tid";
+/// Who decided that the trace is kept.
+const DECIDED_BY: &[u8] = b"_dd.p.dm";
+/// The digits of a number, and its sign: what follows it goes on.
+const LONGEST_PRIORITY: usize = 11;
 /// Datadog's own limit for the tags it propagates.
 const MOST_TAGS: usize = 512;
 
@@ -15,12 +19,11 @@ fn decimal(text: &[u8]) -> Option<u64> {
     digits.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
 
+/// Whatever is above zero keeps the trace: there are more priorities than the four that are documented.
 fn priority(text: &[u8]) -> Option<Decision> {
-    match text {
-        b"-1" | b"0" => Some(Decision::Drop),
-        b"1" | b"2" => Some(Decision::Keep),
-        _ => None,
-    }
+    let plain = (1..=LONGEST_PRIORITY).contains(&text.len()) && !text.starts_with(b"+");
+    let number: i64 = plain.then(|| std::str::from_utf8(text).ok()?.parse().ok())??;
+    Some(Decision::of(number > 0))
 }
 
 /// The tags: name, `=`, value.
@@ -110,7 +113,9 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
             .iter()
             .chain(text)
             .all(|byte| matches!(byte, 0x20..=0x7e));
-        if name != UPPER && printable && length.saturating_add(2) <= MOST_TAGS {
+        // A decision that was not followed takes along who made it.
+        let ours = name == UPPER || (name == DECIDED_BY && kept.is_none());
+        if !ours && printable && length.saturating_add(2) <= MOST_TAGS {
             if !carried.is_empty() {
                 carried.push(b',');
             }

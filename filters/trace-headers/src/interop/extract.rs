@@ -39,7 +39,15 @@ pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
                 }
             }
             (Found::Remote(remote), None) => all.remote = Some((*format, remote)),
-            (Found::Remote(remote), Some((_, first))) => all.conflict |= !same(&first, &remote),
+            (Found::Remote(remote), Some((known, first))) => {
+                all.conflict |= !same(&first, &remote);
+                let half = known != Format::W3c && first.trace_id.high() == 0;
+                if half && same(&first, &remote) {
+                    // This one knows the other half of the id as well.
+                    let trace_id = remote.trace_id;
+                    all.remote = Some((known, Remote { trace_id, ..first }));
+                }
+            }
         }
     }
     all

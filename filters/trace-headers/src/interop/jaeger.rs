@@ -41,7 +41,9 @@ fn parse(value: &[u8]) -> Option<Remote> {
     let trace_id = TraceId::new(hex::decode_padded(parts.next()?)?)?;
     let span_id = SpanId::new(hex::decode_padded(parts.next()?)?);
     let _deprecated_parent = parts.next()?;
-    let [flags] = hex::decode_padded::<1>(parts.next()?)?;
+    let [0, 0, 0, flags] = hex::decode_padded(parts.next()?)? else {
+        return None;
+    };
     if parts.next().is_some() {
         return None;
     }
@@ -49,10 +51,10 @@ fn parse(value: &[u8]) -> Option<Remote> {
         trace_id,
         // A client may start a trace with a span of zero, to choose its id only.
         span_id,
-        decision: if flags & DEBUG != 0 {
-            Decision::Debug
-        } else {
-            Decision::of(flags & SAMPLED != 0)
+        // Debug means something only beside the flag that says that the trace is recorded.
+        decision: match (flags & SAMPLED != 0, flags & DEBUG != 0) {
+            (true, true) => Decision::Debug,
+            (sampled, _) => Decision::of(sampled),
         },
         random: false,
     })

@@ -194,8 +194,14 @@ pub fn write(
 /// The value of a field of which there must be one line; `Err` when there are more, whose meaning nobody defines.
 pub(crate) fn single<'a>(lines: Lines<'a>) -> Result<Option<&'a [u8]>, Found> {
     match (lines.first(), lines.only()) {
-        (None, _) => Ok(None),
-        (_, Some(line)) => Ok(Some(crate::w3c::trim(line))),
-        _ => Err(Found::Invalid),
+        (Some(_), None) => Err(Found::Invalid),
+        _ => Ok(first(lines)),
     }
+}
+
+/// The value of the first line. An empty one says as little as none: services that pass on the fields of a list send those
+/// that they did not get as empty ones.
+pub(crate) fn first<'a>(lines: Lines<'a>) -> Option<&'a [u8]> {
+    let value = lines.first().map(crate::w3c::trim);
+    value.filter(|value| !value.is_empty())
 }

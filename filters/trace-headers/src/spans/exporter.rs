@@ -48,6 +48,13 @@ struct Sent {
     at: Timestamp,
 }
 
+/// Up to a quarter of a pause, so that workers which a collector left at one moment do not all come back at one: the
+/// microseconds of the clock are as good as random for that.
+fn jitter(pause: time::Span, now: Timestamp) -> time::Span {
+    let part = (now.as_nanos() / 1000) % 256;
+    time::Span::from_nanos((pause.as_nanos() / 1024).saturating_mul(part))
+}
+
 impl Queue {
     /// The spans of the call are done with; how many they were.
     fn clear(&mut self) -> u64 {
@@ -181,7 +188,8 @@ impl Exporter {
                 let usual = usual.saturating_mul(doubled.unwrap_or(u64::MAX));
                 let usual = usual.min(LONGEST_PAUSE).max(self.settings.interval);
                 let now = host.now().unwrap_or_default();
-                queue.pause = Some((now, asked.unwrap_or(usual).max(self.settings.interval)));
+                let pause = asked.unwrap_or_else(|| usual.saturating_add(jitter(usual, now)));
+                queue.pause = Some((now, pause.max(self.settings.interval)));
             }
             _ => {
                 let reason = match status {

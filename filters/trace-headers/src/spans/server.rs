@@ -13,8 +13,8 @@ use seawall_core::time::{self, Timestamp};
 const LONGEST: usize = 256;
 
 /// The methods that a span names; any other is `_OTHER`, as the conventions ask.
-const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
 ];
 
 /// A span that is still open.
@@ -81,6 +81,21 @@ fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
     (200..400).contains(&status)
         && details != b"via_upstream"
         && flags().is_some_and(|flags| flags & BROKEN != 0)
+}
+
+/// Begin and end: the duration counts from the first byte of the request, which may come long before the last one of its
+/// headers (`seen`), and ends no later than `now`, which may be long after it.
+fn times(
+    seen: Timestamp,
+    duration: Option<time::Span>,
+    now: Option<Timestamp>,
+) -> Option<(Timestamp, Timestamp)> {
+    let Some(duration) = duration else {
+        return Some((seen, now?));
+    };
+    let end = seen.saturating_add(duration);
+    let end = now.map_or(end, |now| end.min(now));
+    Some((end.saturating_sub(duration), end))
 }
 
 impl Server {
@@ -196,11 +211,7 @@ impl Server {
         identity: &Identity,
         duration: Option<time::Span>,
     ) -> Option<Span> {
-        let start = self.start?;
-        let end = match duration {
-            Some(duration) => start.saturating_add(duration),
-            None => host.now().ok()?,
-        };
+        let (start, end) = times(self.start?, duration, host.now().ok())?;
         let status = read(host, &["response", "code"]).and_then(|bytes| number(&bytes));
         if let Some(status) = status {
             push(
@@ -254,7 +265,28 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use super::authority;
+    use super::{authority, times};
+    use seawall_core::time::{Span, Timestamp};
+
+    #[test]
+    fn a_span_is_as_long_as_its_request_and_not_in_the_future() {
+        let at = Timestamp::from_millis;
+        let lasted = |ms| Some(Span::from_millis(ms));
+        for (seen, duration, now, expected) in [
+            // Headers that came at once; and an account that is given later.
+            (100, lasted(5), Some(105), Some((100, 105))),
+            (100, lasted(5), Some(190), Some((100, 105))),
+            // Headers that took 60 ms to come.
+            (100, lasted(65), Some(105), Some((40, 105))),
+            // Without one clock or the other.
+            (100, lasted(5), None, Some((100, 105))),
+            (100, None, Some(107), Some((100, 107))),
+            (100, None, None, None),
+        ] {
+            let expected = expected.map(|(start, end)| (at(start), at(end)));
+            assert_eq!(times(at(seen), duration, now.map(at)), expected);
+        }
+    }
 
     #[test]
     fn authorities() {
