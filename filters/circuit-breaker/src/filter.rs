@@ -10,7 +10,7 @@ use crate::table::slots;
 use crate::tallies::Tallies;
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::{Fingerprint, Secret};
-use seawall_core::host::{Host, Level};
+use seawall_core::host::{Failure, Host, Level};
 use seawall_core::log::Throttle;
 use seawall_core::plugin::Plugin;
 use seawall_core::route::Layers;
@@ -41,9 +41,15 @@ pub(crate) struct Shared {
     pub(crate) tickets: Tickets,
     pub(crate) slots: u32,
     pub(crate) alarm: Cell<u64>,
+    /// How many calls have been let through.
+    pub(crate) admitted: Cell<u64>,
+    /// What the clock said last.
+    pub(crate) looked: Cell<Timestamp>,
     pub(crate) full: Throttle,
     pub(crate) lines: Lines,
     ticking: Cell<bool>,
+    /// Whether the timer has come by, so that looks at the clock are never far apart.
+    ticked: Cell<bool>,
     trouble: Throttle,
     keyless: Throttle,
 }
@@ -69,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) lease: Option<Timestamp>,
     /// When it was let through.
     pub(crate) at: Timestamp,
+    /// As which of this worker's calls.
+    pub(crate) order: u64,
     /// Whether a success is to be told at once.
     pub(crate) tell: bool,
     /// Whether there were failures in the window.
@@ -102,9 +110,12 @@ impl Plugin for CircuitBreaker {
             tickets: Tickets::default(),
             slots,
             alarm: Cell::new(0),
+            admitted: Cell::new(0),
+            looked: Cell::default(),
             full: Throttle::default(),
             lines: Lines::default(),
             ticking: Cell::new(false),
+            ticked: Cell::new(false),
             trouble: Throttle::default(),
             keyless: Throttle::default(),
         }));
@@ -117,10 +128,11 @@ impl Plugin for CircuitBreaker {
 
     fn tick(&mut self, host: &dyn Host) {
         let Some(shared) = &self.0 else { return };
-        if let Ok(now) = host.now() {
+        if let Ok(now) = shared.now(host) {
             let _ = shared.count_overdue(host, now);
             shared.tell(host, now);
         }
+        shared.ticked.set(true);
     }
 }
 
@@ -132,6 +144,18 @@ impl Shared {
         } else {
             Rc::clone(self.layers.plugin())
         }
+    }
+
+    /// What the clock says.
+    pub(crate) fn now(&self, host: &dyn Host) -> Result<Timestamp, Failure> {
+        let now = host.now()?;
+        let last = self.looked.replace(now);
+        if self.ticked.get() {
+            if let Ok(mut watch) = self.watch.try_borrow_mut() {
+                watch.look(last, now);
+            }
+        }
+        Ok(now)
     }
 
     /// Starts the timer, unless it runs.

@@ -128,15 +128,16 @@ pub struct Signals<'a> {
     pub grpc_status: Option<u32>,
     /// Whether the request was complete, so that it was the upstream's turn.
     pub sent: bool,
+    /// Whether the response had begun, and came to its end only now.
+    pub begun: bool,
 }
 
 impl Signals<'_> {
     /// Whether the time that a stream may take, as a whole or without a sign of life, ran out before the upstream said anything. Of
-    /// these Envoy makes no flag that tells the upstream from the client: a request that was complete does, and an answer that
-    /// is Envoy's own. A stream that had begun has the status it began with.
+    /// these Envoy makes no flag that tells the upstream from the client: a request that was complete does.
     fn ran_out(&self) -> bool {
         self.sent
-            && (self.status == 504 || self.grpc_status.is_some())
+            && !self.begun
             && self
                 .details
                 .is_some_and(|details| RAN_OUT.contains(&details))
@@ -193,21 +194,21 @@ const RAN_OUT: [&[u8]; 2] = [b"max_duration_timeout", b"stream_idle_timeout"];
 /// The details of an answer that came from the upstream.
 pub const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// What the details of an answer begin with that broke off after its headers.
-const BROKE_OFF: &[u8] = b"upstream_reset_after_response_started";
+/// The details of an answer that Envoy did not pass on: a redirect that it followed itself, by another request.
+pub(crate) const REDIRECTED: &[u8] = b"internal_redirect";
 
 fn is(outcome: Outcome, why: &'static str) -> Verdict {
     Verdict { outcome, why }
 }
 
-/// The way to fail that the flags name, if they do. `answered` says whether response headers came before.
-fn kind(flags: u64, answered: bool) -> Option<Kind> {
+/// The way to fail that the flags name, if they do. `begun` says whether response headers came before.
+fn kind(flags: u64, begun: bool) -> Option<Kind> {
     let has = |bits: u64| flags & bits != 0;
     if has(TIMEOUT) {
         Some(Kind::Timeout)
     } else if has(NO_HEALTHY_UPSTREAM) {
         Some(Kind::NoHealthyUpstream)
-    } else if answered && has(RESET | CLOSE | CONNECT_FAILURE | PROTOCOL_ERROR) {
+    } else if begun && has(RESET | CLOSE | CONNECT_FAILURE | PROTOCOL_ERROR) {
         Some(Kind::ResetAfterHeaders)
     } else if has(CONNECT_FAILURE) {
         Some(Kind::ConnectFailure)
@@ -228,7 +229,7 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     if signals.flags & CLIENT_LEFT != 0 {
         return is(Ignored, "client_left");
     }
-    let via_upstream = signals.details == Some(VIA_UPSTREAM);
+    let via_upstream = matches!(signals.details, Some(VIA_UPSTREAM | REDIRECTED));
     // An answer of the upstream is one, whatever Envoy could not do in addition, such as one more try.
     if via_upstream && rules.is_failure(signals.status) {
         return is(Failure, "status");
@@ -242,15 +243,12 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     }
     // Overflow beside a way to fail is that of one more try: the last one did fail.
     let overflow = signals.flags & OVERFLOW != 0 && kind(signals.flags, false).is_none();
-    if signals.flags & NOT_ITS_FAULT != 0 || overflow {
+    // The time that a body takes is the client's as well, who may read as slowly as it likes.
+    let too_long = signals.begun && signals.flags & TIMEOUT != 0;
+    if signals.flags & NOT_ITS_FAULT != 0 || overflow || too_long {
         return is(Ignored, "not_its_fault");
     }
-    let broke_off = |details: &[u8]| details.starts_with(BROKE_OFF);
-    let answered = signals.status != 0
-        && signals
-            .details
-            .is_none_or(|details| details == VIA_UPSTREAM || broke_off(details));
-    if let Some(kind) = kind(signals.flags, answered) {
+    if let Some(kind) = kind(signals.flags, signals.begun) {
         return counted(kind);
     }
     // Without a flag, an answer that is not the upstream's is another filter's.

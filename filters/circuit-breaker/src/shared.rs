@@ -163,14 +163,20 @@ impl Shared {
         let Ok(mut tallies) = self.tallies.try_borrow_mut() else {
             return true;
         };
-        if tallies.is_due(settings, ticket, epoch, FLOOR, now) {
+        let order = self.next_order();
+        if tallies.is_due(settings, ticket, epoch, order, FLOOR, now) {
             return true;
         }
-        tallies.count(settings, ticket, epoch, now, Tally::REFUSED);
+        tallies.count(settings, ticket, epoch, order, now, Tally::REFUSED);
         tallies.ask(ticket.key, true);
         drop(tallies);
         self.keep_ticking(host);
         false
+    }
+
+    /// As which of this worker's calls the next one is let through.
+    pub(crate) fn next_order(&self) -> u64 {
+        self.admitted.get().wrapping_add(1)
     }
 
     /// A call has worked. Told at once only where it matters at once.
@@ -180,13 +186,11 @@ impl Shared {
         }
         if call.settings.policy.counts_calls() {
             if let Ok(mut tallies) = self.tallies.try_borrow_mut() {
-                tallies.count(
-                    &call.settings,
-                    &call.ticket,
-                    call.epoch,
-                    call.at,
-                    Tally::SUCCESS,
-                );
+                // Not at the time it began, which may be outside of the window, nor by one more look at the clock.
+                let now = self.looked.get();
+                let (epoch, order) = (call.epoch, call.order);
+                let (settings, ticket) = (&call.settings, &call.ticket);
+                tallies.count(settings, ticket, epoch, order, now, Tally::SUCCESS);
                 if call.rough {
                     tallies.ask(call.ticket.key, true);
                 }
@@ -208,7 +212,7 @@ impl Shared {
         if matches!(outcome, Outcome::Failure | Outcome::Slow) {
             self.metrics.failures.increment(host);
         }
-        let Ok(now) = host.now() else {
+        let Ok(now) = self.now(host) else {
             return self.report(host, "the clock");
         };
         if call.lease.is_some() {
@@ -250,7 +254,8 @@ impl Shared {
         }
         if changed.result && changed.placed {
             if let Ok(mut tallies) = self.tallies.try_borrow_mut() {
-                tallies.told_and_asked(&call.settings, ticket, call.epoch);
+                let order = self.next_order();
+                tallies.told_and_asked(&call.settings, ticket, call.epoch, order);
             }
             self.keep_ticking(host);
         }

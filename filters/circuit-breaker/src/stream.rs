@@ -4,7 +4,7 @@ use crate::breaker::{Admission, Reason, Refusal};
 use crate::evidence::Evidence;
 use crate::failed::Standby;
 use crate::filter::{Call, Shared, Ticket, TICK};
-use crate::outcome::{classify, Kind, Outcome, Signals, Verdict};
+use crate::outcome::{classify, Kind, Outcome, Signals, Verdict, REDIRECTED};
 use crate::overdue::Watched;
 use crate::refusal::{is_grpc, Refused};
 use crate::retry_after;
@@ -17,6 +17,13 @@ use std::rc::Rc;
 
 /// The status by which an upstream agrees to an upgrade, such as to WebSocket (RFC 9110, section 15.2.2).
 const SWITCHING_PROTOCOLS: u32 = 101;
+
+/// The status by which an upstream says that it is asked too much (RFC 6585, section 4), and that of gRPC.
+const TOO_MANY: u32 = 429;
+const EXHAUSTED: u32 = 8;
+
+/// The gRPC status of what has none that is known.
+const UNKNOWN: u32 = 2;
 
 /// One request.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub struct CircuitBreakerStream {
     said: bool,
     /// True once the answer has come to its end.
     whole: bool,
+    /// True once the answer's headers have gone on, whose end is awaited.
+    begun: bool,
     evidence: Option<Box<Evidence>>,
 }
 
@@ -45,6 +54,14 @@ fn number(bytes: Option<Vec<u8>>) -> Option<u64> {
 fn header_number(host: &dyn Host, map: Map, name: &str) -> Option<u32> {
     let text = host.header(map, name).ok().flatten()?;
     std::str::from_utf8(&text).ok()?.parse().ok()
+}
+
+/// The gRPC status, where there is one. What is no status of gRPC is told to its caller as UNKNOWN.
+fn grpc_status(host: &dyn Host, map: Map) -> Option<u32> {
+    let text = host.header(map, "grpc-status").ok().flatten()?;
+    let text = std::str::from_utf8(&text).ok();
+    let status = text.and_then(|text| text.parse().ok());
+    Some(status.filter(|status| *status <= 16).unwrap_or(UNKNOWN))
 }
 
 /// Whether what has ended was a tunnel (RFC 9110, section 9.3.6), which is no HTTP once it stands. Only who broke off is asked.
@@ -66,6 +83,7 @@ impl CircuitBreakerStream {
             sent: false,
             said: false,
             whole: false,
+            begun: false,
             evidence: None,
         }
     }
@@ -85,17 +103,24 @@ impl CircuitBreakerStream {
         } else {
             number(host.property(&["response", "flags"]).ok().flatten())
         };
-        let details = if details || self.evidence.is_some() {
+        // Without an answer and without a flag: what came did not come by here.
+        let silent = self.status == 0 && flags == Some(0);
+        let details = if details || silent || self.evidence.is_some() {
             host.property(&["response", "code_details"]).ok().flatten()
         } else {
             None
         };
+        if silent && details.as_deref() == Some(REDIRECTED) {
+            let code = number(host.property(&["response", "code"]).ok().flatten());
+            self.status = code.and_then(|code| code.try_into().ok()).unwrap_or(0);
+        }
         let signals = Signals {
             status: self.status,
             flags: flags.unwrap_or_default(),
             details: details.as_deref(),
             grpc_status: self.grpc_status,
             sent: self.sent,
+            begun: self.begun,
         };
         let flags = if speaks_for_itself { 0 } else { signals.flags };
         let verdict = classify(&call.settings.rules, &Signals { flags, ..signals });
@@ -119,13 +144,15 @@ impl CircuitBreakerStream {
         let Some(watched) = self.watched.take() else {
             return true;
         };
-        let watch = shared.watch.try_borrow_mut().ok();
-        if watch.and_then(|mut watch| watch.remove(watched)).is_none() {
+        let now = shared.now(host).ok().filter(|_| !call.answered);
+        let over = shared.watch.try_borrow_mut().ok().and_then(|mut watch| {
+            watch.remove(watched)?;
+            Some(now.is_some_and(|now| watch.is_over(watched, now)))
+        });
+        let Some(over) = over else {
             return !call.answered && shared.is_held_up(host, call);
-        }
-        let overdue = !call.answered
-            && host.now().is_ok_and(|now| watched.is_over(now))
-            && !shared.is_held_up(host, call);
+        };
+        let overdue = over && !shared.is_held_up(host, call);
         if overdue {
             shared.count_late(host, call);
         }
@@ -154,10 +181,19 @@ impl CircuitBreakerStream {
         }
         match verdict.outcome {
             Outcome::Success => shared.succeeded(host, call),
+            // An answer that blames the request has been accepted, unless it says that it was one too many.
+            Outcome::Neutral
+                if call.settings.policy.adaptive.is_some()
+                    && call.lease.is_none()
+                    && self.status != TOO_MANY
+                    && self.grpc_status != Some(EXHAUSTED) =>
+            {
+                shared.succeeded(host, call);
+            }
             // Only a probe has something to give back, or to say.
             Outcome::Ignored | Outcome::Neutral if call.lease.is_none() => {}
             outcome => {
-                let (asked, opens) = self.asked(host, call, outcome);
+                let (asked, opens) = self.asked(host, shared, call, outcome);
                 shared.settle(host, call, outcome, asked, opens);
             }
         }
@@ -179,13 +215,25 @@ impl CircuitBreakerStream {
     }
 
     /// When the upstream that failed says to come back, and whether that alone opens.
-    fn asked(&self, host: &dyn Host, call: &Call, outcome: Outcome) -> (Option<Span>, bool) {
+    fn asked(
+        &self,
+        host: &dyn Host,
+        shared: &Shared,
+        call: &Call,
+        outcome: Outcome,
+    ) -> (Option<Span>, bool) {
         let opens = call.settings.opening_statuses.contains(&self.status);
-        if outcome != Outcome::Failure || !(opens || matches!(self.status, 429 | 503)) {
+        if outcome != Outcome::Failure
+            || !(opens || matches!(self.status, TOO_MANY | 503))
+            || call.settings.policy.retry_after_max.is_zero()
+        {
             return (None, false);
         }
         let field = host.header(Map::Response, "retry-after").ok().flatten();
-        let asked = field.and_then(|value| retry_after::parse(&value, call.at));
+        let asked = field.and_then(|value| {
+            let now = shared.now(host).unwrap_or(call.at);
+            retry_after::parse(&value, now)
+        });
         (asked, opens && asked.is_some())
     }
 
@@ -199,6 +247,7 @@ impl CircuitBreakerStream {
         {
             self.standby = Standby::of(host, &call.settings);
         }
+        shared.admitted.set(call.order);
         self.call = Some(call);
         Flow::Continue
     }
@@ -221,6 +270,7 @@ impl CircuitBreakerStream {
             epoch: admitted.epoch,
             lease: None,
             at: now,
+            order: shared.next_order(),
             tell: false,
             rough: false,
             answered: false,
@@ -295,7 +345,7 @@ impl Stream for CircuitBreakerStream {
             };
             return shared.refuse(host, refused);
         }
-        let Ok(now) = host.now() else {
+        let Ok(now) = shared.now(host) else {
             shared.report(host, "the clock");
             return Flow::Continue;
         };
@@ -317,7 +367,7 @@ impl Stream for CircuitBreakerStream {
         // Once there is an answer, nothing is left to wait for.
         if end_of_stream && self.status == 0 {
             if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
-                if let Ok(now) = host.now() {
+                if let Ok(now) = shared.now(host) {
                     self.watch(host, &shared, &call, now);
                 }
                 self.call = Some(call);
@@ -337,7 +387,7 @@ impl Stream for CircuitBreakerStream {
         self.whole = end_of_stream || self.status == SWITCHING_PROTOCOLS;
         if end_of_stream && matches!(self.status, 200 | 204) {
             // A gRPC response without a message has its status here; from nginx, which makes it of an error of its own, with 204.
-            self.grpc_status = header_number(host, Map::Response, "grpc-status");
+            self.grpc_status = grpc_status(host, Map::Response);
         }
         // An answer that is Envoy's own, such as of another filter, looks like the upstream's to a gRPC client.
         let failing = self.status >= 500
@@ -354,6 +404,7 @@ impl Stream for CircuitBreakerStream {
                 _ => Flow::Continue,
             };
         }
+        self.begun = true;
         // In time; what hangs from here on is a long body.
         if self.in_time(host, &shared, &call) {
             if let Some(lease) = call.lease {
@@ -379,7 +430,7 @@ impl Stream for CircuitBreakerStream {
     fn response_trailers(&mut self, host: &dyn Host) -> Flow {
         self.see("trailers");
         self.whole = true;
-        self.grpc_status = header_number(host, Map::ResponseTrailers, "grpc-status");
+        self.grpc_status = grpc_status(host, Map::ResponseTrailers);
         if self.grpc_status.is_some() {
             self.end(host);
         }
@@ -390,7 +441,7 @@ impl Stream for CircuitBreakerStream {
         self.see("log");
         if self.call.is_some() && self.whole && !self.said && self.grpc_status.is_none() {
             // Nothing but headers, which did not say so: a gRPC response without a message, of some servers.
-            self.grpc_status = header_number(host, Map::Response, "grpc-status");
+            self.grpc_status = grpc_status(host, Map::Response);
         }
         self.end(host);
         if let Some(evidence) = &self.evidence {

@@ -25,6 +25,9 @@ struct Held {
     ticket: Rc<Ticket>,
     settings: Rc<Settings>,
     epoch: u32,
+    /// As which of this worker's calls the first of this epoch was counted, or later. What was let through before and belongs
+    /// to another epoch is of an earlier one.
+    since: u64,
     window: Window,
     asked: bool,
     /// Whether it has been counted for since the hand came by.
@@ -49,22 +52,30 @@ pub(crate) struct Tallies {
 }
 
 impl Tallies {
-    /// Counts a call. What was counted in another epoch is forgotten.
+    /// Counts a call, the worker's `order`th. What was counted in an earlier epoch is forgotten.
     pub(crate) fn count(
         &mut self,
         settings: &Rc<Settings>,
         ticket: &Rc<Ticket>,
         epoch: u32,
+        order: u64,
         now: Timestamp,
         tally: Tally,
     ) {
         let length = settings.policy.window;
-        self.hold(settings, ticket, epoch)
-            .window
-            .add(length, now, tally);
+        if let Some(held) = self.hold(settings, ticket, epoch, order) {
+            held.window.add(length, now, tally);
+        }
     }
 
-    fn hold(&mut self, settings: &Rc<Settings>, ticket: &Rc<Ticket>, epoch: u32) -> &mut Held {
+    /// `None` for a call of an earlier epoch than that which is counted for.
+    fn hold(
+        &mut self,
+        settings: &Rc<Settings>,
+        ticket: &Rc<Ticket>,
+        epoch: u32,
+        order: u64,
+    ) -> Option<&mut Held> {
         // Who is counted for once is not spared for it.
         let known = self.keys.contains_key(&ticket.key.0);
         if !known && self.keys.len() >= MOST {
@@ -74,6 +85,7 @@ impl Tallies {
             ticket: Rc::clone(ticket),
             settings: Rc::clone(settings),
             epoch,
+            since: order,
             window: Window::default(),
             asked: false,
             used: false,
@@ -81,11 +93,15 @@ impl Tallies {
         });
         held.used = known;
         if held.epoch != epoch {
+            if order < held.since {
+                return None;
+            }
             held.window = Window::default();
             held.epoch = epoch;
+            held.since = order;
             held.settings = Rc::clone(settings);
         }
-        held
+        Some(held)
     }
 
     /// Forgets a key, by a clock with one hand: who is asked about, or has been counted for since it came by, is spared this time.
@@ -128,10 +144,12 @@ impl Tallies {
         settings: &Rc<Settings>,
         ticket: &Rc<Ticket>,
         epoch: u32,
+        order: u64,
     ) {
-        let held = self.hold(settings, ticket, epoch);
-        held.window = Window::default();
-        held.asked = true;
+        if let Some(held) = self.hold(settings, ticket, epoch, order) {
+            held.window = Window::default();
+            held.asked = true;
+        }
     }
 
     /// From now on what is counted for this key is told with every tick, or no longer.
@@ -164,10 +182,13 @@ impl Tallies {
         settings: &Rc<Settings>,
         ticket: &Rc<Ticket>,
         epoch: u32,
+        order: u64,
         every: Span,
         now: Timestamp,
     ) -> bool {
-        let held = self.hold(settings, ticket, epoch);
+        let Some(held) = self.hold(settings, ticket, epoch, order) else {
+            return true;
+        };
         let due = now.since(held.passed) >= every || held.passed > now;
         if due {
             held.passed = now;
@@ -200,15 +221,15 @@ mod tests {
     fn another_epoch_begins_anew_and_the_table_is_bounded() {
         let settings = Rc::new(load::<Settings>(&json!({})).unwrap());
         let mut tallies = Tallies::default();
-        tallies.count(&settings, &ticket(1), 0, NOW, Tally::SUCCESS);
+        tallies.count(&settings, &ticket(1), 0, 0, NOW, Tally::SUCCESS);
         let length = settings.policy.window;
         assert_eq!(tallies.pending(Fingerprint(1), 0).sum(length, NOW).calls, 1);
         assert!(tallies.pending(Fingerprint(1), 1).is_empty());
-        tallies.count(&settings, &ticket(1), 1, NOW, Tally::SUCCESS);
+        tallies.count(&settings, &ticket(1), 1, 0, NOW, Tally::SUCCESS);
         assert_eq!(tallies.pending(Fingerprint(1), 1).sum(length, NOW).calls, 1);
         tallies.ask(Fingerprint(1), true);
         for key in 0..5_000 {
-            tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
+            tallies.count(&settings, &ticket(key), 0, 0, NOW, Tally::SUCCESS);
         }
         assert_eq!(tallies.keys.len(), MOST);
         assert_eq!(tallies.asked().len(), 1);
@@ -221,9 +242,9 @@ mod tests {
         for busy in [1, u128::MAX] {
             let mut tallies = Tallies::default();
             for key in 2..10_000 {
-                tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
+                tallies.count(&settings, &ticket(key), 0, 0, NOW, Tally::SUCCESS);
                 if key % 500 == 0 {
-                    tallies.count(&settings, &ticket(busy), 0, NOW, Tally::SUCCESS);
+                    tallies.count(&settings, &ticket(busy), 0, 0, NOW, Tally::SUCCESS);
                 }
             }
             let pending = tallies.pending(Fingerprint(busy), 0);
@@ -237,7 +258,7 @@ mod tests {
         let settings = Rc::new(load::<Settings>(&json!({})).unwrap());
         let mut tallies = Tallies::default();
         for key in 1..3_000 {
-            tallies.count(&settings, &ticket(key), 0, NOW, Tally::SUCCESS);
+            tallies.count(&settings, &ticket(key), 0, 0, NOW, Tally::SUCCESS);
             tallies.ask(Fingerprint(key), true);
         }
         assert_eq!(tallies.keys.len(), MOST);

@@ -1,5 +1,14 @@
 use super::*;
 
+/// Those of the cases below in which the response had begun.
+const BEGUN: [(u32, u64); 5] = [
+    (200, 0x80_0000),
+    (200, 0x10),
+    (200, 0x40),
+    (200, 0x4),
+    (200, 0x8_0000),
+];
+
 fn of(status: u32, flags: u64, details: &str) -> (Outcome, &'static str) {
     let signals = Signals {
         status,
@@ -7,6 +16,7 @@ fn of(status: u32, flags: u64, details: &str) -> (Outcome, &'static str) {
         details: Some(details.as_bytes()),
         grpc_status: None,
         sent: true,
+        begun: BEGUN.contains(&(status, flags)),
     };
     let verdict = classify(&Rules::default(), &signals);
     (verdict.outcome, verdict.why)
@@ -53,6 +63,13 @@ fn counts_what_the_upstream_did_and_nothing_else() {
         ),
         (200, 0x10, "via_upstream", Failure, "reset_after_headers"),
         (200, 0x40, "via_upstream", Failure, "reset_after_headers"),
+        // A body that takes too long: of the upstream, or of a client that reads slowly.
+        (200, 0x4, "response_timeout", Ignored, "not_its_fault"),
+        (200, 0x8_0000, "via_upstream", Ignored, "not_its_fault"),
+        (504, 0x8_0000, "x", Failure, "timeout"),
+        // Envoy has followed the redirect itself.
+        (302, 0, "internal_redirect", Success, "status"),
+        (503, 0, "internal_redirect", Failure, "status"),
         (503, 0x80, BEFORE, Ignored, "not_its_fault"),
         (503, 0x400, "fault_filter_abort", Ignored, "not_its_fault"),
         (429, 0, "rate_limited", Ignored, "local_reply"),
@@ -115,6 +132,7 @@ fn what_counts_can_be_chosen() {
             details: Some(details),
             grpc_status,
             sent: true,
+            begun: false,
         };
         classify(&rules, &signals).outcome
     };
@@ -144,6 +162,7 @@ fn time_that_runs_out_before_an_answer_is_a_timeout_if_it_was_the_upstreams_turn
                 details: Some(details),
                 grpc_status,
                 sent,
+                begun: status == 200 && grpc_status.is_none(),
             };
             let verdict = classify(&Rules::default(), &signals);
             assert_eq!(verdict.outcome, expected, "{signals:?}");
