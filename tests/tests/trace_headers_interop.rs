@@ -113,3 +113,55 @@ async fn what_is_wrong_with_one_format_is_not_laid_to_another() {
         assert_eq!(seen.header("x-b3-traceid") == Some(TRACE), stays);
     }
 }
+
+/// Envoy hands on empty fields and fields on several lines as they came.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_senders_really_send_goes_on() {
+    let upstream = Upstream::start().await;
+    let formats = json!(["datadog", "b3", "b3multi", "jaeger", "w3c"]);
+    let configuration = json!({"read": formats, "write": ["w3c", "datadog"]});
+    let envoy = Envoy::to(&upstream)
+        .filter("trace-headers", configuration)
+        .start()
+        .await;
+    let span = "b7ad6b7169203331";
+    let parent = format!("{TRACE}-{span}-05e3ac9a4f6e3b90");
+    let debug = format!("{TRACE}:{span}:0:2");
+    let whole = format!("00-{TRACE}-{span}-03");
+    let low = u64::from_str_radix(&TRACE[16..], 16).unwrap().to_string();
+    for (headers, flags, priority) in [
+        // A service mesh's fields, handed on whether they came or not.
+        (
+            vec![
+                ("x-b3-traceid", TRACE),
+                ("x-b3-traceid", "00000000000000000000000000000001"),
+                ("x-b3-spanid", span),
+                ("x-b3-parentspanid", ""),
+                ("x-b3-sampled", ""),
+                ("x-b3-flags", ""),
+                ("b3", ""),
+            ],
+            "01",
+            "1",
+        ),
+        (vec![("b3", parent.as_str())], "01", "1"),
+        (vec![("uber-trace-id", debug.as_str())], "00", "0"),
+        (
+            vec![
+                ("x-datadog-trace-id", low.as_str()),
+                ("x-datadog-parent-id", "8"),
+                ("x-datadog-sampling-priority", "-2"),
+                ("traceparent", whole.as_str()),
+            ],
+            "02",
+            "-2",
+        ),
+    ] {
+        envoy.get_with("/", &headers).await;
+        let seen = upstream.last();
+        let (trace, _, found) = parts(seen.header("traceparent").unwrap());
+        assert_eq!((trace.as_str(), found.as_str()), (TRACE, flags));
+        let sent = seen.all("x-datadog-sampling-priority");
+        assert_eq!(sent, [priority]);
+    }
+}

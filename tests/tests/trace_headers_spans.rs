@@ -361,3 +361,29 @@ async fn a_cluster_that_does_not_exist_costs_spans_and_nothing_else() {
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(envoy.wait_for_stat(DROPPED, 20).await, 20);
 }
+
+fn now() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    since.as_nanos() as u64
+}
+
+/// The first line of a request is there long before its last field.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_begins_with_its_request_and_ends_with_it() {
+    let (upstream, collector) = (Upstream::start().await, Upstream::start().await);
+    let envoy = exporting(&upstream, &collector, json!({}), json!({}))
+        .start()
+        .await;
+    let mut client = TcpStream::connect(envoy.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let active = "http.ingress.downstream_rq_active";
+    envoy.wait_for_stat(active, 1).await;
+    let begun = now();
+    let rest = b"host: shop\r\nconnection: close\r\n\r\n";
+    client.write_all(rest).await.unwrap();
+    client.read_to_end(&mut Vec::new()).await.unwrap();
+    let spans = wait_for_spans(&collector, 1).await;
+    let (start, end) = (spans[0].start_time_unix_nano, spans[0].end_time_unix_nano);
+    assert!(start <= begun, "began {} ns late", start - begun);
+    assert!((begun..=now()).contains(&end), "it had not begun by then");
+}
