@@ -11,6 +11,7 @@
 mod common;
 
 use common::{cache, ok, request, Cache, Origin};
+use serde_json::json;
 
 #[test]
 fn a_304_makes_it_fresh_again_with_updated_fields() {
@@ -56,6 +57,52 @@ fn a_304_makes_it_fresh_again_with_updated_fields() {
         (true, Some("50"), Some("2"))
     );
     assert_eq!(cache.metric("revalidated"), 1);
+}
+
+#[test]
+fn what_a_304_says_to_its_client_reaches_it_and_nobody_else() {
+    for (policy, kept) in [("refuse", false), ("strip", true), ("store", true)] {
+        let configuration = json!({"set_cookie": policy, "refresh": {"algorithm": "off"}});
+        let mut cache = Cache::alone(&configuration);
+        cache.get("/", &ok("max-age=1", "body").with("etag", "\"a\""));
+        cache.advance(2_000);
+        let fresh = Origin::status("304")
+            .with("cache-control", "max-age=60, private=\"x-user\"")
+            .with("set-cookie", "session=1")
+            .with("set-cookie", "theme=dark")
+            .with("x-user", "alice");
+        let got = cache.get("/", &fresh);
+        let cookies = |got: &common::Got| {
+            let fields = got.headers.iter().filter(|(name, _)| name == "set-cookie");
+            fields.count()
+        };
+        assert_eq!((got.status, got.body.as_slice()), (200, &b"body"[..]));
+        assert_eq!(
+            (cookies(&got), got.header("x-user")),
+            (2, Some("alice")),
+            "{policy}"
+        );
+        let next = cache.get("/", &Origin::status("304"));
+        assert_eq!(next.is_hit(), kept, "{policy}");
+        let expected = if policy == "store" { 2 } else { 0 };
+        assert_eq!(
+            (cookies(&next), next.header("x-user")),
+            (expected, None),
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn what_a_304_forbids_to_store_is_not_stored_by_who_comes_before_this_cache() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=600", "body").with("etag", "\"a\""));
+    cache.advance(2_000);
+    let fresh = Origin::status("304").with("cache-control", "no-store");
+    let got = cache.get_with("/", &[("cache-control", "no-cache")], &fresh);
+    assert_eq!((got.status, got.body.as_slice()), (200, &b"body"[..]));
+    assert_eq!(got.header("cache-control"), Some("no-store"));
+    assert_eq!(got.header("age"), Some("0"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::exchange::{Exchange, Phase};
 use super::status::Forward;
 use super::Cx;
 use crate::flight::outdate;
+use crate::key::split;
 use crate::marks::mark;
 use crate::purge::number_of_url;
 use seawall_core::headers::Headers;
@@ -60,26 +61,66 @@ pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
     existed
 }
 
-/// The path of a URI reference on the same origin (RFC 3986, section 5.2, without dot segments: those are never stored
-/// under another form than they were asked for).
+/// The path of a URI reference on the same host (RFC 3986, section 5.2), as clients ask for it.
 pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
+    refer(exchange, target).map(|path| without_dots(&path))
+}
+
+/// A path without its dot segments (RFC 3986, section 5.2.4), and the query as it is.
+fn without_dots(whole: &[u8]) -> Vec<u8> {
+    let (path, query) = split(whole);
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            b"." => {}
+            b".." => {
+                kept.pop();
+            }
+            _ => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if is_last {
+            kept.push(b"");
+        }
+    }
+    [b"/", kept.join(&b'/').as_slice(), query].concat()
+}
+
+/// A host and port without the port that the scheme has anyway.
+fn without_default_port<'a>(authority: &'a [u8], scheme: &[u8]) -> &'a [u8] {
+    let port: &[u8] = match scheme {
+        b"http" => b":80",
+        b"https" => b":443",
+        _ => return authority,
+    };
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+fn refer(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
     let request = &exchange.request;
     let target = target.split(|byte| *byte == b'#').next()?;
     let after_scheme = if let Some(rest) = target.strip_prefix(b"//") {
-        Some(rest)
+        Some((request.scheme(), rest))
     } else {
-        [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+        [&b"http"[..], b"https"].into_iter().find_map(|scheme| {
             let (start, rest) = target.split_at_checked(scheme.len())?;
-            start.eq_ignore_ascii_case(scheme).then_some(rest)
+            let rest = rest.strip_prefix(b"://")?;
+            start.eq_ignore_ascii_case(scheme).then_some((scheme, rest))
         })
     };
-    if let Some(rest) = after_scheme {
+    if let Some((scheme, rest)) = after_scheme {
         let end = rest
             .iter()
             .position(|byte| matches!(byte, b'/' | b'?'))
             .unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
-        if !authority.eq_ignore_ascii_case(request.authority()) {
+        let theirs = without_default_port(authority, scheme);
+        let ours = without_default_port(request.authority(), request.scheme());
+        if !theirs.eq_ignore_ascii_case(ours) {
             return None;
         }
         return Some(if path.first() == Some(&b'/') {
@@ -121,6 +162,7 @@ mod tests {
         let settings = Settings::validate(Default::default(), &mut ConfigErrors::default());
         let mut exchange = Exchange::new(1, Rc::new(settings), Default::default());
         exchange.request = Request::read(Headers::from_pairs(&[
+            (":scheme", "https"),
             (":authority", "Example.com"),
             (":path", "/a/b?c"),
         ]));
@@ -132,6 +174,18 @@ mod tests {
             ("http://example.COM/x", Some("/x")),
             ("HTTPS://example.com", Some("/")),
             ("//example.com?x", Some("/?x")),
+            ("../x", Some("/x")),
+            ("../../x/./y", Some("/x/y")),
+            ("/x/..", Some("/")),
+            ("/x/.?y=..", Some("/x/?y=..")),
+            ("/x/.../y/", Some("/x/.../y/")),
+            ("/x//y", Some("/x//y")),
+            ("https://example.com:443/x", Some("/x")),
+            ("http://example.com:80/x", Some("/x")),
+            ("//example.com:443/x", Some("/x")),
+            ("https://example.com:80/x", None),
+            ("//example.com:80/x", None),
+            ("https:example.com", None),
             ("http://other.com/x", None),
             ("//other.com/x", None),
             ("mailto:x", None),

@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::Cx;
-use crate::entry::Content;
+use crate::entry::{Content, Meta};
 use crate::http::age::date_value;
 use crate::key::variant;
 use crate::marks::marked;
@@ -10,6 +10,7 @@ use crate::purge::Verdict;
 use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
+use seawall_core::headers::Headers;
 use seawall_core::host::Answer;
 use seawall_core::time::Timestamp;
 
@@ -104,13 +105,16 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
 }
 
 /// When the origin sent it, by its `Date`; of those of one second, the later arrival is later.
-fn sent(found: &Found) -> (Timestamp, Timestamp) {
+pub(super) fn sent(found: &Found) -> (Timestamp, Timestamp) {
     match &found.entry.content {
-        Content::Response { meta, headers, .. } => {
-            (date_value(headers, meta.arrived), meta.arrived)
-        }
+        Content::Response { meta, headers, .. } => sent_at(headers, meta),
         Content::Variants { .. } => Default::default(),
     }
+}
+
+/// The same for what is not stored yet.
+pub(super) fn sent_at(headers: &Headers, meta: &Meta) -> (Timestamp, Timestamp) {
+    (date_value(headers, meta.arrived), meta.arrived)
 }
 
 /// The same as [`find`], from the worker's own copy where that is current; else read anew and remembered as of `seen`.

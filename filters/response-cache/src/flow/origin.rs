@@ -177,7 +177,14 @@ fn arrived(
                 finish(cx, exchange, &fetch, Err(Refusal::Outdated));
                 cx.core.metrics.stale_if_error.increment(cx.host);
                 let ended = Ended::StaleIfError;
-                return replace(cx, exchange, &stored, status, ended, end_of_stream);
+                return replace(
+                    cx,
+                    exchange,
+                    &stored,
+                    (status, &Headers::default()),
+                    ended,
+                    end_of_stream,
+                );
             }
         }
     }

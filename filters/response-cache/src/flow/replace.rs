@@ -11,7 +11,7 @@ use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
 use seawall_core::reply::Reply;
 
-/// Replaces.
+/// Replaces a response of this status, of which fields stay that are for this client alone.
 ///
 /// A response with a body is changed as it passes, so that the filters before this one see it. One without cannot be
 /// given a body that way: it is replaced by a local reply, which goes to the client directly.
@@ -19,7 +19,7 @@ pub(super) fn replace(
     cx: Cx<'_>,
     exchange: &mut Exchange,
     stored: &Found,
-    status: u16,
+    (status, own): (u16, &Headers),
     ended: Ended,
     end_of_stream: bool,
 ) -> Flow {
@@ -27,6 +27,10 @@ pub(super) fn replace(
     let Some(mut answer) = Answer::of(entry, exchange) else {
         return Flow::Continue;
     };
+    let named = own
+        .iter()
+        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)));
+    answer.fields.extend(named);
     let name = exchange.settings.cache_status.as_deref();
     let forward = exchange.forward.unwrap_or(Forward::Stale);
     let text = name.map(|name| forwarded(name, forward, status, ended));

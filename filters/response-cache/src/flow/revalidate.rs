@@ -7,11 +7,12 @@ use super::replace::replace;
 use super::status::Ended;
 use super::store::{directives, leave, prepare, store, Pending};
 use super::Cx;
-use crate::entry::Content;
+use crate::entry::{Content, Entry, Meta};
+use crate::http::age::{initial, Times};
 use crate::http::conditions::weakly_equal;
 use crate::http::date;
-use crate::http::directives::seconds;
-use crate::http::fields::updated;
+use crate::http::directives::{seconds, ResponseDirectives};
+use crate::http::fields::{for_its_client, to_store, updated, Leave};
 use crate::http::storable::Refusal;
 use crate::reuse::is_fresh;
 use crate::store::Found;
@@ -19,6 +20,7 @@ use seawall_core::headers::Headers;
 use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
 use seawall_core::time::Timestamp;
+use std::rc::Rc;
 
 /// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
 pub(super) fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
@@ -55,6 +57,20 @@ pub(super) fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) ->
     set
 }
 
+/// The fields of what is stored, updated by those of a 304.
+fn merged(exchange: &Exchange, stored: &Headers, fresh: &Headers) -> Headers {
+    let (directives, _) = directives(exchange, fresh);
+    // Age and date are those of the 304, not of what was stored; without a `Date` it was made when it arrived.
+    let mut all = updated(stored, fresh, &directives, leave(exchange));
+    if fresh.get("date").is_none() {
+        all.retain(|(name, _)| *name != b"date");
+    }
+    if let Some(value) = fresh.get("age") {
+        all.push((b"age", value));
+    }
+    Headers::from_pairs(&all)
+}
+
 /// What is stored, updated by a 304 (RFC 9111, section 4.3.4): stored again; what to answer with.
 pub(super) fn freshened(
     cx: Cx<'_>,
@@ -78,17 +94,7 @@ pub(super) fn freshened(
             .invalidate(cx.host, &stored.entry.key, cx.now);
         return Err(Refusal::Outdated);
     }
-    let (directives, _) = directives(exchange, fresh);
-    let fields = updated(headers, fresh, &directives, leave(exchange));
-    // Age and date are those of the 304, not of what was stored; without a `Date` it was made when it arrived.
-    let mut all: Vec<(&[u8], &[u8])> = fields;
-    if fresh.get("date").is_none() {
-        all.retain(|(name, _)| *name != b"date");
-    }
-    if let Some(value) = fresh.get("age") {
-        all.push((b"age", value));
-    }
-    let all = Headers::from_pairs(&all);
+    let all = merged(exchange, headers, fresh);
     let said = super::store::directives(exchange, &all);
     let mut pending = prepare(cx, exchange, fetch, meta.status, &all, said, arrived)?;
     pending.meta.delta = cx.now.since(exchange.asked);
@@ -119,13 +125,13 @@ pub(super) fn revalidated(
         return Flow::Continue;
     };
     cx.core.metrics.revalidated.increment(cx.host);
-    // Where it cannot be stored, for the 304 was for another entity tag or says `no-store` now, the client gets it all the same.
+    // Where the 304 was for another entity tag, the client gets what is stored all the same.
     let mut answer = stored.clone();
     let mut shared = true;
     let result =
         freshened(cx, exchange, &fetch, &stored, fresh, cx.now).and_then(|(pending, body)| {
             shared = pending.is_shared();
-            let entry = crate::entry::Entry {
+            let entry = Entry {
                 key: stored.entry.key.clone(),
                 content: Content::Response {
                     meta: pending.meta.clone(),
@@ -133,13 +139,17 @@ pub(super) fn revalidated(
                     body: body.clone(),
                 },
             };
-            answer.entry = std::rc::Rc::new(entry);
+            answer.entry = Rc::new(entry);
             answer.purged = None;
             store(cx, exchange, &fetch, pending, body)
         });
     let ended = match result {
         Ok(()) => Ended::Revalidated,
         Err(refusal) => {
+            if refusal != Refusal::Outdated {
+                answer.entry = unstored(cx, exchange, &stored, fresh).unwrap_or(answer.entry);
+                answer.purged = None;
+            }
             cx.core.metrics.reject(refusal);
             supersede(cx, &fetch, 304, refusal);
             Ended::NotStored(Some(refusal))
@@ -151,7 +161,49 @@ pub(super) fn revalidated(
         Err(Refusal::NoFreshness)
     });
     finish(cx, exchange, &fetch, gained);
-    replace(cx, exchange, &answer, 304, ended, end_of_stream)
+    let own = own_fields(exchange, &answer, fresh);
+    replace(cx, exchange, &answer, (304, &own), ended, end_of_stream)
+}
+
+/// What is stored as a 304 says it is by now, though that cannot be stored: it is for this client only.
+fn unstored(cx: Cx<'_>, exchange: &Exchange, stored: &Found, fresh: &Headers) -> Option<Rc<Entry>> {
+    let Content::Response {
+        meta,
+        headers,
+        body,
+    } = &stored.entry.content
+    else {
+        return None;
+    };
+    let all = merged(exchange, headers, fresh);
+    let times = Times {
+        request: exchange.asked,
+        response: cx.now,
+    };
+    let meta = Meta {
+        asked: exchange.asked,
+        arrived: cx.now,
+        initial_age: initial(&all, times),
+        ..meta.clone()
+    };
+    let sent = to_store(&all, &ResponseDirectives::default(), Leave::default());
+    Some(Rc::new(Entry {
+        key: stored.entry.key.clone(),
+        content: Content::Response {
+            meta,
+            headers: Headers::from_pairs(&sent),
+            body: body.clone(),
+        },
+    }))
+}
+
+/// The fields of a 304 that are for its client alone, such as the cookie of a session that goes on.
+fn own_fields(exchange: &Exchange, answer: &Found, fresh: &Headers) -> Headers {
+    let Content::Response { headers, .. } = &answer.entry.content else {
+        return Headers::default();
+    };
+    let (directives, _) = directives(exchange, &merged(exchange, headers, fresh));
+    Headers::from_pairs(&for_its_client(fresh, &directives, headers))
 }
 
 /// The origin has something else by now, which cannot be stored: what is stored must not be used stale any more, for it is

@@ -1,14 +1,14 @@
 //! From a response to an entry.
 
 use super::exchange::{Exchange, Fetch};
-use super::lookup::find;
+use super::lookup::{find, sent, sent_at};
 use super::Cx;
 use crate::config::Cookies;
 use crate::entry::{Content, Entry, Meta};
 use crate::flight::is_outdated;
 use crate::http::age::{initial, Times};
 use crate::http::directives::{Qualified, ResponseDirectives};
-use crate::http::fields::{to_store, Leave};
+use crate::http::fields::{lacks_the_indispensable, to_store, Leave};
 use crate::http::freshness::{lifetime, Lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
 use crate::http::{date, target, vary};
@@ -132,6 +132,9 @@ pub fn prepare(
     };
     let forced = lifetime.source == Source::Forced;
     let mut fields = to_store(all, &directives, leave(exchange));
+    if lacks_the_indispensable(all, &fields) {
+        return Err(Refusal::Malformed);
+    }
     // What has no date, or none that can be read, was made when it arrived (RFC 9110, section 6.6.1).
     let dated = all
         .get("date")
@@ -235,6 +238,10 @@ pub fn store(
         let salt = variants(cx, exchange, present.as_ref(), &fields)?;
         variant(&exchange.key, salt, &fields, &exchange.request.headers)
     };
+    // Dates have seconds, so that what took less cannot be older.
+    if cx.now.since(exchange.asked) >= Span::from_secs(1) && is_older(cx, &key, &pending) {
+        return Err(Refusal::Outdated);
+    }
     let Pending { meta, headers } = pending;
     let content = Content::Response {
         meta,
@@ -246,6 +253,18 @@ pub fn store(
         .insert(cx.host, Entry { key, content }, insert)?;
     cx.core.metrics.stored.increment(cx.host);
     Ok(())
+}
+
+/// True where another request has stored something more recent meanwhile (RFC 9111, section 4).
+fn is_older(cx: Cx<'_>, key: &[u8], pending: &Pending) -> bool {
+    let present = cx.worker.table.find(cx.host, key, cx.now).ok().flatten();
+    let Some(present) = present else {
+        return false;
+    };
+    let Content::Response { meta, .. } = &present.entry.content else {
+        return false;
+    };
+    meta.asked > pending.meta.asked && sent(&present) > sent_at(&pending.headers, &pending.meta)
 }
 
 fn salt_of(found: Option<&Found>) -> Option<u64> {

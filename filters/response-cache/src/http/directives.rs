@@ -224,14 +224,16 @@ fn trim(bytes: &[u8]) -> &[u8] {
 /// Calls `found` for every directive: name in lower case, argument without its quotes. False when a quote stays open.
 ///
 /// White space around `=` is not allowed by the grammar: a number with it is none (so the response is stale), while
-/// `no-store` and the like are recognised with whatever argument they have.
+/// `no-store` and the like are recognised with or without an argument.
 fn each_directive(line: &[u8], mut found: impl FnMut(&str, Option<&[u8]>)) -> bool {
     let mut rest = line;
     loop {
         rest = rest.trim_ascii_start();
         let (item, next, complete) = split_item(rest);
         let item = trim(item);
-        if !item.is_empty() {
+        if is_several(item) {
+            prohibitions(item, &mut found);
+        } else if !item.is_empty() {
             directive(item, &mut found);
         }
         if !complete {
@@ -240,6 +242,45 @@ fn each_directive(line: &[u8], mut found: impl FnMut(&str, Option<&[u8]>)) -> bo
         match next {
             Some(next) => rest = next,
             None => return true,
+        }
+    }
+}
+
+/// Whether a byte, and those after it, are outside of quoted strings.
+fn outside_quotes() -> impl FnMut(u8) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        !quoted
+    }
+}
+
+/// True where blanks or semicolons stand inside of a member, as some origins separate directives.
+fn is_several(item: &[u8]) -> bool {
+    let mut outside = outside_quotes();
+    item.iter()
+        .any(|byte| outside(*byte) && matches!(byte, b' ' | b'\t' | b';'))
+}
+
+/// What such a member may have meant to forbid. It permits nothing, and a lifetime in it cannot be read.
+fn prohibitions(item: &[u8], found: &mut dyn FnMut(&str, Option<&[u8]>)) {
+    let mut outside = outside_quotes();
+    let pieces = item.split(|byte| outside(*byte) && matches!(byte, b' ' | b'\t' | b';' | b'='));
+    for piece in pieces {
+        match piece.to_ascii_lowercase().as_slice() {
+            b"no-store" => found("no-store", None),
+            b"no-cache" => found("no-cache", None),
+            b"private" => found("private", None),
+            b"max-age" => found("max-age", None),
+            b"s-maxage" => found("s-maxage", None),
+            // Nor does it share what was for somebody's credentials.
+            b"must-revalidate" | b"proxy-revalidate" => found("proxy-revalidate", None),
+            _ => {}
         }
     }
 }
@@ -253,11 +294,7 @@ fn directive(item: &[u8], found: &mut impl FnMut(&str, Option<&[u8]>)) {
         None => found(&name, None),
         Some(value) => match unquote(value) {
             Some(text) => found(&name, Some(&text)),
-            None => {
-                // `max-age =1`: the space before the sign belongs to no directive; the argument is spoilt on purpose.
-                let spaced = item.get(name.len()).is_some_and(|byte| *byte != b'=');
-                found(&name, Some(if spaced { b"?" } else { value }));
-            }
+            None => found(&name, Some(value)),
         },
     }
 }

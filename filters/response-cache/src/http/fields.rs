@@ -3,9 +3,9 @@
 use super::directives::{list_of, Qualified, ResponseDirectives};
 use seawall_core::headers::Headers;
 
-/// Fields of the connection or of a proxy, never stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1). `Age` and
-/// `Content-Length` are made anew for every answer.
-const NEVER_STORED: [&[u8]; 16] = [
+/// Fields of the connection or of a proxy, never stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1). `Age`,
+/// `Content-Length` and `Content-Range` are made anew for every answer.
+const NEVER_STORED: [&[u8]; 13] = [
     b"connection",
     b"keep-alive",
     b"proxy-connection",
@@ -18,14 +18,17 @@ const NEVER_STORED: [&[u8]; 16] = [
     b"upgrade",
     b"age",
     b"content-length",
-    b"x-envoy-upstream-service-time",
-    b"x-envoy-attempt-count",
-    b"x-envoy-overloaded",
-    b"x-envoy-decorator-operation",
+    b"content-range",
 ];
 
-/// Describe the stored body, so an answer without a body must not change them.
-const OF_THE_BODY: [&[u8]; 2] = [b"content-encoding", b"content-range"];
+/// Begins what Envoys tell each other about this one request, such as that a machine is to be taken out.
+const OF_ENVOY: &[u8] = b"x-envoy-";
+
+/// Describes the stored body, so an answer without a body must not change it.
+const OF_THE_BODY: &[u8] = b"content-encoding";
+
+/// The response chosen by, and the body decoded by, fields that are not stored would be the wrong one for somebody.
+const INDISPENSABLE: [&str; 2] = ["vary", "content-encoding"];
 
 /// What is left out besides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +63,7 @@ pub fn to_store<'a>(
         .collect();
     let left = |name: &[u8]| {
         name.starts_with(b":")
+            || name.starts_with(OF_ENVOY)
             || NEVER_STORED.contains(&name)
             || nominated.iter().any(|field| field == name)
             || qualified(directives).any(|field| field.as_bytes() == name)
@@ -67,6 +71,29 @@ pub fn to_store<'a>(
             || (leave.cookies && matches!(name, b"set-cookie" | b"set-cookie2"))
     };
     headers.iter().filter(|(name, _)| !left(name)).collect()
+}
+
+/// True where a field without which the response is of no use is not among those to store.
+pub fn lacks_the_indispensable(headers: &Headers, stored: &[(&[u8], &[u8])]) -> bool {
+    INDISPENSABLE.iter().any(|field| {
+        headers.get(field).is_some() && !stored.iter().any(|(name, _)| *name == field.as_bytes())
+    })
+}
+
+/// What a response says to its client alone: cookies and the fields that `no-cache` and `private` name, as far as they are
+/// not among those to `shown` to all.
+pub fn for_its_client<'a>(
+    headers: &'a Headers,
+    directives: &ResponseDirectives,
+    shown: &Headers,
+) -> Vec<(&'a [u8], &'a [u8])> {
+    let mut own = to_store(headers, &ResponseDirectives::default(), Leave::default());
+    own.retain(|(name, _)| {
+        let is_own =
+            *name == b"set-cookie" || qualified(directives).any(|field| field.as_bytes() == *name);
+        is_own && !shown.iter().any(|(known, _)| known == *name)
+    });
+    own
 }
 
 /// Stored fields updated by those of a 304 or of a response to `HEAD`: every field that comes replaces the stored lines
@@ -78,7 +105,7 @@ pub fn updated<'a>(
     leave: Leave<'_>,
 ) -> Vec<(&'a [u8], &'a [u8])> {
     let mut incoming = to_store(fresh, directives, leave);
-    incoming.retain(|(name, _)| !OF_THE_BODY.contains(name));
+    incoming.retain(|(name, _)| *name != OF_THE_BODY);
     let mut fields: Vec<(&[u8], &[u8])> = stored
         .iter()
         .filter(|(name, _)| !incoming.iter().any(|(new, _)| new == name))

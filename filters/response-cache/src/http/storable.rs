@@ -1,6 +1,6 @@
 //! Whether a response may be stored (RFC 9111, section 3), and why not.
 
-use super::directives::{Qualified, ResponseDirectives};
+use super::directives::{Qualified, ResponseDirectives, Seconds};
 use super::freshness::{Lifetime, Source};
 use seawall_core::headers::Headers;
 
@@ -17,13 +17,13 @@ pub enum Refusal {
     Authorization,
     /// The response sets a cookie.
     SetCookie,
-    /// The response varies by everything.
+    /// The response varies by everything, or by what cannot be read.
     VaryStar,
     /// Nothing says that it is ever fresh, nor can it be revalidated.
     NoFreshness,
     /// A status that is never stored: partial, interim, not modified.
     Status,
-    /// `Cache-Control` cannot be read, or a field could not be sent again.
+    /// `Cache-Control` cannot be read, or keeps out a field without which the body is of no use.
     Malformed,
     /// The body is larger than `max_entry_bytes`.
     TooLarge,
@@ -144,7 +144,9 @@ pub fn decide(
     if directives.private == Qualified::Whole {
         return Err(Refusal::Private);
     }
-    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+    let shared = directives.public
+        || directives.must_revalidate
+        || matches!(directives.s_maxage, Some(Seconds::Of(_)));
     if given.authorization && !shared {
         return Err(Refusal::Authorization);
     }

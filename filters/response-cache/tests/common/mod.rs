@@ -187,7 +187,12 @@ impl Cache {
     }
 
     /// A part of a body, as it comes out of the filter.
-    fn part(&mut self, exchange: &mut Exchange<CacheStream>, bytes: &[u8], end: bool) -> Vec<u8> {
+    pub fn part(
+        &mut self,
+        exchange: &mut Exchange<CacheStream>,
+        bytes: &[u8],
+        end: bool,
+    ) -> Vec<u8> {
         use seawall_core::plugin::Stream;
         self.vm.host.open(exchange.context);
         self.vm.host.put_body(bytes);
