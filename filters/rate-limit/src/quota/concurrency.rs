@@ -41,11 +41,4 @@ impl Concurrency {
     pub(super) fn refund(&self, state: State, at: u64, cost: u64) -> State {
         rolling::refund(state, at, cost, self.lease)
     }
-
-    pub(super) fn add(&self, state: Option<State>, now: u64, cost: u64, debt: u64) -> State {
-        let mut rolled = roll(state, now, self.lease);
-        let most = self.max.saturating_mul(debt).max(rolled.present);
-        rolled.present = rolled.present.saturating_add(cost).min(most);
-        rolled.state(self.lease)
-    }
 }

@@ -17,7 +17,7 @@ pub struct Fixed {
 impl Fixed {
     /// The count at this time, and whether it had to be moved because the clock was set back.
     fn count(&self, state: Option<State>, now: u64) -> (State, bool) {
-        let (start, end) = self.window.around(now);
+        let (_, end) = self.window.around(now);
         let empty = State {
             expires: end,
             a: 0,
@@ -33,7 +33,7 @@ impl Fixed {
         } else {
             // The clock stepped back. Over an edge, the window that has begun goes on; further, what is counted counts now.
             let (held, _) = self.window.around(state.expires.saturating_sub(1));
-            if held == end && start < end {
+            if held == end {
                 (state, false)
             } else {
                 let moved = State {

@@ -118,8 +118,8 @@ impl Quota {
             Quota::Gcra(limit) => limit.add(state, now, cost, debt),
             Quota::Sliding(limit) => limit.add(state, now, cost, debt),
             Quota::Fixed(limit) => limit.add(state, now, cost, debt),
-            Quota::Concurrency(limit) => limit.add(state, now, cost, debt),
-            Quota::Remembered(_) => state.unwrap_or_default(),
+            // A place is given back, and nothing else is settled.
+            Quota::Concurrency(_) | Quota::Remembered(_) => state.unwrap_or_default(),
         }
     }
 

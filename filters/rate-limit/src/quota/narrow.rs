@@ -96,12 +96,13 @@ mod tests {
         #[test]
         fn says_what_128_bits_say(
             (requests, per, burst) in (1u32.., number(), number()),
-            held in proptest::option::of((number(), number(), any::<u32>(), 0u32..1_000_000)),
+            held in proptest::option::of((number(), number(), number(), any::<u32>(), 0u32..1_000_000)),
             (now, need, cost) in (number(), number(), number()),
         ) {
             let limit = Gcra::new(requests, Span(per), burst, 1);
-            let state = held.map(|(ahead, ago, used_for, fraction)| State {
-                expires: now.saturating_sub(ago).saturating_add(ahead),
+            // What was taken back may have ended before the last charge.
+            let state = held.map(|(ahead, ago, back, used_for, fraction)| State {
+                expires: now.saturating_sub(ago).saturating_add(ahead).saturating_sub(back),
                 a: now.saturating_sub(ago).saturating_add(ahead % (2 * JITTER)),
                 b: u64::from(fraction.checked_rem(requests).unwrap_or_default()) | u64::from(used_for) << 32,
             });
