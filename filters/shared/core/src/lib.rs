@@ -10,11 +10,13 @@
 //! - [`generation`]: whether shared data has changed since it was read, for a fraction of reading it;
 //! - [`hash`]: keyed fingerprints that a client cannot aim at;
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
+//! - [`contexts`]: what belongs to the ids of requests;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod authority;
 pub mod claim;
 pub mod config;
+pub mod contexts;
 pub mod generation;
 pub mod grpc;
 pub mod hash;

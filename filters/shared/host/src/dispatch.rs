@@ -3,42 +3,13 @@
 //! In place of the SDK's dispatcher, which costs a microsecond per request more and panics where the host names a
 //! context or a call that it does not know. Here nothing happens then, and the request passes.
 
-#![allow(
-    clippy::disallowed_types,
-    reason = "a `HashMap` with a hasher of its own asks nobody for randomness"
-)]
-
 use crate::abi;
 use crate::envoy::{Envoy, PLUGIN_CONFIGURATION};
+use seawall_core::contexts::ById;
 use seawall_core::host::{Host, Level};
 use seawall_core::plugin::{Flow, Plugin, Stream};
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
-
-/// Ids are given out one after the other, by the host and not by clients: they need no mixing beyond spreading them.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, id: u32) {
-        // The high bits pick the group, so they have to differ, too (Knuth's multiplicative hashing).
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-type ById<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
 
 /// A request: its root context, and the filter's part of it.
 #[derive(Debug)]
@@ -66,8 +37,8 @@ impl<P: Plugin> Contexts<P> {
     )]
     pub const fn new() -> Self {
         Contexts {
-            roots: RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())),
-            requests: RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())),
+            roots: RefCell::new(ById::new()),
+            requests: RefCell::new(ById::new()),
         }
     }
 
@@ -75,7 +46,9 @@ impl<P: Plugin> Contexts<P> {
     pub fn create(&self, context: u32, root: u32) {
         if root == 0 {
             if let Ok(mut roots) = self.roots.try_borrow_mut() {
-                roots.entry(context).or_default();
+                if roots.get(context).is_none() {
+                    roots.insert(context, Rc::default());
+                }
             }
             return;
         }
@@ -94,7 +67,7 @@ impl<P: Plugin> Contexts<P> {
     /// A context is over.
     pub fn delete(&self, context: u32) {
         let request = match self.requests.try_borrow_mut() {
-            Ok(mut requests) => requests.remove(&context),
+            Ok(mut requests) => requests.remove(context),
             Err(_) => None,
         };
         match request {
@@ -103,7 +76,7 @@ impl<P: Plugin> Contexts<P> {
             Some(request) => log(&request, context),
             None => {
                 if let Ok(mut roots) = self.roots.try_borrow_mut() {
-                    roots.remove(&context);
+                    roots.remove(context);
                 }
             }
         }
@@ -165,7 +138,7 @@ impl<P: Plugin> Contexts<P> {
     /// A request is over; nothing is left to do for it when its context goes.
     pub fn log(&self, context: u32) {
         let request = match self.requests.try_borrow_mut() {
-            Ok(mut requests) => requests.remove(&context),
+            Ok(mut requests) => requests.remove(context),
             Err(_) => None,
         };
         if let Some(request) = request {
@@ -174,12 +147,12 @@ impl<P: Plugin> Contexts<P> {
     }
 
     fn root(&self, root: u32) -> Option<Rc<RefCell<P>>> {
-        self.roots.try_borrow().ok()?.get(&root).map(Rc::clone)
+        self.roots.try_borrow().ok()?.get(root).map(Rc::clone)
     }
 
     fn request(&self, context: u32) -> Option<Rc<Request<P::Stream>>> {
         let requests = self.requests.try_borrow().ok()?;
-        requests.get(&context).map(Rc::clone)
+        requests.get(context).map(Rc::clone)
     }
 }
 
