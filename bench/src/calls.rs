@@ -1,24 +1,26 @@
 //! The host calls of a filter without the filter: what no filter can save that asks for as much.
 //!
-//! The calls are those that the shipped module makes for an ordinary request on the interpreter of the cost test; the module
-//! in `bench/probe` makes them again in Envoy, in the same callbacks, and does nothing else.
+//! The calls are those that the shipped module makes for an ordinary request on the interpreter of the cost test. A module of
+//! nothing but these calls is written for them, with the same callbacks.
 
 use crate::config::wasm;
+use crate::floor::Floor;
 use seawall_vm_host::ordinary::{self, Exchange};
-use seawall_vm_host::{module, Run, Step};
+use seawall_vm_host::{module, Reply, Run, Step};
 use serde_json::{json, Value};
 use std::error::Error;
+use std::fs;
 use std::path::Path;
 
 /// As many requests go before: what a filter does once is over by then.
 const BEFORE: u32 = 20;
 
-/// The calls, and the answer if it is the filter that gives it.
-fn recorded(
+fn written(
+    folder: &Path,
     filter: &str,
     configuration: &Value,
     exchange: &Exchange,
-) -> Result<Value, Box<dyn Error>> {
+) -> Result<(Value, Option<Reply>), Box<dyn Error>> {
     let state = ordinary::host(&configuration.to_string());
     let trapped = |trap| format!("{filter}: {trap:?}");
     let mut run = Run::new(&module(filter), state).map_err(trapped)?;
@@ -27,41 +29,31 @@ fn recorded(
         run.vm.state_mut().calls.clear();
         exchange.live(&mut run, context).map_err(trapped)?;
     }
-    let calls = run
-        .vm
-        .state()
-        .calls
-        .iter()
-        .map(|call| json!({"callback": call.callback, "name": call.name, "about": call.about}));
-    let mut replay = json!({ "calls": calls.collect::<Value>() });
     let fate = run.fates.get(&(1 + BEFORE));
-    if let Some(reply) = fate.and_then(|fate| fate.reply.as_ref()) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let fields = reply.headers.iter();
-        let fields: Vec<_> = fields.map(|(n, v)| (text(n), text(v))).collect();
-        replay["answer"] = json!({"fields": fields, "body": text(&reply.body)});
+    let reply = fate.and_then(|fate| fate.reply.clone());
+    let mut floor = Floor::default();
+    for call in &run.vm.state().calls {
+        floor.call(call, reply.as_ref())?;
     }
-    Ok(replay)
+    let bytes = floor.module(|callback| run.vm.has(callback))?;
+    // Several configurations of one filter each have one.
+    let count = fs::read_dir(folder)?.count();
+    let path = folder.join(format!("{filter}-{count}.wasm"));
+    fs::write(&path, bytes)?;
+    Ok((wasm(&format!("calls {count}"), &path, json!({})), reply))
 }
 
-fn replayed(filter: &str, name: &str, replay: Value) -> Value {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let path = format!("wasm32-wasip1/release/seawall_calls_of_{filter}.wasm");
-    wasm(name, &Path::new(&target).join(path), replay)
-}
-
-/// The filter that makes the calls of this one.
-pub fn alone(filter: &str, configuration: &Value) -> Result<Value, Box<dyn Error>> {
-    let replay = recorded(filter, configuration, &Exchange::default())?;
-    Ok(replayed(filter, &format!("calls of {filter}"), replay))
+/// The filter that makes the calls of this one, in a module in `folder`.
+pub fn alone(folder: &Path, filter: &str, configuration: &Value) -> Result<Value, Box<dyn Error>> {
+    Ok(written(folder, filter, configuration, &Exchange::default())?.0)
 }
 
 /// The filter that makes the calls of a cache hit.
-pub fn hit(configuration: &Value) -> Result<Value, Box<dyn Error>> {
+pub fn hit(folder: &Path, configuration: &Value) -> Result<Value, Box<dyn Error>> {
     let stored = Exchange::default().answers("cache-control", "max-age=3600");
-    let replay = recorded("response-cache", configuration, &stored)?;
-    if replay["answer"].is_null() {
+    let (filter, reply) = written(folder, "response-cache", configuration, &stored)?;
+    if reply.is_none() {
         return Err("a stored response was not served".into());
     }
-    Ok(replayed("response-cache", "calls of a hit", replay))
+    Ok(filter)
 }

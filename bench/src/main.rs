@@ -5,6 +5,7 @@
 
 mod calls;
 mod config;
+mod floor;
 mod keys;
 mod load;
 mod misses;

@@ -8,6 +8,7 @@ use crate::process::{free_port, Proxy, OTHERS, PROXY};
 use crate::Options;
 use serde_json::{json, Value};
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -96,13 +97,18 @@ fn seawall_lean(filter: &str) -> Chain {
 }
 
 /// The host calls of a filter without the filter.
-fn calls_of(filter: &str, configuration: &Value) -> Result<Chain, Box<dyn Error>> {
-    Ok(Chain::of(vec![calls::alone(filter, configuration)?]))
+fn calls_of(folder: &Path, filter: &str, configuration: &Value) -> Result<Chain, Box<dyn Error>> {
+    Ok(Chain::of(vec![calls::alone(
+        folder,
+        filter,
+        configuration,
+    )?]))
 }
 
 type Entry = (&'static str, &'static str, &'static str, Chain);
 
-fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
+/// Modules that are made for it are written to `folder`.
+fn chains(folder: &Path) -> Result<Vec<Entry>, Box<dyn Error>> {
     let all = || {
         [
             "trace-headers",
@@ -149,7 +155,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of seawall.wasm, nothing else",
             "/plain",
-            calls_of("seawall", &configuration("seawall"))?,
+            calls_of(folder, "seawall", &configuration("seawall"))?,
         ),
         (
             "all four",
@@ -167,7 +173,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of rate-limit, nothing else",
             "/plain",
-            calls_of("rate-limit", &configuration("rate-limit"))?,
+            calls_of(folder, "rate-limit", &configuration("rate-limit"))?,
         ),
         (
             "rate-limit",
@@ -179,7 +185,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of rate-limit, nothing per route, no fields, nothing else",
             "/plain",
-            calls_of("rate-limit", &lean("rate-limit"))?,
+            calls_of(folder, "rate-limit", &lean("rate-limit"))?,
         ),
         (
             "rate-limit",
@@ -209,7 +215,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of a hit, nothing per route, nothing else",
             "/cached",
-            Chain::of(vec![calls::hit(&lean("response-cache"))?]),
+            Chain::of(vec![calls::hit(folder, &lean("response-cache"))?]),
         ),
         (
             "yardstick",
@@ -245,7 +251,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of response-cache (not storable), nothing else",
             "/plain",
-            calls_of("response-cache", &configuration("response-cache"))?,
+            calls_of(folder, "response-cache", &configuration("response-cache"))?,
         ),
         (
             "response-cache",
@@ -263,7 +269,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of circuit-breaker, nothing else",
             "/plain",
-            calls_of("circuit-breaker", &configuration("circuit-breaker"))?,
+            calls_of(folder, "circuit-breaker", &configuration("circuit-breaker"))?,
         ),
         (
             "circuit-breaker",
@@ -275,7 +281,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of circuit-breaker, nothing per route, nothing else",
             "/plain",
-            calls_of("circuit-breaker", &lean("circuit-breaker"))?,
+            calls_of(folder, "circuit-breaker", &lean("circuit-breaker"))?,
         ),
         (
             "trace-headers",
@@ -287,7 +293,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of trace-headers, nothing else",
             "/plain",
-            calls_of("trace-headers", &configuration("trace-headers"))?,
+            calls_of(folder, "trace-headers", &configuration("trace-headers"))?,
         ),
         (
             "trace-headers",
@@ -299,7 +305,7 @@ fn chains() -> Result<Vec<Entry>, Box<dyn Error>> {
             "calls",
             "host calls of trace-headers, nothing per route, nothing else",
             "/plain",
-            calls_of("trace-headers", &lean("trace-headers"))?,
+            calls_of(folder, "trace-headers", &lean("trace-headers"))?,
         ),
         (
             "trace-headers",
@@ -329,7 +335,9 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
         http2: Vec::new(),
     };
     let mut running = Vec::new();
-    for (group, name, path, chain) in chains()? {
+    let modules = folder.join("modules");
+    fs::create_dir(&modules)?;
+    for (group, name, path, chain) in chains(&modules)? {
         if wanted(name) {
             let port = free_port()?;
             let chain = config::proxy(port, upstream, &chain);
