@@ -119,9 +119,14 @@ fn behaviour(seen: &Seen) -> Reply {
         "/cut" => Reply::ok("half").cut_short(),
         "/hang" | "/tries" | "/leave" | "/limit" | "/idle" | "/grpc-limit" => Reply::Hang,
         "/full" => Reply::Hang,
-        "/leave-body" => Reply::ok("half")
+        "/leave-body" | "/slow-body" => Reply::ok("half")
             .chunk("more")
             .slowly(Duration::from_secs(60)),
+        "/redirected" => {
+            let host = seen.header("host").unwrap_or_default();
+            Reply::status(302).header("location", &format!("http://{host}/target"))
+        }
+        "/grpc-odd" => Reply::grpc(99),
         "/grpc-trailers" => Reply::grpc(14),
         "/grpc-headers" => Reply::grpc_trailers_only(14),
         "/grpc-empty" => Reply::grpc_trailers_only(14).chunk(""),
@@ -190,6 +195,10 @@ impl Rig {
             .route(retry(Route::prefix("/h2-reset").to("grpc")))
             .route(Route::prefix("/tries").action("retry_policy", tries))
             .route(retry(Route::prefix("/hang").timeout("0.3s")))
+            .route(retry(Route::prefix("/slow-body").timeout("0.3s")))
+            .route(retry(
+                Route::prefix("/redirected").action("internal_redirect_policy", json!({})),
+            ))
             .route(retry(Route::prefix("/slow").timeout("60s").metadata(
                 "seawall.circuit_breaker",
                 json!({"slow_after": "200ms"}),
@@ -223,6 +232,19 @@ impl Rig {
     async fn send(&mut self, path: &str, headers: &[(&str, &str)]) -> Row {
         self.envoy.get_with(path, headers).await;
         self.logged(path, 1).await
+    }
+
+    /// The first of two requests, which Envoy has sent on by the second.
+    async fn redirected(&mut self, path: &str) -> Row {
+        let answer = self.envoy.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        self.lines += 2;
+        let lines = self.envoy.access_log(self.lines).await;
+        let first = lines
+            .iter()
+            .rev()
+            .find(|line| line["details"] == "internal_redirect");
+        row(first.unwrap_or_else(|| panic!("no redirect in {lines:#?}")))
     }
 
     /// Leaves when the upstream has the request, or when there is a part of the body.
@@ -261,6 +283,8 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "close-once",
         "reset",
         "cut",
+        "slow-body",
+        "redirected",
         "hang",
         "tries",
         "refused",
@@ -275,6 +299,7 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "grpc-204",
         "grpc-trailers",
         "grpc-blame",
+        "grpc-odd",
         "grpc-refused",
         "grpc-fault",
         "grpc-reply",
@@ -286,6 +311,7 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         let path = format!("/{case}");
         let row = match case {
             "fault" => rig.send(&path, &[("x-fault", "1")]).await,
+            "redirected" => rig.redirected(&path).await,
             _ if case.starts_with("reply-") => {
                 let status = case.trim_start_matches("reply-").to_owned();
                 rig.send(&path, &[("x-reply", &status)]).await

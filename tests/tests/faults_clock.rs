@@ -97,6 +97,41 @@ async fn limits_neither_lock_out_nor_forgive_when_it_is_set_back() {
     assert_eq!(passed(&answers(&envoy, 20).await), 10, "a day later");
 }
 
+/// Nobody could have answered in a day that did not pass; and who hangs now is found, though the clock says it is yesterday.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_breaker_takes_no_call_for_one_that_hangs_since_yesterday() {
+    let (upstream, gate) = Upstream::gated(|_| Reply::ok("well")).await;
+    let breaker = json!({"failure_threshold": 100, "slow_after": "1h"});
+    let (clock, builder) = Clock::new(Envoy::to(&upstream).filter("circuit-breaker", breaker));
+    let soon = json!({"slow_after": "100ms"});
+    let envoy = builder
+        .workers(1)
+        .route(Route::prefix("/soon").metadata("seawall.circuit_breaker", soon))
+        .route(Route::prefix("/"))
+        .start()
+        .await;
+    let overdue = "wasmcustom.seawall.circuit_breaker.overdue";
+    let address = envoy.address;
+    let call = |path| tokio::spawn(async move { Client::fresh(address).get(path).await });
+    let mut calls: Vec<_> = (0..8).map(|_| call("/late")).collect();
+    upstream.wait_for_hits(8).await;
+    for (found, offset) in [DAY, 0, -DAY].into_iter().enumerate() {
+        // One that hangs is found by the timer: so that comes by.
+        calls.push(call("/soon"));
+        envoy.wait_for_stat(overdue, found as u64 + 1).await;
+        clock.set(offset);
+    }
+    calls.push(call("/soon"));
+    envoy.wait_for_stat(overdue, 4).await;
+    assert_eq!(envoy.stat(overdue).await, 4);
+    gate.open();
+    for call in calls {
+        let answer = within("it is answered", call).await.expect("no panic");
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(envoy.stat(overdue).await, 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_breaker_recovers_whichever_way_it_is_set() {
     for offset in [-DAY, DAY] {
