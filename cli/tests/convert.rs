@@ -201,3 +201,24 @@ fn a_descriptor_in_shadow_mode_refuses_nothing_and_a_route_has_its_own_answer() 
         .to_string()
         .contains("no descriptor is for"));
 }
+
+#[test]
+fn a_descriptor_for_any_value_is_not_for_those_that_have_their_own() {
+    let ran = piped(
+        &["convert", "envoy", "-", "--format", "json"],
+        "\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+stat_prefix: p
+rate_limits: [{actions: [{request_headers: {header_name: x-tenant, descriptor_key: tenant}}]}]
+descriptors:
+- {entries: [{key: tenant}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
+- {entries: [{key: tenant, value: acme}], token_bucket: {max_tokens: 8, fill_interval: 1s}}
+- {entries: [{key: other, value: acme}], token_bucket: {max_tokens: 9, fill_interval: 1s}}
+",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    let exempt: Vec<_> = limits.iter().map(|limit| limit.get("exempt")).collect();
+    let acme = json!([{"header": {"x-tenant": "acme"}}]);
+    assert_eq!(exempt, [Some(&acme), None, None]);
+}

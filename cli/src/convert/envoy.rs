@@ -78,15 +78,17 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         .get("descriptors")
         .map(|list| list.items())
         .unwrap_or_default();
+    let (mut named, mut any) = (Vec::new(), Vec::new());
     for descriptor in descriptors {
         let entries = descriptor
             .get("entries")
             .map(|list| list.items())
             .unwrap_or_default();
-        let Some(mut limit) = descriptor.get("token_bucket").and_then(|bucket| {
-            let keys: Vec<&str> = entries.iter().map(|entry| entry.text_of("key")).collect();
-            limit(bucket, &format!("{prefix}-{}", keys.join("-")), converted)
-        }) else {
+        let keys: Vec<&str> = entries.iter().map(|entry| entry.text_of("key")).collect();
+        let Some(mut limit) = descriptor
+            .get("token_bucket")
+            .and_then(|bucket| limit(bucket, &format!("{prefix}-{}", keys.join("-")), converted))
+        else {
             continue;
         };
         let mut key = Vec::new();
@@ -100,12 +102,27 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         // A descriptor whose value is not there is no descriptor.
         limit.insert("missing".to_owned(), json!("skip"));
         if !rule.is_empty() {
-            limit.insert("match".to_owned(), Value::Object(rule));
+            limit.insert("match".to_owned(), Value::Object(rule.clone()));
         }
         if descriptor.get("shadow_mode").map(|node| node.json()) == Some(json!(true)) {
             limit.insert("shadow".to_owned(), json!(true));
         }
+        let open = entries.iter().any(|entry| value(entry).is_none());
+        if !open && !rule.is_empty() {
+            named.push((keys.clone(), rule));
+        }
+        if open {
+            any.push((limits.len(), keys));
+        }
         limits.push(limit);
+    }
+    // A descriptor for any value is for those that no other descriptor names.
+    for (limit, keys) in any {
+        let others = named.iter().filter(|(others, _)| *others == keys);
+        let others: Vec<_> = others.map(|(_, rule)| json!(rule)).collect();
+        if let Some(limit) = limits.get_mut(limit).filter(|_| !others.is_empty()) {
+            limit.insert("exempt".to_owned(), json!(others));
+        }
     }
     if enabled == Some(0.0) {
         converted.remark(format!(
@@ -285,6 +302,15 @@ fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
     known
 }
 
+/// The value that an entry of a descriptor names; none for any.
+fn value(entry: &Node) -> Option<String> {
+    let value = entry.get("value").map(|node| match node.json() {
+        Value::String(text) => text,
+        other => other.to_string(),
+    });
+    value.filter(|value| !value.is_empty())
+}
+
 /// An entry of a descriptor, as a part of the key and, where it names a value, as a rule.
 fn part(
     entry: &Node,
@@ -307,11 +333,7 @@ fn part(
     if part.get("constant").is_some() {
         return;
     }
-    let value = entry.get("value").map(|node| match node.json() {
-        Value::String(text) => text,
-        other => other.to_string(),
-    });
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
+    if let Some(value) = value(entry) {
         match (&part, part.get("header")) {
             (_, Some(header)) => {
                 let headers = rule.entry("header").or_insert_with(|| json!({}));
