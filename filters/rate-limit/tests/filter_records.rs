@@ -1,0 +1,99 @@
+//! What an operator sees of each request: the decision in the access log, and the counters of what it took.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::filter::{ask, begin, count, passes, rig, Pairs, Rig};
+use seawall_core::host::{Expect, Failure};
+use serde_json::json;
+use std::cell::Cell;
+
+/// The decision, the limit and what is left, as the access log has them.
+fn logged(rig: &mut Rig, headers: Pairs<'_>) -> [Option<String>; 3] {
+    let (exchange, _) = begin(rig, &[], headers);
+    let words = ["decision", "limit", "remaining"].map(|what| {
+        let value = rig.property(&exchange, &format!("seawall.rate_limit.{what}"));
+        value.map(|value| String::from_utf8(value).unwrap())
+    });
+    rig.finish(exchange);
+    words
+}
+
+#[test]
+fn every_decision_has_its_word() {
+    let mut rig = rig(json!({
+        "access_log": true,
+        "exempt": {"header": {"x-free": true}},
+        "limits": [
+            {"name": "watched", "requests": 1, "per": "1d", "shadow": true},
+            {"name": "keyed", "key": [{"header": "k"}], "missing": "deny", "requests": 2, "per": "1d"},
+        ],
+    }));
+    let keyed = [("k", "a")];
+    for (headers, words) in [
+        (&keyed[..], ["allowed", "keyed", "1"]),
+        (&keyed, ["shadow_refused", "keyed", "0"]),
+        (&keyed, ["refused", "keyed", "0"]),
+        (&[], ["refused", "keyed", ""]),
+        (&[("x-free", "1")], ["exempt", "", ""]),
+    ] {
+        let found = logged(&mut rig, headers).map(Option::unwrap_or_default);
+        assert_eq!(found, words);
+    }
+    rig.host.fail("shared_get", Failure::Status(10));
+    let found = logged(&mut rig, &keyed).map(Option::unwrap_or_default);
+    assert_eq!(found, ["error", "", ""]);
+    for limit in ["watched", "keyed"] {
+        assert_eq!(count(&rig, limit, "errors"), 1);
+    }
+}
+
+#[test]
+fn lost_races_are_counted_at_the_first_limit() {
+    let first = json!({"name": "a", "key": [{"header": "k"}], "requests": 100, "per": "1d"});
+    let second = json!({"name": "b", "requests": 100, "per": "1d"});
+    for limits in [json!([first]), json!([first, second])] {
+        let mut rig = rig(json!({ "limits": limits }));
+        assert!(passes(&mut rig, &[("k", "x")]));
+        assert_eq!(count(&rig, "a", "swap_retries"), 0);
+        let rival = rig.host.world().clone();
+        let left = Cell::new(20);
+        rig.host.before_shared(move || {
+            if left.get() > 0 {
+                left.set(left.get() - 1);
+                for name in rival.shared_names() {
+                    let (value, _) = rival.shared_get(&name).unwrap();
+                    rival.shared_set(&name, &value, Expect::Anything);
+                }
+            }
+        });
+        assert!(passes(&mut rig, &[("k", "x")]));
+        assert!(count(&rig, "a", "swap_retries") > 0, "{limits}");
+    }
+}
+
+#[test]
+fn a_refusal_that_cannot_be_noted_is_one_and_counts_as_an_error() {
+    let penalty = json!({"refusals": 1, "within": "1m", "block_for": "1h"});
+    let mut rig = rig(json!({"limits": [
+        {"name": "a", "requests": 1, "per": "1m", "penalty": penalty}
+    ]}));
+    assert!(passes(&mut rig, &[]));
+    rig.host.fail("shared_set", Failure::Status(10));
+    let refused = ask(&mut rig, &[]).unwrap();
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (429, Some("60"))
+    );
+    assert_eq!(rig.host.world().metric("seawall.rate_limit.errors"), 1);
+    assert_eq!(count(&rig, "a", "refused"), 1);
+}
