@@ -237,3 +237,24 @@ fn half_of_an_id_is_completed_by_a_format_that_has_all_of_it() {
     let out = forward(&mut vm, &with(&fields));
     assert_eq!(hex(position(&out).trace_id.bytes()), format!("{low:0>32}"));
 }
+
+/// Of a format that is one line, two say two things.
+#[test]
+fn two_lines_of_one_are_no_trace() {
+    let b3 = format!("{TRACE}-{SPAN}-1");
+    let jaeger = format!("{TRACE}:{SPAN}:0:1");
+    let aws = format!("Root=1-{}-{};Sampled=1", &TRACE[..8], &TRACE[8..]);
+    let datadog = u64::from_str_radix(&TRACE[16..], 16).unwrap().to_string();
+    for (format, name, value) in [
+        ("b3", "b3", &b3),
+        ("jaeger", "uber-trace-id", &jaeger),
+        ("aws", "x-amzn-trace-id", &aws),
+        ("datadog", "x-datadog-trace-id", &datadog),
+    ] {
+        let low = |out: &Pairs| position(out).trace_id.low();
+        let once = pass(format, &[(name, value)]);
+        let twice = pass(format, &[(name, value), (name, value)]);
+        assert_ne!(low(&once), low(&twice), "{format}");
+        assert_eq!(all(&twice, name).len(), 1, "{format}");
+    }
+}

@@ -210,3 +210,22 @@ impl Exporter {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_differ_by_up_to_a_quarter() {
+        let pause = time::Span::from_secs(4);
+        let at = |micros: u64| {
+            let now = Timestamp::from_secs(7).saturating_add(time::Span::from_nanos(micros * 1000));
+            jitter(pause, now)
+        };
+        let mut found: Vec<_> = (0..1000).map(at).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 256);
+        assert!(found.iter().all(|more| *more < time::Span::from_secs(1)));
+    }
+}
