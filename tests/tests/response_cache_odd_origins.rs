@@ -1,0 +1,92 @@
+//! response-cache in a real Envoy: what origins send that no specification foresees, and what a 304 says to one client.
+
+use seawall_tests::prelude::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_origin_seems_to_forbid_is_not_shared_whatever_the_route_says() {
+    let odd = [
+        ("/semicolons", "private; max-age=600", "accept"),
+        ("/blanks", "no-store no-cache", "accept"),
+        ("/vary", "max-age=600", "Accept-Encoding Cookie"),
+        ("/kept-out", "max-age=600, private=\"vary\"", "cookie"),
+    ];
+    let upstream = Upstream::serving(move |seen| {
+        let known = odd.iter().find(|(path, ..)| *path == seen.path);
+        let (_, control, vary) = known.unwrap_or(&("", "max-age=600", "accept"));
+        Reply::ok(seen.header("cookie").unwrap_or("nobody"))
+            .header("cache-control", control)
+            .header("vary", vary)
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"forced_ttl": "1h"}))
+        .start()
+        .await;
+    for (path, ..) in odd {
+        envoy.get_with(path, &[("cookie", "alice")]).await;
+        for _ in 0..4 {
+            let got = envoy.get_fresh(path).await;
+            assert_eq!(got.text(), "nobody", "{path}");
+        }
+        assert_eq!(upstream.hits_of(path), 5, "{path}");
+    }
+    envoy.get("/plain").await;
+    envoy.get_fresh("/plain").await;
+    assert_eq!(upstream.hits_of("/plain"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookies_of_a_304_reach_who_asked_and_nobody_else() {
+    let upstream = Upstream::serving(|seen| {
+        let reply = if seen.header("if-none-match").is_some() {
+            Reply::status(304)
+                .header("set-cookie", "session=2")
+                .header("set-cookie", "theme=dark")
+        } else {
+            Reply::ok("page")
+        };
+        reply
+            .header("cache-control", "max-age=600")
+            .header("etag", "\"a\"")
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"set_cookie": "strip"}))
+        .start()
+        .await;
+    envoy.get("/").await;
+    let sure = [("cache-control", "no-cache")];
+    let got = envoy.get_with("/", &sure).await;
+    assert_eq!((got.status, got.text().as_str()), (200, "page"));
+    assert_eq!(got.all("set-cookie"), ["session=2", "theme=dark"]);
+    for _ in 0..4 {
+        let hit = envoy.get_fresh("/").await;
+        assert_eq!(hit.text(), "page");
+        assert!(hit.all("set-cookie").is_empty());
+    }
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_location_names_is_invalidated_as_clients_resolve_it() {
+    let upstream = Upstream::serving(|seen| {
+        if seen.method == "POST" {
+            let target = seen.header("x-target").unwrap_or_default();
+            Reply::status(201).header("location", target)
+        } else {
+            Reply::ok("x").header("cache-control", "max-age=600")
+        }
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    let targets = ["../a/b", "/a/./b", "/x/../a/b", "./../a/b"];
+    for target in targets {
+        envoy.get_fresh("/a/b").await;
+        let fields = [("x-target", target)];
+        envoy.send("POST", "/c/d", &fields, b"").await;
+    }
+    assert_eq!(upstream.hits_of("/a/b"), targets.len());
+}
