@@ -278,6 +278,8 @@ fn prohibitions(item: &[u8], found: &mut dyn FnMut(&str, Option<&[u8]>)) {
             b"private" => found("private", None),
             b"max-age" => found("max-age", None),
             b"s-maxage" => found("s-maxage", None),
+            b"stale-while-revalidate" => found("stale-while-revalidate", None),
+            b"stale-if-error" => found("stale-if-error", None),
             // Nor does it share what was for somebody's credentials.
             b"must-revalidate" | b"proxy-revalidate" => found("proxy-revalidate", None),
             _ => {}

@@ -72,6 +72,35 @@ fn field_lists_are_read_and_the_stricter_form_wins() {
 }
 
 #[test]
+fn what_is_not_separated_by_commas_forbids_and_permits_nothing() {
+    for line in [
+        "private; max-age=60; public",
+        "public;max-age=60;private",
+        "max-age=60 private",
+        "\tmax-age = 60; private=\"x-a\"; immutable",
+    ] {
+        let found = response(&[line]);
+        assert_eq!(found.private, Qualified::Whole, "{line}");
+        assert_eq!(found.max_age, Some(Seconds::Invalid), "{line}");
+        assert!(!found.public && !found.immutable, "{line}");
+    }
+    let stale =
+        response(&["must-revalidate; s-maxage=9; stale-while-revalidate=9; stale-if-error=9"]);
+    assert!(stale.proxy_revalidate && !stale.must_revalidate);
+    assert_eq!(stale.s_maxage, Some(Seconds::Invalid));
+    assert_eq!(
+        (stale.stale_while_revalidate, stale.stale_if_error),
+        (Some(0), Some(0))
+    );
+    let quoted = response(&["ext=\"no-store; private\", no-cache=\"a; b\", max-age=5"]);
+    assert!(!quoted.no_store && quoted.private == Qualified::Absent);
+    assert_eq!(quoted.max_age, Some(Seconds::Of(5)));
+    let wishes = request("max-age=5; max-stale; only-if-cached; no-store");
+    assert!(wishes.no_store && !wishes.only_if_cached);
+    assert_eq!((wishes.max_age, wishes.max_stale), (None, None));
+}
+
+#[test]
 fn an_open_quote_makes_the_field_malformed() {
     assert!(response(&["ext=\"abc, max-age=10"]).malformed);
     assert!(!response(&["ext=\"a\\\"bc\", max-age=10"]).malformed);
