@@ -202,7 +202,7 @@ fn own_fields(exchange: &Exchange, answer: &Found, fresh: &Headers) -> Headers {
     let Content::Response { headers, .. } = &answer.entry.content else {
         return Headers::default();
     };
-    let (directives, _) = directives(exchange, &merged(exchange, headers, fresh));
+    let (directives, _) = directives(exchange, headers);
     Headers::from_pairs(&for_its_client(fresh, &directives, headers))
 }
 

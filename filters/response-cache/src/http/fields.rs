@@ -87,12 +87,14 @@ pub fn for_its_client<'a>(
     directives: &ResponseDirectives,
     shown: &Headers,
 ) -> Vec<(&'a [u8], &'a [u8])> {
+    let is_own = |name: &[u8]| {
+        name == b"set-cookie" || qualified(directives).any(|field| field.as_bytes() == name)
+    };
+    if !headers.iter().any(|(name, _)| is_own(name)) {
+        return Vec::new();
+    }
     let mut own = to_store(headers, &ResponseDirectives::default(), Leave::default());
-    own.retain(|(name, _)| {
-        let is_own =
-            *name == b"set-cookie" || qualified(directives).any(|field| field.as_bytes() == *name);
-        is_own && !shown.iter().any(|(known, _)| known == *name)
-    });
+    own.retain(|(name, _)| is_own(name) && !shown.iter().any(|(known, _)| known == *name));
     own
 }
 
