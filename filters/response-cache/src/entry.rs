@@ -133,9 +133,9 @@ impl Entry {
         content.saturating_add(self.key.len()).saturating_add(256)
     }
 
-    /// Writes it.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(self.weight()));
+    /// Writes it; `None` where this VM has no room left for it.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let mut out = Writer(with_room(self.weight())?);
         out.0.push(VERSION);
         out.u64(0);
         out.bytes(&self.key);
@@ -190,10 +190,10 @@ impl Entry {
         if let Some(place) = out.0.get_mut(1..PREFIX) {
             place.copy_from_slice(&sum.to_le_bytes());
         }
-        out.0
+        Some(out.0)
     }
 
-    /// Reads it; `None` for everything that [`Entry::encode`] has not written as it is.
+    /// Reads it; `None` for everything that [`Entry::encode`] has not written as it is, and where there is no room left for it.
     pub fn decode(value: &[u8]) -> Option<Entry> {
         let (prefix, payload) = value.split_at_checked(PREFIX)?;
         let (version, sum) = prefix.split_first()?;
@@ -206,7 +206,12 @@ impl Entry {
             0 => Content::Response {
                 meta: read_meta(&mut input)?,
                 headers: Headers::from_abi(input.bytes()?.to_vec())?,
-                body: input.bytes()?.to_vec(),
+                body: {
+                    let body = input.bytes()?;
+                    let mut copy = with_room(body.len())?;
+                    copy.extend_from_slice(body);
+                    copy
+                },
             },
             1 => {
                 let (generation, epoch, salt) = (input.u64()?, input.u64()?, input.u64()?);
@@ -229,6 +234,13 @@ impl Entry {
         };
         input.0.is_empty().then_some(Entry { key, content })
     }
+}
+
+/// An empty list with room for so many bytes. A body may be a quarter of what a VM can have, and running out of that ends it.
+fn with_room(bytes: usize) -> Option<Vec<u8>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(bytes).ok()?;
+    Some(list)
 }
 
 fn read_meta(input: &mut Reader<'_>) -> Option<Meta> {
@@ -346,13 +358,13 @@ mod tests {
         fn what_is_written_is_read(key in proptest::collection::vec(any::<u8>(), 0..20),
                                    body in proptest::collection::vec(any::<u8>(), 0..200), seed in any::<u64>()) {
             let entry = response(key, body, seed);
-            prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+            prop_assert_eq!(Entry::decode(&entry.encode().unwrap()), Some(entry));
         }
 
         #[test]
         fn variants_are_written_and_read(lists in proptest::collection::vec(proptest::collection::vec("[a-z]{1,8}", 0..4), 0..4)) {
             let entry = Entry { key: b"k".to_vec(), content: Content::Variants { generation: 1, epoch: 2, salt: 3, lists } };
-            prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+            prop_assert_eq!(Entry::decode(&entry.encode().unwrap()), Some(entry));
         }
 
         #[test]
@@ -362,8 +374,8 @@ mod tests {
 
         #[test]
         fn torn_and_mixed_entries_are_never_read(cut in 0usize..300, at in 0usize..300, flip in 1u8..) {
-            let whole = response(b"key".to_vec(), vec![7; 100], 9).encode();
-            let other = response(b"key".to_vec(), vec![8; 100], 10).encode();
+            let whole = response(b"key".to_vec(), vec![7; 100], 9).encode().unwrap();
+            let other = response(b"key".to_vec(), vec![8; 100], 10).encode().unwrap();
             if let Some(torn) = whole.get(..cut.min(whole.len().saturating_sub(1))) {
                 prop_assert_eq!(Entry::decode(torn), None);
                 let mut mixed = torn.to_vec();

@@ -224,3 +224,24 @@ fn writes_that_fail_make_no_request_search_the_whole_store_for_room() {
         assert!(calls < 1_000, "{calls} host calls after {failure:?}");
     }
 }
+
+/// However large an entry may be: a VM that runs out of memory takes every request in it along.
+#[test]
+fn bodies_on_their_way_take_a_part_of_what_a_vm_can_have() {
+    let mut cache = Cache::alone(&json!({"max_bytes": "4GiB", "max_entry_bytes": "256MiB"}));
+    let part = vec![b'x'; 100 << 20];
+    let mut exchanges = Vec::new();
+    for path in ["/a", "/b", "/c"] {
+        let (mut exchange, _) = cache.start(&request("GET", path, &[]));
+        let head = [(":status", "200"), ("cache-control", "max-age=60")];
+        cache.vm.response(&mut exchange, &head, false);
+        cache.vm.response_body(&mut exchange, &part, false);
+        exchanges.push(exchange);
+    }
+    assert_eq!(cache.metric("rejected.internal"), 1);
+    for mut exchange in exchanges {
+        cache.vm.response_body(&mut exchange, b"end", true);
+        cache.vm.finish(exchange);
+    }
+    assert_eq!(cache.metric("stored"), 2);
+}

@@ -8,6 +8,10 @@ use crate::http::storable::Refusal;
 use seawall_core::host::Buffer;
 use seawall_core::plugin::Flow;
 
+/// Bytes of bodies on their way into the cache, at most: a quarter of what Envoy lets a VM have, for while a body grows or is
+/// written it takes up to three times its size.
+const MOST_FILLING: usize = 256 * 1024 * 1024;
+
 /// A part of the response body.
 pub fn body(cx: Cx<'_>, exchange: &mut Exchange, size: usize, end_of_stream: bool) -> Flow {
     match std::mem::take(&mut exchange.phase) {
@@ -17,7 +21,8 @@ pub fn body(cx: Cx<'_>, exchange: &mut Exchange, size: usize, end_of_stream: boo
                 .settings
                 .layout
                 .worker_bytes
-                .max(most.saturating_mul(4));
+                .max(most.saturating_mul(4))
+                .min(MOST_FILLING);
             let refusal = if fill.body.len().saturating_add(size) > most {
                 Some(Refusal::TooLarge)
             } else if size > 0 && !cx.worker.reserve_filling(size, room) {
@@ -26,7 +31,7 @@ pub fn body(cx: Cx<'_>, exchange: &mut Exchange, size: usize, end_of_stream: boo
                 None
             } else {
                 match cx.host.body(Buffer::ResponseBody, 0, size) {
-                    Ok(bytes) if bytes.len() == size => {
+                    Ok(bytes) if bytes.len() == size && fill.body.try_reserve(size).is_ok() => {
                         fill.body.extend_from_slice(&bytes);
                         None
                     }

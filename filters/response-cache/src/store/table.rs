@@ -210,7 +210,7 @@ impl Table {
     /// # Errors
     /// Why it was not stored.
     pub fn insert(&self, host: &dyn Host, entry: Entry, insert: Insert) -> Result<(), Refusal> {
-        let value = entry.encode();
+        let value = entry.encode().ok_or(Refusal::Internal)?;
         let weight = u64::try_from(value.len())
             .unwrap_or(u64::MAX)
             .saturating_add(OVERHEAD);
