@@ -90,5 +90,6 @@ mod tests {
         assert_eq!(of(&[b"a"]).slot(0), 0);
         assert_eq!(Fingerprint(u128::MAX).slot(u32::MAX), u32::MAX - 1);
         assert_eq!(Fingerprint(0).tag(), 1);
+        assert_ne!(of(&[b"a"]).tag(), of(&[b"b"]).tag());
     }
 }

@@ -83,6 +83,32 @@ pub fn printable(bytes: &[u8], most: usize) -> String {
 mod tests {
     use super::printable;
 
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_subject_has_one_line_a_minute_whatever_the_clock_does() {
+        use super::*;
+        use crate::testing::{FakeHost, World};
+        let world = World::new();
+        let (host, throttle) = (FakeHost::new(&world, 1), Throttle::default());
+        let log = || {
+            throttle.log(&host, Level::Warn, || "x".to_owned());
+            world.log().len()
+        };
+        assert_eq!((log(), log()), (1, 1));
+        world.advance(Span(QUIET.as_nanos() - 1));
+        assert_eq!(log(), 1);
+        world.advance(Span(1));
+        assert_eq!(log(), 2);
+        assert!(
+            world.log()[1].ends_with("x (2 more withheld)"),
+            "{:?}",
+            world.log()
+        );
+        // The clock was set back.
+        world.set_clock(Timestamp(world.now().as_nanos() - 1));
+        assert_eq!(log(), 3);
+    }
+
     #[test]
     fn hostile_bytes_stay_on_one_line() {
         assert_eq!(printable(b"a\r\nb\"\xff", 10), "a\\r\\nb\\\"\\xff");

@@ -53,10 +53,67 @@ pub fn load<S: Settings>(json: &Value) -> Result<S, ConfigErrors> {
     for error in invalid {
         let echo = unreadable
             .iter()
-            .any(|path| path.starts_with(&error.path) || error.path.starts_with(path.as_str()));
+            .any(|path| is_in(path, &error.path) || is_in(&error.path, path));
         if !echo {
             errors.add(error.path, error.problem);
         }
     }
     errors.or(settings)
+}
+
+/// Whether a field is another one, or in it.
+fn is_in(path: &str, whole: &str) -> bool {
+    let rest = path.strip_prefix(whole);
+    rest.is_some_and(|rest| whole.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Raw {
+        per: Option<u32>,
+        per_key: Option<u32>,
+        list: Vec<u32>,
+    }
+
+    struct Positive;
+
+    impl Settings for Positive {
+        type Raw = Raw;
+        const NAMESPACE: &'static str = "test";
+        const PLUGIN_ONLY: &'static [&'static str] = &[];
+
+        fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+            for (path, value) in [("per", raw.per), ("per_key", raw.per_key)] {
+                if value.unwrap_or_default() == 0 {
+                    errors.add(path, "must be at least 1");
+                }
+            }
+            if raw.list.is_empty() {
+                errors.add("list", "must not be empty");
+            }
+            Positive
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_once_and_hides_nothing_else() {
+        for (json, paths) in [
+            (json!({"per": "x", "list": [1]}), vec!["per", "per_key"]),
+            (json!({"per_key": "x", "list": [1]}), vec!["per_key", "per"]),
+            (
+                json!({"per": 1, "per_key": 1, "list": ["x"]}),
+                vec!["list[0]"],
+            ),
+            (json!({"per": 1, "per_key": 1, "list": [1]}), vec![]),
+        ] {
+            let errors = load::<Positive>(&json).err().unwrap_or_default();
+            let found: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+            assert_eq!(found, paths, "{json}");
+        }
+    }
 }
