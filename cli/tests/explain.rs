@@ -280,4 +280,74 @@ fn conditions_on_what_is_not_there_and_on_ports_are_those_of_envoy() {
     let port = ["--host", "a.com:8080", "--request", "GET /a"];
     assert!(!taken("", "", &port));
     assert!(taken("", r#""ignore_port_in_host_matching": true,"#, &port));
+    let inverted =
+        r#", "headers": [{"name": "x-a", "string_match": {"exact": "1"}, "invert_match": true}]"#;
+    let one = r#", "headers": [{"name": "x-a", "string_match": {"exact": "1"}}]"#;
+    let both = [asks("GET /a"), vec!["-H", "x-a: 2", "-H", "x-a: 1"]].concat();
+    assert!(taken(one, "", &both));
+    assert!(!taken(inverted, "", &both));
+}
+
+/// The nearest of route, virtual host and route table says whether a filter takes part, by the name of its entry in the chain.
+#[test]
+fn the_nearest_switch_counts_under_the_name_in_the_chain() {
+    let switch = |level: Option<bool>| match level {
+        Some(off) => format!(
+            r#""typed_per_filter_config": {{"limits": {{"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": {off}}}}},"#
+        ),
+        None => String::new(),
+    };
+    let is_on = |chain: bool, table: Option<bool>, host: Option<bool>, route: Option<bool>| {
+        let (table, host, route) = (switch(table), switch(host), switch(route));
+        let file = format!(
+            r#"{{"stat_prefix": "a", "http_filters": [{{"name": "limits", "disabled": {chain}, "typed_config": {{
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {{"name": "seawall.rate_limit"}}}}}}],
+              "route_config": {{{table} "virtual_hosts": [{{{host} "name": "v", "domains": ["*"],
+                "routes": [{{{route} "match": {{"prefix": "/"}}, "route": {{"cluster": "c"}}}}]}}]}}}}"#
+        );
+        let ran = piped(&["explain", "-", "--request", "GET /"], &file);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        !ran.out.contains("is switched off")
+    };
+    assert!(is_on(false, None, None, None));
+    assert!(!is_on(true, None, None, None));
+    assert!(is_on(true, None, None, Some(false)));
+    assert!(!is_on(false, Some(true), None, None));
+    assert!(is_on(false, Some(true), Some(false), None));
+    assert!(!is_on(false, None, Some(true), None));
+    assert!(is_on(false, None, Some(true), Some(false)));
+    assert!(!is_on(false, None, Some(false), Some(true)));
+}
+
+#[test]
+fn what_the_connection_manager_does_to_a_path_is_done_or_said() {
+    let file = r#"{"stat_prefix": "a", "normalize_path": true, "merge_slashes": true, "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
+        "http_filters": [{"name": "l", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {"name": "seawall.rate_limit"}}}],
+        "route_config": {"virtual_hosts": [{"name": "v", "domains": ["*"], "require_tls": "ALL",
+            "routes": [{"match": {"path": "/a/b"}, "route": {"cluster": "c"}}]}]}}"#;
+    let explained = |target: &str| {
+        let request = format!("GET {target}");
+        let ran = piped(
+            &["explain", "-", "--format", "json", "--request", &request],
+            file,
+        );
+        let explained: Value = serde_json::from_str(&ran.out).expect(&ran.err);
+        (
+            !explained["route"].is_null(),
+            explained["notes"].to_string(),
+        )
+    };
+    let (taken, notes) = explained("/a//x/../b?c=//d");
+    assert!(taken, "{notes}");
+    assert!(
+        notes.contains("TLS is assumed") && !notes.contains("not modelled"),
+        "{notes}"
+    );
+    let (_, notes) = explained("/a%2Fb");
+    assert!(
+        notes.contains("normalize_path and path_with_escaped_slashes_action"),
+        "{notes}"
+    );
 }

@@ -40,9 +40,8 @@ pub(super) fn chain(document: &Node) -> Option<Chain> {
     (!plugins.is_empty()).then(|| Chain {
         name: name.to_owned(),
         plugins,
-        hosts: Vec::new(),
         partial: true,
-        without_port: false,
+        ..Chain::default()
     })
 }
 
@@ -53,5 +52,7 @@ fn block(names: &[&str], code: &str, holder: &Field, settings: &str) -> Option<B
         filter,
         at: settings.map_or(holder.at, |field| field.at),
         settings: settings.map(|field| Rc::clone(&field.value)),
+        entry: String::new(),
+        off: false,
     })
 }

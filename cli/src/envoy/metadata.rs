@@ -1,6 +1,6 @@
 //! Settings in the metadata of routes and virtual hosts.
 
-use super::{Block, Found, Host, Misplaced, Route};
+use super::{Block, Found, Host, Misplaced, Route, Switches};
 use crate::document::Node;
 use crate::filters::Filter;
 use std::rc::Rc;
@@ -9,7 +9,13 @@ use std::rc::Rc;
 pub(super) fn hosts(configuration: &Node, found: &mut Found) -> Vec<Host> {
     let hosts = configuration.get("virtual_hosts");
     let hosts = hosts.map(|node| node.items()).unwrap_or_default();
-    hosts.iter().map(|node| host(node, found)).collect()
+    let mut hosts: Vec<_> = hosts.iter().map(|node| host(node, found)).collect();
+    let everywhere = switches(configuration, found);
+    for host in &mut hosts {
+        // What is said first counts, and what is nearer to the route is said first.
+        host.switches.extend(everywhere.iter().cloned());
+    }
+    hosts
 }
 
 pub(super) fn host(node: &Node, found: &mut Found) -> Host {
@@ -18,7 +24,8 @@ pub(super) fn host(node: &Node, found: &mut Found) -> Host {
         name: node.text_of("name").to_owned(),
         domains: texts(node, "domains"),
         blocks: blocks(node, found),
-        disabled: disabled(node, found),
+        switches: switches(node, found),
+        requires_tls: matches!(node.text_of("require_tls"), "ALL" | "EXTERNAL_ONLY"),
         routes: (1..)
             .zip(routes.unwrap_or_default())
             .map(|(number, node)| Route {
@@ -26,7 +33,7 @@ pub(super) fn host(node: &Node, found: &mut Found) -> Host {
                 number,
                 node: Rc::clone(node),
                 blocks: blocks(node, found),
-                disabled: disabled(node, found),
+                switches: switches(node, found),
             })
             .collect(),
     }
@@ -51,6 +58,8 @@ fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
                 filter,
                 at: field.at,
                 settings: Some(Rc::clone(&field.value)),
+                entry: String::new(),
+                off: false,
             }),
             None if field.name.starts_with("seawall") => found.problems.push(Misplaced {
                 at: field.at,
@@ -67,18 +76,17 @@ fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
     blocks
 }
 
-/// The filters that `typed_per_filter_config` switches off here.
-fn disabled(node: &Node, found: &mut Found) -> Vec<String> {
+/// The filters that `typed_per_filter_config` switches on or off here.
+fn switches(node: &Node, found: &mut Found) -> Switches {
     let Some(filters) = node.get("typed_per_filter_config") else {
         return Vec::new();
     };
-    let mut disabled = Vec::new();
+    let mut switches = Vec::new();
     for field in filters.fields() {
         let kind = field.value.text_of("@type");
         if kind.ends_with("config.route.v3.FilterConfig") {
-            if field.value.get("disabled").map(|node| node.json()) == Some(true.into()) {
-                disabled.push(field.name.clone());
-            }
+            let off = field.value.get("disabled").map(|node| node.json());
+            switches.push((field.name.clone(), off == Some(true.into())));
         } else if field.name.starts_with("seawall.") {
             found.problems.push(Misplaced {
                 at: field.at,
@@ -90,5 +98,5 @@ fn disabled(node: &Node, found: &mut Found) -> Vec<String> {
             });
         }
     }
-    disabled
+    switches
 }

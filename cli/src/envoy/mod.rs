@@ -1,10 +1,12 @@
 //! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
 
+mod manager;
 mod manifest;
 mod metadata;
 mod plugin;
 mod walk;
 
+pub use manager::Manager;
 pub use walk::find;
 
 use crate::document::{Node, Position};
@@ -31,8 +33,8 @@ pub struct Chain {
     pub hosts: Vec<Host>,
     /// The routes come from elsewhere, or the chain does.
     pub partial: bool,
-    /// The port of a request's host counts for nothing.
-    pub without_port: bool,
+    /// What happens to a request before its route is looked for.
+    pub manager: Manager,
 }
 
 /// Settings of a filter, in one place.
@@ -44,7 +46,14 @@ pub struct Block {
     pub at: Position,
     /// The settings; none where there are none.
     pub settings: Option<Rc<Node>>,
+    /// The name of a plugin's entry in the chain, by which it is switched on and off.
+    pub entry: String,
+    /// The entry is switched off where nothing says otherwise.
+    pub off: bool,
 }
+
+/// Whether entries of the chain are switched off, by their names.
+pub type Switches = Vec<(String, bool)>;
 
 /// A virtual host.
 #[derive(Debug)]
@@ -55,8 +64,10 @@ pub struct Host {
     pub domains: Vec<String>,
     /// Settings in its metadata.
     pub blocks: Vec<Block>,
-    /// Filters that are switched off for it.
-    pub disabled: Vec<String>,
+    /// Filters that are switched on or off for it, or for all virtual hosts.
+    pub switches: Switches,
+    /// It is for TLS alone.
+    pub requires_tls: bool,
     /// Its routes in order.
     pub routes: Vec<Route>,
 }
@@ -72,8 +83,8 @@ pub struct Route {
     pub node: Rc<Node>,
     /// Settings in its metadata.
     pub blocks: Vec<Block>,
-    /// Filters that are switched off for it.
-    pub disabled: Vec<String>,
+    /// Filters that are switched on or off for it.
+    pub switches: Switches,
 }
 
 /// A Seawall block where it has no effect or cannot be.

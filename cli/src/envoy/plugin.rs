@@ -29,7 +29,12 @@ fn unwrap(typed: &Node) -> Option<&Node> {
 /// The plugins of an entry of `http_filters` (or of an extension configuration that is delivered by itself): none where it is
 /// another filter, and all of them, in their order, where it is the module that has them all.
 pub(super) fn plugins(entry: &Node, found: &mut Found) -> Vec<Block> {
-    plugin(entry, found).unwrap_or_default()
+    let mut blocks = plugin(entry, found).unwrap_or_default();
+    let off = entry.get("disabled").map(|node| node.json()) == Some(true.into());
+    for block in &mut blocks {
+        (block.entry, block.off) = (entry.text_of("name").to_owned(), off);
+    }
+    blocks
 }
 
 fn plugin(entry: &Node, found: &mut Found) -> Option<Vec<Block>> {
@@ -90,6 +95,8 @@ fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
             filter,
             at: field.at,
             settings: Some(Rc::clone(&field.value)),
+            entry: String::new(),
+            off: false,
         })
     };
     Filter::ALL.into_iter().filter_map(block).collect()
@@ -100,6 +107,8 @@ fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {
         filter,
         at: config.at,
         settings: None,
+        entry: String::new(),
+        off: false,
     };
     let Some(field) = config.value.field("configuration") else {
         return block;

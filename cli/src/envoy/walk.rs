@@ -1,6 +1,6 @@
 //! Finds connection managers, route configurations and plugins wherever they are.
 
-use super::{manifest, metadata, plugin, Chain, Found, Misplaced};
+use super::{manifest, metadata, plugin, Chain, Found, Manager, Misplaced};
 use crate::document::{read, Content, Field, Node, Position};
 use std::rc::Rc;
 
@@ -62,13 +62,6 @@ fn walk_field(field: &Field, name: &str, found: &mut Found) {
     walk(&field.value, name, found);
 }
 
-fn is_set(node: &Node, names: &[&str]) -> bool {
-    matches!(
-        node.find(names).map(|node| &node.content),
-        Some(Content::Bool(true))
-    )
-}
-
 /// Takes what is known of a map, and answers which of its fields that was.
 fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
     if let Some(filters) = node.get("http_filters") {
@@ -83,8 +76,7 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
             plugins,
             partial: hosts.is_none(),
             hosts: hosts.unwrap_or_default(),
-            without_port: is_set(node, &["strip_any_host_port"])
-                || is_set(node, &["route_config", "ignore_port_in_host_matching"]),
+            manager: Manager::of(node),
         });
         return &["http_filters", "route_config"];
     }
@@ -94,7 +86,7 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
             name: node.text_of("name").to_owned(),
             hosts,
             partial: true,
-            without_port: is_set(node, &["ignore_port_in_host_matching"]),
+            manager: Manager::of(node),
             ..Chain::default()
         });
         return &["virtual_hosts"];

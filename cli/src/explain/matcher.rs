@@ -1,8 +1,8 @@
 //! Conditions of Envoy's route table. `None` is a condition that is not modelled.
 
 use super::request::Request;
-use crate::document::Node;
-use regex::Regex;
+use crate::document::{Field, Node};
+use regex::bytes::RegexBuilder;
 use serde_json::Value;
 
 /// Whether a text fulfils a `StringMatcher`.
@@ -31,42 +31,55 @@ pub(super) fn text(matcher: &Node, text: &str) -> Option<bool> {
     }
 }
 
-/// Whether all of a text matches; `None` for an expression that cannot be read.
+/// Whether all of a text matches; `None` for an expression that cannot be read. Classes and case are those of ASCII, as in RE2.
 pub(super) fn whole(expression: &str, text: &str) -> Option<bool> {
-    let expression = Regex::new(&format!("^(?:{expression})$")).ok()?;
-    Some(expression.is_match(text))
+    let expression = RegexBuilder::new(&format!("^(?:{expression})$"))
+        .unicode(false)
+        .build();
+    Some(expression.ok()?.is_match(text.as_bytes()))
 }
 
-/// Whether a request fulfils a `HeaderMatcher`.
+/// Whether a request fulfils a `HeaderMatcher`: of a repeated field, one value has to (Envoy before 1.39 looks at all of them joined).
 pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
-    let value = request.header(&matcher.text_of("name").to_lowercase());
+    let mut values = request.values(&matcher.text_of("name").to_lowercase());
     let truth = |name: &str| matcher.get(name).map(|node| node.json()) == Some(Value::Bool(true));
+    if values.is_empty() && truth("treat_missing_header_as_empty") {
+        values.push(String::new());
+    }
     let known = ["name", "invert_match", "treat_missing_header_as_empty"];
     let condition = matcher
         .fields()
         .iter()
         .find(|field| !known.contains(&field.name.as_str()));
+    let is_there = !values.is_empty();
     let Some(condition) = condition else {
-        return Some(value.is_some() != truth("invert_match"));
+        return Some(is_there != truth("invert_match"));
     };
     if condition.name == "present_match" {
         let wanted = condition.value.json() == Value::Bool(true);
-        let there = value.is_some() || truth("treat_missing_header_as_empty");
-        return Some((there == wanted) != truth("invert_match"));
+        return Some((is_there == wanted) != truth("invert_match"));
     }
-    let Some(value) = value.or_else(|| truth("treat_missing_header_as_empty").then(String::new))
-    else {
+    if !is_there {
         // A missing field fulfils nothing, inverted or not.
         return Some(false);
-    };
+    }
+    let mut found = false;
+    for value in &values {
+        found |= one(condition, value)?;
+    }
+    Some(found != truth("invert_match"))
+}
+
+/// Whether a value fulfils the condition of a `HeaderMatcher`.
+fn one(condition: &Field, value: &str) -> Option<bool> {
     let wanted = condition.value.text().unwrap_or_default();
-    let found = match condition.name.as_str() {
-        "string_match" => text(&condition.value, &value)?,
+    Some(match condition.name.as_str() {
+        "string_match" => text(&condition.value, value)?,
         "exact_match" => value == wanted,
         "prefix_match" => value.starts_with(wanted),
         "suffix_match" => value.ends_with(wanted),
         "contains_match" => value.contains(wanted),
-        "safe_regex_match" => whole(condition.value.text_of("regex"), &value)?,
+        "safe_regex_match" => whole(condition.value.text_of("regex"), value)?,
         "range_match" => {
             let bound = |name: &str| {
                 condition
@@ -79,8 +92,7 @@ pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
             number.is_some_and(|number| (bound("start")..bound("end")).contains(&number))
         }
         _ => return None,
-    };
-    Some(found != truth("invert_match"))
+    })
 }
 
 /// Whether a request fulfils a `QueryParameterMatcher`.

@@ -124,10 +124,22 @@ pub fn explain(
     if chain.partial {
         notes.push("the routes are not in this file: only plugin configurations apply".to_owned());
     }
-    let host = route::virtual_host(&chain.hosts, named(chain, &request.host));
+    let asked = request.to_string();
+    let doubts = chain.manager.doubts(&request.host, &request.target);
+    if !doubts.is_empty() {
+        notes.push(format!(
+            "{} may change this request before its route is looked for, which is not modelled",
+            doubts.join(" and ")
+        ));
+    }
+    let request = &request.with_target(chain.manager.target(&request.target));
+    let host = route::virtual_host(&chain.hosts, &chain.manager.host(&request.host));
+    if host.is_some_and(|host| host.requires_tls) {
+        notes.push("the virtual host is for TLS alone, and redirects plain HTTP before any route is looked for; TLS is assumed".to_owned());
+    }
     let taken = host.and_then(|host| route::route(host, request, &mut notes));
     Ok(Explanation {
-        request: request.to_string(),
+        request: asked,
         listener: chain.name.clone(),
         virtual_host: host.map(|host| host.name.clone()),
         route: taken.map(|route| route::describe(route, &mut notes)),
@@ -135,16 +147,6 @@ pub fn explain(
         filters: filters(chain, host, taken, request),
         notes,
     })
-}
-
-/// The host as the virtual hosts are asked for it.
-fn named<'h>(chain: &Chain, host: &'h str) -> &'h str {
-    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match host.rsplit_once(':') {
-        // The colons of an address in brackets are none of a port.
-        Some((name, port)) if chain.without_port && digits(port) && !name.ends_with(':') => name,
-        _ => host,
-    }
 }
 
 fn filters(
@@ -194,15 +196,22 @@ fn one(
         changes: Vec::new(),
         counts: Vec::new(),
     };
-    let off = |disabled: &[String]| disabled.iter().any(|name| name == filter.namespace());
-    let disabled = host.is_some_and(|host| off(&host.disabled))
-        || taken.is_some_and(|route| off(&route.disabled));
+    // What is nearest to the route counts.
+    let switches = taken.map(|route| &route.switches).into_iter();
+    let switches = switches.chain(host.map(|host| &host.switches)).flatten();
+    let mut own = switches.filter(|(name, _)| *name == plugin.entry);
+    let disabled = own.next().map_or(plugin.off, |(_, off)| *off);
     if let Some(other) = answered_by {
         explained.decision = format!("does not see the request: {other} has answered it");
         return (explained, Next::Unseen);
     }
     if disabled {
-        explained.decision = "is switched off here by typed_per_filter_config".to_owned();
+        explained.decision = if plugin.off {
+            "is switched off by disabled: true in http_filters, and typed_per_filter_config does not switch it on here"
+        } else {
+            "is switched off here by typed_per_filter_config"
+        }
+        .to_owned();
         return (explained, Next::Goes(headers.to_vec()));
     }
     if layered.settings.get("enabled") == Some(&Value::Bool(false)) {

@@ -242,10 +242,9 @@ fn breaker(settings: &Value, scene: &Scene<'_>) -> Vec<String> {
         breaker::Part::Cluster => format!("cluster {:?}", scene.cluster),
         breaker::Part::Route => format!("route {:?}", scene.route),
         breaker::Part::Host => format!("host {:?}", scene.request.host),
-        breaker::Part::Header(name) => format!(
-            "header {name} {:?}",
-            scene.request.header(name).unwrap_or_default()
-        ),
+        breaker::Part::Header(name) => {
+            format!("header {name} {:?}", scene.request.values(name).join(","))
+        }
     };
     because.push(match settings.mode {
         breaker::Mode::Enforce => "its breaker is closed".to_owned(),

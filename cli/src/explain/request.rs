@@ -43,9 +43,7 @@ impl Request {
         }
         let fields = fields(&args.headers)?;
         let host = fields.iter().find(|(name, _)| name == "host");
-        let host = host
-            .map_or(args.host.clone(), |(_, value)| value.clone())
-            .to_lowercase();
+        let host = host.map_or(args.host.clone(), |(_, value)| value.clone());
         let mut headers = vec![
             (":method".to_owned(), method.as_bytes().to_vec()),
             (":scheme".to_owned(), b"http".to_vec()),
@@ -61,12 +59,23 @@ impl Request {
         Ok(Request {
             method: method.to_owned(),
             target: target.to_owned(),
-            host,
+            host: host.to_lowercase(),
             client: args.client,
             headers,
             status: args.status,
             answer: self::fields(&args.answer_headers)?,
         })
+    }
+
+    /// The same for another path and query.
+    #[must_use]
+    pub fn with_target(&self, target: String) -> Request {
+        let mut request = self.clone();
+        let path = request.headers.iter_mut().find(|(name, _)| name == ":path");
+        if let Some((_, value)) = path {
+            *value = target.clone().into_bytes();
+        }
+        Request { target, ..request }
     }
 
     /// The path without the query.
@@ -81,15 +90,12 @@ impl Request {
         pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
-    /// The values of a field, joined by commas as in Envoy; none without it.
-    pub fn header(&self, name: &str) -> Option<String> {
-        let values: Vec<_> = self
-            .headers
-            .iter()
-            .filter(|(field, _)| field == name)
-            .map(|(_, value)| String::from_utf8_lossy(value))
-            .collect();
-        (!values.is_empty()).then(|| values.join(","))
+    /// The values of a field, in order; none without it.
+    pub fn values(&self, name: &str) -> Vec<String> {
+        let name = if name == "host" { ":authority" } else { name };
+        let fields = self.headers.iter().filter(|(field, _)| field == name);
+        let value = |(_, value): &(String, Vec<u8>)| String::from_utf8_lossy(value).into_owned();
+        fields.map(value).collect()
     }
 }
 

@@ -63,9 +63,11 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
             "query_parameters" => all(&field.value, |matcher| parameter(matcher, request)),
             "grpc" => Some(
                 request
-                    .header("content-type")
+                    .values("content-type")
+                    .first()
                     .is_some_and(|kind| is_grpc(kind.as_bytes())),
             ),
+            "runtime_fraction" => always_or_never(&field.value),
             _ => path(conditions, &field.name, &field.value, request.path()),
         };
         fulfilled.unwrap_or_else(|| {
@@ -81,6 +83,21 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
         ));
     }
     taken
+}
+
+/// Whether a share of requests is all of them or none; `None` where it is drawn.
+fn always_or_never(fraction: &Node) -> Option<bool> {
+    let share = fraction.get("default_value")?;
+    let whole = match share.text_of("denominator") {
+        "TEN_THOUSAND" => 10_000,
+        "MILLION" => 1_000_000,
+        _ => 100,
+    };
+    match share.get("numerator").map(|node| node.json().as_u64()) {
+        None | Some(Some(0)) => Some(false),
+        Some(Some(number)) if number >= whole => Some(true),
+        Some(_) => None,
+    }
 }
 
 fn all(list: &Node, fulfilled: impl Fn(&Node) -> Option<bool>) -> Option<bool> {
@@ -101,6 +118,10 @@ fn path(conditions: &Node, name: &str, wanted: &Node, path: &str) -> Option<bool
             text.to_owned()
         }
     };
+    if name == "safe_regex" {
+        // Its case is its own matter.
+        return whole(wanted.text_of("regex"), path);
+    }
     let (path, text) = (lower(path), lower(wanted.text().unwrap_or_default()));
     match name {
         "prefix" => Some(path.starts_with(&text)),
@@ -109,7 +130,6 @@ fn path(conditions: &Node, name: &str, wanted: &Node, path: &str) -> Option<bool
             let rest = path.strip_prefix(&text);
             Some(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
         }
-        "safe_regex" => whole(wanted.text_of("regex"), &path),
         "connect_matcher" => Some(false),
         _ => None,
     }
