@@ -379,6 +379,9 @@ fn tiers_by_address_and_by_any_value() {
     assert_eq!(passing(b"10.0.0.1:1", "x"), 3);
     assert_eq!(passing(b"10.0.0.2:1", "x"), 2);
     assert_eq!(passing(b"10.0.0.2:1", "y"), 4);
+    // A part that is missing keeps the others where they are.
+    let of_nobody = common::filter::passing(&mut rig, &[("t", "y")], 9);
+    assert_eq!(of_nobody, 4);
 }
 
 #[test]

@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{ask, begin, count, passes, rig, Pairs, Rig};
+use common::filter::{answered, ask, begin, count, passes, rig, Pairs, Rig};
 use seawall_core::host::{Expect, Failure};
 use serde_json::json;
 use std::cell::Cell;
@@ -96,4 +96,35 @@ fn a_refusal_that_cannot_be_noted_is_one_and_counts_as_an_error() {
     );
     assert_eq!(rig.host.world().metric("seawall.rate_limit.errors"), 1);
     assert_eq!(count(&rig, "a", "refused"), 1);
+}
+
+#[test]
+fn a_charge_that_cannot_be_settled_stays_and_counts_as_an_error() {
+    let mut rig = rig(json!({"limits": [
+        {"name": "a", "requests": 1, "per": "1d", "charge": {"status": "5xx"}}
+    ]}));
+    let (exchange, _) = begin(&mut rig, &[], &[]);
+    rig.host.fail("shared_set", Failure::Status(10));
+    answered(&mut rig, exchange, &[(":status", "200")]);
+    rig.host.heal();
+    assert_eq!(rig.host.world().metric("seawall.rate_limit.errors"), 1);
+    assert!(!passes(&mut rig, &[]));
+}
+
+#[test]
+fn live_entries_that_go_are_counted_at_the_limit_they_went_for() {
+    let key = json!([{"header": "k"}]);
+    let first = json!({"name": "a", "key": key, "requests": 9, "per": "1d"});
+    let second = json!({"name": "b", "key": key, "requests": 9, "per": "1d"});
+    for (limits, fit) in [(json!([first]), 16), (json!([first, second]), 8)] {
+        let mut rig = rig(json!({"max_keys": 16, "limits": limits}));
+        for client in 0..fit {
+            assert!(passes(&mut rig, &[("k", &client.to_string())]));
+        }
+        let evicted = |rig: &Rig| ["a", "b"].map(|limit| count(rig, limit, "live_evictions"));
+        assert_eq!(evicted(&rig), [0, 0]);
+        assert!(passes(&mut rig, &[("k", "one more")]));
+        let both = i64::from(fit == 8);
+        assert_eq!(evicted(&rig), [1, both]);
+    }
 }
