@@ -86,6 +86,11 @@ fn table() -> String {
         ("other", "prefix: /r, headers: [{ name: x-n, string_match: { exact: \"7\" }, invert_match: true }]"),
         ("query", "prefix: /q, query_parameters: [{ name: k, string_match: { exact: v } }]"),
         ("asked", "prefix: /q, query_parameters: [{ name: k, present_match: true }]"),
+        ("never", "prefix: /share, runtime_fraction: { default_value: { numerator: 0 } }"),
+        ("every", "prefix: /share, runtime_fraction: { default_value: { numerator: 10000, denominator: TEN_THOUSAND } }"),
+        ("cased", "safe_regex: { regex: \"(?i)/Cased/.*\" }, case_sensitive: false"),
+        ("blank", "prefix: /b, headers: [{ name: x-e, treat_missing_header_as_empty: true }]"),
+        ("named", "prefix: /w, headers: [{ name: host, string_match: { prefix: W } }]"),
         ("rest", "prefix: /"),
     ];
     let mut text = String::new();
@@ -114,11 +119,13 @@ async fn explain_finds_the_route_that_envoy_takes() {
         .find("                    - name: all\n")
         .expect("the virtual host");
     let end = text.find("  clusters:\n").expect("the clusters");
-    let shipped = shipped.replace(&text[start..end], &table());
+    let shipped = shipped
+        .replace(&text[start..end], &table())
+        .replace("route_config:", "normalize_path: true\n                merge_slashes: true\n                strip_trailing_host_dot: true\n                route_config:");
     let text = shipped.text().to_owned();
     let envoy = shipped.start(1).await;
 
-    let requests: [(&str, &str, &[&str]); 24] = [
+    let requests: [(&str, &str, &[&str]); 33] = [
         ("/", "localhost", &[]),
         ("/exact", "localhost", &[]),
         ("/exact?a=b", "localhost", &[]),
@@ -143,6 +150,15 @@ async fn explain_finds_the_route_that_envoy_takes() {
         ("/", "a.example.com", &[]),
         ("/", "a.eu.example.com", &[]),
         ("/", "www.example.com", &[]),
+        ("/share", "localhost", &[]),
+        ("/cased/x", "localhost", &[]),
+        ("/b", "localhost", &[]),
+        ("/w", "WWW.other", &[]),
+        ("/w", "www.other", &[]),
+        ("/", "www.example.com.", &[]),
+        ("/v1/../exact", "localhost", &[]),
+        ("//exact?a=//b/../c", "localhost", &[]),
+        ("/exact/.", "localhost", &[]),
     ];
     let client = Client::new(envoy.address);
     for (target, host, headers) in requests {
