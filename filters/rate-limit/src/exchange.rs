@@ -188,7 +188,7 @@ fn give_back(
             }
             _ => continue,
         };
-        if cost != open.charged || matches!(open.quota, Quota::Concurrency(_)) {
+        if cost != open.charged {
             settle(host, filter, settings, at, &open, cost);
         }
     }
