@@ -258,3 +258,38 @@ fn two_lines_of_one_are_no_trace() {
         assert_eq!(all(&twice, name).len(), 1, "{format}");
     }
 }
+
+/// A decision without ids is for the trace that begins here; a flag that says nothing is none, and no malformed trace.
+#[test]
+fn b3_decides_on_several_lines_without_ids() {
+    for (name, value, ratio, sampled) in [
+        ("x-b3-sampled", "0", 1, false),
+        ("x-b3-sampled", "1", 0, true),
+        ("x-b3-flags", "1", 0, true),
+        ("x-b3-flags", "0", 0, false),
+        ("x-b3-flags", "0", 1, true),
+    ] {
+        let ratio = json!({"ratio": ratio});
+        let mut vm = start(json!({"read": ["b3multi"], "sampling": ratio}));
+        let found = position(&forward(&mut vm, &with(&[(name, value)])));
+        assert_eq!(found.sampled, sampled, "{name}: {value}");
+        assert!(found.random, "a trace that begins here");
+        vm.tick();
+        let invalid = "seawall.trace_headers.traceparent_invalid";
+        assert_eq!(vm.host.world().metric(invalid), 0, "{name}: {value}");
+    }
+}
+
+#[test]
+fn numbers_of_datadog_have_digits_only() {
+    for value in ["+7", "-7", "0x7", "7 7", "18446744073709551616", "0"] {
+        let ids = [("x-datadog-trace-id", value), ("x-datadog-parent-id", "8")];
+        let out = pass("datadog", &ids);
+        assert!(position(&out).trace_id.high() != 0, "a new trace: {value}");
+        let ids = [("x-datadog-trace-id", "7"), ("x-datadog-parent-id", value)];
+        let out = pass("datadog", &ids);
+        let known = one(&out, "x-datadog-trace-id") == "7";
+        // A parent of zero says that there is none.
+        assert_eq!(known, value == "0", "{value}");
+    }
+}
