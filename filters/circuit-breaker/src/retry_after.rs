@@ -115,6 +115,10 @@ mod tests {
             date("Tue, 29 Feb 2028 00:00:00 GMT"),
             Some(Timestamp::from_secs(1_835_395_200))
         );
+        assert_eq!(
+            date("Wed, 01 Mar 2028 00:00:00 GMT"),
+            Some(Timestamp::from_secs(1_835_481_600))
+        );
     }
 
     proptest! {

@@ -62,8 +62,9 @@ impl Shared {
             let record = before.unwrap_or_default();
             let (next, result, transition) = decide(&record);
             let mut changed = kept(result);
+            // The time of earlier ones may still be there: nobody writes only because they have left the window.
             changed.alarming =
-                record.rough_since == Timestamp::EPOCH && next.rough_since != Timestamp::EPOCH;
+                next.rough_since != record.rough_since && next.rough_since != Timestamp::EPOCH;
             if next == record {
                 return Step::Keep((changed, transition));
             }

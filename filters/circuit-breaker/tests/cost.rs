@@ -83,6 +83,10 @@ fn a_call_costs_so_many_host_calls() {
     let failing = |_: &World, worker: &mut Worker| {
         call(worker, "payments", "500");
     };
+    // Where no shares matter, there is nobody to alarm.
+    let rows = json!({"failure_percentage": 0});
+    let (_, gets, sets) = cost(&rows, nothing, "500");
+    assert_eq!((gets, sets), (1, 1), "the record");
     assert_eq!(cost(&default, failing, "200").2, 1);
     assert_eq!(cost(&default, failing, "500").2, 1);
     // A refusal reads once and writes nothing.

@@ -272,6 +272,22 @@ fn a_header_that_is_called_like_another_part_is_not_that_part() {
     admitted(&mut other, "payments");
 }
 
+/// Also where nothing else is counted than failures in a row.
+#[test]
+fn a_success_in_between_ends_the_row_whichever_worker_sees_it() {
+    let world = World::new();
+    let rows = json!({"failure_threshold": 3, "failure_percentage": 0, "slow_percentage": 0});
+    let mut workers = workers(&world, 2, &rows);
+    for round in 0..5 {
+        for status in ["500", "500", "200"] {
+            assert!(call(&mut workers[round % 2], "payments", status));
+        }
+    }
+    assert_eq!(metric(&world, "open"), 0);
+    (0..3).for_each(|n| assert!(call(&mut workers[n % 2], "payments", "500")));
+    assert_eq!(metric(&world, "open"), 1);
+}
+
 #[test]
 fn each_status_that_may_open_by_what_it_asks_for_does() {
     for status in ["502", "503"] {

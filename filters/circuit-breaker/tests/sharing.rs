@@ -76,6 +76,67 @@ fn the_calls_before_the_first_failure_are_part_of_the_share() {
     );
 }
 
+/// And not only the first time that failures begin.
+#[test]
+fn the_calls_before_later_failures_are_part_of_the_share_as_well() {
+    let world = World::new();
+    let mut workers = workers(&world, 2, &shares());
+    call(&mut workers[1], "payments", "500");
+    call(&mut workers[1], "payments", "200");
+    tick_all(&world, &mut workers);
+    world.advance(Span::from_secs(31));
+    for _ in 0..300 {
+        assert!(call(&mut workers[0], "payments", "200"));
+    }
+    tick_all(&world, &mut workers);
+    world.advance(Span::from_secs(5));
+    for _ in 0..100 {
+        assert!(call(&mut workers[1], "payments", "500"));
+    }
+    tick_all(&world, &mut workers);
+    assert!(
+        call(&mut workers[1], "payments", "200"),
+        "100 of 400 are too few"
+    );
+}
+
+#[test]
+fn who_counts_for_a_key_only_after_failures_have_begun_tells_as_well() {
+    let world = World::new();
+    let mut workers = workers(&world, 2, &shares());
+    call(&mut workers[1], "payments", "500");
+    call(&mut workers[1], "payments", "200");
+    tick_all(&world, &mut workers);
+    for _ in 0..100 {
+        assert!(call(&mut workers[0], "payments", "200"));
+    }
+    tick_all(&world, &mut workers);
+    for _ in 0..40 {
+        assert!(call(&mut workers[1], "payments", "500"));
+    }
+    tick_all(&world, &mut workers);
+    assert!(
+        call(&mut workers[1], "payments", "200"),
+        "41 of 142 are too few"
+    );
+}
+
+#[test]
+fn what_failed_before_it_opened_is_forgotten_when_it_closes() {
+    let world = World::new();
+    let mut workers = workers(&world, 2, &shares());
+    for _ in 0..30 {
+        call(&mut workers[0], "payments", "500");
+    }
+    tick_all(&world, &mut workers);
+    world.advance(Span::from_secs(10));
+    for status in ["200", "200", "500"] {
+        assert!(call(&mut workers[1], "payments", status));
+    }
+    tick_all(&world, &mut workers);
+    assert!(call(&mut workers[1], "payments", "200"), "2 calls since");
+}
+
 #[test]
 fn a_timer_alone_opens_when_the_last_call_was_before_all_had_told() {
     let world = World::new();

@@ -87,11 +87,10 @@ impl Record {
         if sum.calls < policy.minimum_calls {
             return None;
         }
-        if reaches(sum.failures, sum.calls, policy.failure_percentage) && sum.failures > 0 {
+        if reaches(sum.failures, sum.calls, policy.failure_percentage) {
             return Some(Reason::FailurePercentage);
         }
-        (reaches(sum.slow, sum.calls, policy.slow_percentage) && sum.slow > 0)
-            .then_some(Reason::SlowPercentage)
+        reaches(sum.slow, sum.calls, policy.slow_percentage).then_some(Reason::SlowPercentage)
     }
 
     /// Whether the next success matters to the others at once: failures in a row are being counted, or their share is more

@@ -7,6 +7,8 @@ use seawall_core::config::load;
 use seawall_core::time::Timestamp;
 use serde_json::json;
 
+mod leases;
+
 fn policy(json: serde_json::Value) -> Policy {
     load::<Settings>(&json).unwrap().policy
 }
@@ -158,23 +160,6 @@ fn half_chance() -> f64 {
 }
 
 #[test]
-fn a_probe_that_never_ends_gives_its_place_back() {
-    let policy = plain();
-    let (half, _) = probe(tripped(&policy), &policy, at(10));
-    assert!(refused(&half, &policy, at(10)).is_some());
-    let (_, lease) = probe(half, &policy, at(11));
-    assert_eq!(lease, at(12));
-}
-
-#[test]
-fn a_probe_that_says_nothing_gives_its_place_back_at_once() {
-    let policy = plain();
-    let (half, lease) = probe(tripped(&policy), &policy, at(10));
-    let (half, _) = end(half, &policy, Some(lease), Outcome::Ignored, at(10));
-    probe(half, &policy, at(10));
-}
-
-#[test]
 fn a_clock_that_steps_back_does_not_keep_it_open() {
     let policy = plain();
     let open = tripped(&policy);
@@ -231,6 +216,46 @@ fn who_looked_at_the_clock_a_moment_too_soon_is_refused_as_well() {
     let failing = fail(Record::default(), &policy, START);
     let failing = fail(failing, &policy, sooner(START));
     assert_eq!(failing.state, State::Closed);
+}
+
+#[test]
+fn what_is_left_of_a_time_is_never_more_than_it_was() {
+    let policy = Policy {
+        open_for: Span::from_secs(60),
+        ramp: Span::from_secs(10),
+        ..plain()
+    };
+    // A lease ends though its open time would have been long enough for what is left.
+    let (half, _) = probe(tripped(&policy), &policy, at(60));
+    let (half, lease) = probe(half, &policy, at(40));
+    // A ramp in the future has not begun, and keeps nobody away until then.
+    let half = end(half, &policy, Some(lease), Outcome::Success, at(41)).0;
+    let (half, lease) = probe(half, &policy, at(41));
+    let closed = end(half, &policy, Some(lease), Outcome::Success, at(41)).0;
+    assert_eq!(closed.state, State::Closed);
+    assert!(refused(&closed, &policy, at(41)).is_some_and(|left| left == Span::from_secs(10)));
+    assert_eq!(refused(&closed, &policy, at(30)), None);
+    // Failures that are in the future have been told.
+    let policy = Policy {
+        ramp: Span::ZERO,
+        ..shares()
+    };
+    let late = (0..19).fold(Record::default(), |record, _| fail(record, &policy, at(20)));
+    let late = fail(late, &policy, at(10));
+    assert!(late.state == State::Open || refused(&late, &policy, at(10)).is_some());
+}
+
+/// Each failure soon after the one before: shares are judged after the first.
+#[test]
+fn failures_that_go_on_do_not_put_the_verdict_off() {
+    let policy = shares();
+    let mut record = Record::default();
+    for n in 0..20 {
+        assert_eq!(record.state, State::Closed, "{n}");
+        let now = START.saturating_add(Span::from_millis(100 * n));
+        record = fail(record, &policy, now);
+    }
+    assert_eq!(record.state, State::Open);
 }
 
 #[test]

@@ -169,3 +169,21 @@ fn time_that_runs_out_before_an_answer_is_a_timeout_if_it_was_the_upstreams_turn
         }
     }
 }
+
+/// The host may not say where an answer came from.
+#[test]
+fn without_details_a_status_speaks_for_itself() {
+    for (status, expected) in [
+        (0, (Outcome::Ignored, "no_answer")),
+        (200, (Outcome::Success, "status")),
+        (404, (Outcome::Neutral, "status")),
+        (500, (Outcome::Failure, "status")),
+    ] {
+        let signals = Signals {
+            status,
+            ..Signals::default()
+        };
+        let verdict = classify(&Rules::default(), &signals);
+        assert_eq!((verdict.outcome, verdict.why), expected, "{status}");
+    }
+}
