@@ -45,6 +45,7 @@ fn admitted_and_refused_carry_the_structured_fields() {
     assert_eq!(refused.header("retry-after"), Some("20"));
     assert_eq!(refused.header("ratelimit-policy"), Some("\"a\";q=2;w=60"));
     assert_eq!(refused.header("ratelimit"), Some("\"a\";r=0;t=20"));
+    assert_eq!(refused.header("x-envoy-ratelimited"), Some("true"));
     assert_eq!(refused.header("content-type"), Some("text/plain"));
     assert_eq!(refused.body, b"rate limit exceeded\n");
     assert_eq!(refused.details, "rate_limited:a");

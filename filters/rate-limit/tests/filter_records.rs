@@ -14,6 +14,8 @@ mod common;
 
 use common::filter::{answered, ask, begin, count, passes, rig, Pairs, Rig};
 use seawall_core::host::{Expect, Failure};
+use seawall_core::plugin::Plugin;
+use seawall_core::testing::Ended;
 use serde_json::json;
 use std::cell::Cell;
 
@@ -127,4 +129,50 @@ fn live_entries_that_go_are_counted_at_the_limit_they_went_for() {
         let both = i64::from(fit == 8);
         assert_eq!(evicted(&rig), [1, both]);
     }
+}
+
+#[test]
+fn what_happens_without_the_service_is_logged_and_counted() {
+    for (on_error, word, allowed) in [
+        ("allow", "error", [1, 0]),
+        ("deny", "error", [0, 0]),
+        ("local", "allowed", [1, 1]),
+    ] {
+        let mut rig = rig(json!({
+            "access_log": true,
+            "fleet": {"cluster": "c", "on_error": on_error},
+            "limits": [
+                {"name": "here", "requests": 1, "per": "1d"},
+                {"name": "there", "scope": "fleet", "requests": 9, "per": "1d"},
+            ],
+        }));
+        let (exchange, _) = begin(&mut rig, &[], &[]);
+        let token = rig.host.take_callouts()[0].token;
+        rig.host.open(0);
+        rig.plugin.grpc_done(&rig.host, token, 14, 0);
+        let said = rig.property(&exchange, "seawall.rate_limit.decision");
+        assert_eq!(said.as_deref(), Some(word.as_bytes()), "{on_error}");
+        rig.finish(exchange);
+        let counted = ["here", "there"].map(|limit| count(&rig, limit, "allowed"));
+        assert_eq!(counted, allowed, "{on_error}");
+        assert_eq!(count(&rig, "there", "errors"), 1);
+        // Who was answered has been charged for nothing.
+        let (_, next) = begin(&mut rig, &[], &[]);
+        assert_eq!(next == Ended::Paused, on_error == "deny", "{on_error}");
+    }
+}
+
+#[test]
+fn where_the_service_only_watches_its_silence_changes_nothing() {
+    let mut rig = rig(json!({
+        "access_log": true,
+        "fleet": {"cluster": "c", "on_error": "deny"},
+        "limits": [
+            {"name": "here", "requests": 9, "per": "1d"},
+            {"name": "there", "scope": "fleet", "requests": 9, "per": "1d", "shadow": true},
+        ],
+    }));
+    let words = logged(&mut rig, &[]).map(Option::unwrap_or_default);
+    assert_eq!(words, ["allowed", "here", "8"]);
+    assert_eq!(count(&rig, "here", "allowed"), 1);
 }
