@@ -87,6 +87,8 @@ impl<'a> Answer<'a> {
             Ranged::Whole => {}
             Ranged::Part { first, last } => {
                 answer.status = 206;
+                // One that came with the whole means nothing.
+                answer.fields.retain(|(name, _)| *name != "content-range");
                 answer.body = body.get(first..=last).unwrap_or_default();
                 answer.length = answer.body.len();
                 answer.content_range = Some(format!("bytes {first}-{last}/{}", body.len()));

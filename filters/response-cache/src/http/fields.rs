@@ -3,9 +3,9 @@
 use super::directives::{list_of, Qualified, ResponseDirectives};
 use seawall_core::headers::Headers;
 
-/// Fields of the connection or of a proxy, never stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1). `Age`,
-/// `Content-Length` and `Content-Range` are made anew for every answer.
-const NEVER_STORED: [&[u8]; 13] = [
+/// Fields of the connection or of a proxy, never stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1). `Age` and
+/// `Content-Length` are made anew for every answer.
+const NEVER_STORED: [&[u8]; 12] = [
     b"connection",
     b"keep-alive",
     b"proxy-connection",
@@ -18,14 +18,13 @@ const NEVER_STORED: [&[u8]; 13] = [
     b"upgrade",
     b"age",
     b"content-length",
-    b"content-range",
 ];
 
 /// Begins what Envoys tell each other about this one request, such as that a machine is to be taken out.
 const OF_ENVOY: &[u8] = b"x-envoy-";
 
-/// Describes the stored body, so an answer without a body must not change it.
-const OF_THE_BODY: &[u8] = b"content-encoding";
+/// Describe the stored body, so an answer without a body must not change them.
+const OF_THE_BODY: [&[u8]; 2] = [b"content-encoding", b"content-range"];
 
 /// The response chosen by, and the body decoded by, fields that are not stored would be the wrong one for somebody.
 const INDISPENSABLE: [&str; 2] = ["vary", "content-encoding"];
@@ -107,7 +106,7 @@ pub fn updated<'a>(
     leave: Leave<'_>,
 ) -> Vec<(&'a [u8], &'a [u8])> {
     let mut incoming = to_store(fresh, directives, leave);
-    incoming.retain(|(name, _)| *name != OF_THE_BODY);
+    incoming.retain(|(name, _)| !OF_THE_BODY.contains(name));
     let mut fields: Vec<(&[u8], &[u8])> = stored
         .iter()
         .filter(|(name, _)| !incoming.iter().any(|(new, _)| new == name))
