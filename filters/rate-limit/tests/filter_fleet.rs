@@ -206,6 +206,9 @@ fn a_refusal_is_remembered_for_what_costs_as_much() {
         refused_at_cost(&mut first, "2", &two_left),
         (true, wait("30"))
     );
+    // What is all of its limit is admitted some day.
+    let asked = refused_at_cost(&mut with(true), "3", &two_left);
+    assert_eq!(asked, (true, wait("30")));
     // It says nothing.
     for (numbers, of_ten) in [(true, None), (false, wait("60"))] {
         let mut second = with(numbers);
