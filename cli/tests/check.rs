@@ -162,3 +162,32 @@ fn the_module_with_all_filters_is_taken_apart() {
         assert!(ran.out.contains(text), "{text}: {}", ran.out);
     }
 }
+
+/// Neither Istio nor Envoy Gateway has another way to settings of a route.
+#[test]
+fn settings_in_patches_of_routes_are_settings_of_routes() {
+    let settings = "{seawall.rate_limit: {limits: [{name: a, requests: 0, per: 1m}]}}";
+    let istio = |kind: &str| {
+        format!("{{kind: EnvoyFilter, spec: {{configPatches: [{{applyTo: {kind}, patch: {{operation: MERGE, value: {{metadata: {{filter_metadata: {settings}}}}}}}}}]}}}}")
+    };
+    let gateway = |path: &str, value: &str| {
+        format!("{{kind: EnvoyPatchPolicy, spec: {{jsonPatches: [{{type: type.googleapis.com/envoy.config.route.v3.RouteConfiguration, operation: {{op: add, path: /virtual_hosts/0/routes/0/{path}, value: {value}}}}}]}}}}")
+    };
+    for file in [
+        istio("HTTP_ROUTE"),
+        istio("VIRTUAL_HOST"),
+        gateway("metadata", &format!("{{filter_metadata: {settings}}}")),
+        gateway("metadata/filter_metadata", settings),
+    ] {
+        let ran = piped(&["check", "-"], &file);
+        assert_eq!(ran.code, 1, "{file}\n{}", ran.out);
+        assert!(
+            ran.out.contains("limits[0].requests: must be"),
+            "{}",
+            ran.out
+        );
+        assert!(ran.out.contains("1 error, 0 warnings"), "{}", ran.out);
+    }
+    let ran = piped(&["check", "-"], &istio("CLUSTER"));
+    assert!(ran.out.contains("has no effect here"), "{}", ran.out);
+}

@@ -28,14 +28,26 @@ pub(super) fn host(node: &Node, found: &mut Found) -> Host {
         requires_tls: matches!(node.text_of("require_tls"), "ALL" | "EXTERNAL_ONLY"),
         routes: (1..)
             .zip(routes.unwrap_or_default())
-            .map(|(number, node)| Route {
-                name: node.text_of("name").to_owned(),
-                number,
-                node: Rc::clone(node),
-                blocks: blocks(node, found),
-                switches: switches(node, found),
-            })
+            .map(|(number, node)| route(number, node, found))
             .collect(),
+    }
+}
+
+fn route(number: usize, node: &Rc<Node>, found: &mut Found) -> Route {
+    Route {
+        name: node.text_of("name").to_owned(),
+        number,
+        node: Rc::clone(node),
+        blocks: blocks(node, found),
+        switches: switches(node, found),
+    }
+}
+
+/// A route that is somewhere else, as a patch changes it.
+pub(super) fn patched(node: &Rc<Node>, found: &mut Found) -> Host {
+    Host {
+        routes: vec![route(1, node, found)],
+        ..Host::default()
     }
 }
 

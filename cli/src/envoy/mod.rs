@@ -56,7 +56,7 @@ pub struct Block {
 pub type Switches = Vec<(String, bool)>;
 
 /// A virtual host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Host {
     /// Its name.
     pub name: String,

@@ -1,6 +1,6 @@
 //! Finds connection managers, route configurations and plugins wherever they are.
 
-use super::{manifest, metadata, plugin, Chain, Found, Manager, Misplaced};
+use super::{manifest, metadata, plugin, Chain, Found, Host, Manager, Misplaced};
 use crate::document::{read, Content, Field, Node, Position};
 use std::rc::Rc;
 
@@ -103,6 +103,14 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
         });
         return &["routes", "metadata", "typed_per_filter_config"];
     }
+    if let Some(host) = patch(node, found) {
+        found.chains.push(Chain {
+            hosts: vec![host],
+            partial: true,
+            ..Chain::default()
+        });
+        return &["patch", "operation"];
+    }
     if node.get("typed_config").is_some() {
         let plugins = plugin::plugins(node, found);
         if !plugins.is_empty() {
@@ -116,6 +124,38 @@ fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
         }
     }
     &[]
+}
+
+/// What a patch adds to a route or to a virtual host: one of Istio's `EnvoyFilter`, or of Envoy Gateway's `EnvoyPatchPolicy`.
+fn patch(node: &Node, found: &mut Found) -> Option<Host> {
+    let value = || node.get("patch")?.get("value");
+    match node.text_of("applyTo") {
+        "HTTP_ROUTE" => return value().map(|value| metadata::patched(value, found)),
+        "VIRTUAL_HOST" => return value().map(|value| metadata::host(value, found)),
+        _ => {}
+    }
+    if !node
+        .text_of("type")
+        .ends_with("config.route.v3.RouteConfiguration")
+    {
+        return None;
+    }
+    let operation = node.get("operation")?;
+    let within = |name: &str, value: Rc<Node>| {
+        let (name, at) = (name.to_owned(), value.at);
+        let content = Content::Map(vec![Field { name, at, value }]);
+        Rc::new(Node { at, content })
+    };
+    let mut value = Rc::clone(operation.get("value")?);
+    let mut path = operation.text_of("path");
+    for name in ["filter_metadata", "metadata"] {
+        if let Some(holder) = path.strip_suffix(name) {
+            path = holder.trim_end_matches('/');
+            value = within(name, value);
+        }
+    }
+    value.get("metadata")?;
+    Some(metadata::patched(&value, found))
 }
 
 /// An Envoy configuration as a text in another file, such as a ConfigMap.
