@@ -35,7 +35,7 @@ impl Manager {
             matches!(found, Some(Content::Bool(true)))
         };
         let others = OTHERS.into_iter().filter(|(name, _)| {
-            let is_word = node.text_of(name) != "" && node.text_of(name) != "KEEP_UNCHANGED";
+            let is_word = !["", "KEEP_UNCHANGED"].contains(&node.text_of(name));
             is_set(&[name]) || is_word
         });
         Manager {
