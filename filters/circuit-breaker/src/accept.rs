@@ -75,6 +75,7 @@ mod tests {
             (Some("application/json;q=0, */*"), 1),
             (Some("TEXT/HTML"), 1),
             (Some("image/png"), 2),
+            (Some("image/*"), 2),
             (Some(""), 2),
             (Some("text/html;q=x"), 1),
         ] {
