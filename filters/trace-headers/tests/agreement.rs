@@ -116,3 +116,49 @@ fn one_id_is_of_the_version_that_is_asked_for() {
         assert!(position(&out).random);
     }
 }
+
+/// Unless they are to be one, an id tells nothing of the other; and a UUIDv7 tells its time.
+#[test]
+fn two_ids_are_two() {
+    let id = "01981234-5678-7abc-8def-0123456789ab";
+    let parent = parent("01");
+    for fields in [
+        vec![],
+        vec![("x-request-id", id)],
+        vec![("traceparent", parent.as_str())],
+    ] {
+        let mut vm = start(json!({}));
+        let out = forward(&mut vm, &with(&fields));
+        let (found, trace) = (one(&out, "x-request-id"), position(&out).trace_id);
+        assert_ne!(found.replace('-', ""), hex(trace.bytes()), "{fields:?}");
+        if found != id {
+            let now = vm.host.world().now();
+            let time = u64::from_str_radix(&found.replace('-', "")[..12], 16);
+            assert_eq!(time, Ok(now.as_millis()));
+        }
+    }
+}
+
+/// Fields that are not written this time go on while they name a trace, and where nobody asked what they name.
+#[test]
+fn w3c_fields_beside_another_format() {
+    let good = parent("01");
+    for (read, sent, stays) in [
+        (json!(["b3", "w3c"]), Some(good.as_str()), true),
+        (json!(["b3", "w3c"]), Some("no-trace"), false),
+        (json!(["b3", "w3c"]), None, false),
+        (json!(["b3"]), Some("no-trace"), true),
+    ] {
+        let mut vm = start(json!({"read": read, "write": ["b3"]}));
+        let mut fields = vec![("tracestate", "a=1")];
+        fields.extend(sent.map(|parent| ("traceparent", parent)));
+        let out = forward(&mut vm, &with(&fields));
+        let expected: Vec<_> = sent.filter(|_| stays).into_iter().collect();
+        assert_eq!(all(&out, "traceparent"), expected, "{sent:?}");
+        assert_eq!(
+            all(&out, "tracestate").len(),
+            usize::from(stays),
+            "{sent:?}"
+        );
+    }
+}
