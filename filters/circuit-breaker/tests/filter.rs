@@ -288,6 +288,23 @@ fn a_success_in_between_ends_the_row_whichever_worker_sees_it() {
     assert_eq!(metric(&world, "open"), 1);
 }
 
+/// A worker knows of the others' failures from the next call that it admits.
+#[test]
+fn a_success_that_was_under_way_when_the_row_began_ends_it() {
+    let world = World::new();
+    let rows = json!({"failure_threshold": 3, "failure_percentage": 0, "slow_percentage": 0});
+    let mut workers = workers(&world, 2, &rows);
+    let long = admitted(&mut workers[0], "payments");
+    (0..2).for_each(|_| assert!(call(&mut workers[1], "payments", "500")));
+    let next = admitted(&mut workers[0], "payments");
+    end(&mut workers[0], long, "200");
+    (0..2).for_each(|_| assert!(call(&mut workers[1], "payments", "500")));
+    assert_eq!(metric(&world, "open"), 0);
+    end(&mut workers[0], next, "404");
+    assert!(call(&mut workers[1], "payments", "500"));
+    assert_eq!(metric(&world, "open"), 1);
+}
+
 #[test]
 fn each_status_that_may_open_by_what_it_asks_for_does() {
     for status in ["502", "503"] {
