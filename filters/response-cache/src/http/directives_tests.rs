@@ -95,6 +95,8 @@ fn what_is_not_separated_by_commas_forbids_and_permits_nothing() {
     let quoted = response(&["ext=\"no-store; private\", no-cache=\"a; b\", max-age=5"]);
     assert!(!quoted.no_store && quoted.private == Qualified::Absent);
     assert_eq!(quoted.max_age, Some(Seconds::Of(5)));
+    let escaped = response(&["ext=\"a\\\"; no-store; private\", max-age=5"]);
+    assert!(!escaped.no_store && escaped.private == Qualified::Absent);
     let wishes = request("max-age=5; max-stale; only-if-cached; no-store");
     assert!(wishes.no_store && !wishes.only_if_cached);
     assert_eq!((wishes.max_age, wishes.max_stale), (None, None));
