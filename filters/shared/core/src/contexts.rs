@@ -1,13 +1,11 @@
 //! What belongs to ids that the host gives out one after the other.
 //!
 //! Requests come and go in about that order, so the last bits of an id nearly always name a place of their own, and finding one
-//! takes no search. Only what outlives many later ones shares its place with another, and that one is kept in a map.
-
-use std::collections::BTreeMap;
+//! takes no search. Only what outlives many later ones shares its place with another, and that one is kept apart.
 
 /// Places to begin with.
 const FIRST: usize = 64;
-/// Places at most; beyond that more is in the map.
+/// Places at most; beyond that, more is kept apart.
 const MOST: usize = 1 << 16;
 
 /// Values by id.
@@ -15,8 +13,8 @@ const MOST: usize = 1 << 16;
 pub struct ById<T> {
     /// A power of two of them, or none.
     places: Vec<Option<(u32, T)>>,
-    /// What found its place taken.
-    others: BTreeMap<u32, T>,
+    /// What found its place taken, by id: few, and a new one is nearly always the last.
+    others: Vec<(u32, T)>,
     live: usize,
 }
 
@@ -29,7 +27,7 @@ impl<T> ById<T> {
     pub const fn new() -> Self {
         ById {
             places: Vec::new(),
-            others: BTreeMap::new(),
+            others: Vec::new(),
             live: 0,
         }
     }
@@ -46,9 +44,14 @@ impl<T> ById<T> {
         }
     }
 
+    fn search(&self, id: u32) -> Result<usize, usize> {
+        self.others.binary_search_by_key(&id, |(held, _)| *held)
+    }
+
     #[cold]
     fn find_other(&self, id: u32) -> Option<&T> {
-        self.others.get(&id)
+        let at = self.search(id).ok()?;
+        self.others.get(at).map(|(_, value)| value)
     }
 
     /// Keeps a value under an id, in the place of what was there.
@@ -59,7 +62,7 @@ impl<T> ById<T> {
         let at = self.place(id);
         match self.places.get_mut(at) {
             Some(place) if place.as_ref().is_none_or(|(held, _)| *held == id) => {
-                if place.replace((id, value)).is_none() && self.others.remove(&id).is_none() {
+                if place.replace((id, value)).is_none() && self.remove_other(id).is_none() {
                     self.live = self.live.saturating_add(1);
                 }
             }
@@ -69,8 +72,24 @@ impl<T> ById<T> {
 
     #[cold]
     fn insert_other(&mut self, id: u32, value: T) {
-        if self.others.insert(id, value).is_none() {
+        if self.keep_apart(id, value) {
             self.live = self.live.saturating_add(1);
+        }
+    }
+
+    /// True when nothing was kept under this id.
+    fn keep_apart(&mut self, id: u32, value: T) -> bool {
+        match self.search(id) {
+            Ok(at) => {
+                if let Some(other) = self.others.get_mut(at) {
+                    other.1 = value;
+                }
+                false
+            }
+            Err(at) => {
+                self.others.insert(at, (id, value));
+                true
+            }
         }
     }
 
@@ -85,7 +104,7 @@ impl<T> ById<T> {
             match self.places.get_mut(at) {
                 Some(place) if place.is_none() => *place = Some((id, value)),
                 _ => {
-                    self.others.insert(id, value);
+                    self.keep_apart(id, value);
                 }
             }
         }
@@ -105,7 +124,8 @@ impl<T> ById<T> {
 
     #[cold]
     fn remove_other(&mut self, id: u32) -> Option<(u32, T)> {
-        self.others.remove_entry(&id)
+        let at = self.search(id).ok()?;
+        Some(self.others.remove(at))
     }
 }
 
@@ -114,6 +134,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use proptest::sample::Index;
+    use std::collections::BTreeMap;
 
     #[derive(Debug, Clone)]
     enum Act {
