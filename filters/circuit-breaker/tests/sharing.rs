@@ -135,6 +135,12 @@ fn what_failed_before_it_opened_is_forgotten_when_it_closes() {
     }
     tick_all(&world, &mut workers);
     assert!(call(&mut workers[1], "payments", "200"), "2 calls since");
+    // Nor does it keep what fails now from being judged.
+    for _ in 0..40 {
+        call(&mut workers[0], "payments", "500");
+    }
+    tick_all(&world, &mut workers);
+    assert!(!call(&mut workers[1], "payments", "200"), "41 of 43");
 }
 
 #[test]
