@@ -67,7 +67,7 @@ fn entries_are_written_and_read() {
             body: vec![7; 70_000],
         },
     };
-    let value = entry.encode();
+    let value = entry.encode().unwrap();
     assert_eq!(Entry::decode(&value), Some(entry));
     assert_eq!(Entry::decode(&value[..value.len() - 1]), None);
     let mut longer = value;
