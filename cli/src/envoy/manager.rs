@@ -1,6 +1,7 @@
 //! What a connection manager does to a request before its route is looked for.
 
 use crate::document::{Content, Node};
+use seawall_core::path::without_dots;
 
 /// Options of a connection manager and of its route table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Manager {
         let (path, query) = target.split_at(end);
         let mut path = path.to_owned();
         if self.normalizes {
-            path = without_dots(&path);
+            path = String::from_utf8_lossy(&without_dots(path.as_bytes())).into_owned();
         }
         if self.merges {
             while path.contains("//") {
@@ -91,50 +92,5 @@ impl Manager {
             signs.iter().any(|sign| text.contains(sign))
         });
         others.map(|(name, _)| *name).collect()
-    }
-}
-
-/// RFC 3986, section 5.2.4.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let last = segments.len().saturating_sub(1);
-    for (at, segment) in segments.into_iter().enumerate() {
-        match segment {
-            "." => {}
-            ".." => {
-                kept.pop();
-            }
-            other => {
-                kept.push(other);
-                continue;
-            }
-        }
-        if at == last {
-            kept.push("");
-        }
-    }
-    format!("/{}", kept.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dots_are_taken_out_as_in_rfc_3986() {
-        for (path, expected) in [
-            ("/", "/"),
-            ("/a/b", "/a/b"),
-            ("/a/./b", "/a/b"),
-            ("/a/b/..", "/a/"),
-            ("/a/.", "/a/"),
-            ("/../a", "/a"),
-            ("/a//../b", "/a/b"),
-            ("/a/..b/.c", "/a/..b/.c"),
-            ("//a", "//a"),
-        ] {
-            assert_eq!(without_dots(path), expected, "{path}");
-        }
     }
 }

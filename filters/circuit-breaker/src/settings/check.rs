@@ -1,14 +1,15 @@
 //! Checks that several fields share.
 
 use seawall_core::config::ConfigErrors;
+use seawall_core::headers::is_of_token;
 use seawall_core::time::Span;
 
 /// The name of a field may hold these only (RFC 9110, section 5.6.2), in lower case.
 pub(super) fn is_field_name(name: &str) -> bool {
     !name.is_empty()
-        && name.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b)
-        })
+        && name
+            .bytes()
+            .all(|byte| is_of_token(byte) && !byte.is_ascii_uppercase())
 }
 
 /// Whether a text may stand in a field (RFC 9110, section 5.5).

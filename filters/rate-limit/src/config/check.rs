@@ -10,6 +10,7 @@ use crate::key::Part;
 use crate::rules::{HeaderRule, Pattern, Rule};
 use crate::table::MOST;
 use seawall_core::config::ConfigErrors;
+use seawall_core::headers::is_of_token;
 use seawall_core::time::Span;
 use std::cell::OnceCell;
 
@@ -280,7 +281,7 @@ fn prefixes(address: &Address, below: Prefixes) -> Prefixes {
 
 /// The name of a header, in lower case.
 pub(super) fn header_name(name: String, path: &str, errors: &mut ConfigErrors) -> String {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
+    let token = |byte: u8| is_of_token(byte) || byte == b':';
     if name.is_empty() || !name.bytes().all(token) {
         errors.add(path, format!("must be the name of a header, got {name:?}"));
     }

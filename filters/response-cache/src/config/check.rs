@@ -8,6 +8,7 @@ use crate::http::storable::is_storable;
 use crate::key::{Pattern, Query, Recipe};
 use crate::refresh::Algorithm;
 use seawall_core::config::ConfigErrors;
+use seawall_core::headers::is_of_token;
 use seawall_core::time::Span;
 use std::collections::BTreeMap;
 
@@ -23,11 +24,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 fn is_field_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 256
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty() && text.len() <= 256 && text.bytes().all(is_of_token)
 }
 
 /// Field names in lower case; each that is none is an error.

@@ -9,6 +9,7 @@ use crate::key::split;
 use crate::marks::mark;
 use crate::purge::number_of_url;
 use seawall_core::headers::Headers;
+use seawall_core::path::without_dots;
 
 /// A request with an unsafe method goes out.
 pub fn prepare(exchange: &mut Exchange) {
@@ -63,31 +64,9 @@ pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
 
 /// The path of a URI reference on the same host (RFC 3986, section 5.2), as clients ask for it.
 pub(super) fn resolve(exchange: &Exchange, target: &[u8]) -> Option<Vec<u8>> {
-    refer(exchange, target).map(|path| without_dots(&path))
-}
-
-/// A path without its dot segments (RFC 3986, section 5.2.4), and the query as it is.
-fn without_dots(whole: &[u8]) -> Vec<u8> {
-    let (path, query) = split(whole);
-    let mut kept: Vec<&[u8]> = Vec::new();
-    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
-            b"." => {}
-            b".." => {
-                kept.pop();
-            }
-            _ => {
-                kept.push(segment);
-                continue;
-            }
-        }
-        if is_last {
-            kept.push(b"");
-        }
-    }
-    [b"/", kept.join(&b'/').as_slice(), query].concat()
+    let whole = refer(exchange, target)?;
+    let (path, query) = split(&whole);
+    Some([without_dots(path).as_slice(), query].concat())
 }
 
 /// A host and port without the port that the scheme has anyway.

@@ -2,7 +2,7 @@
 //! there and valid, stands in for `Cache-Control` and `Expires`; where it is not valid, it is as if it were not there.
 
 use super::directives::{Qualified, ResponseDirectives, Seconds, MOST_SECONDS};
-use seawall_core::headers::Headers;
+use seawall_core::headers::{is_of_token, Headers};
 
 /// The directives of the first field of `targets` that is there, not empty and valid.
 pub fn read(headers: &Headers, targets: &[String]) -> Option<ResponseDirectives> {
@@ -206,9 +206,7 @@ impl<'a> Input<'a> {
                 self.display_string()
             }
             first if first.is_ascii_alphabetic() || first == b'*' => {
-                self.run(|byte| {
-                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte)
-                });
+                self.run(|byte| is_of_token(byte) || matches!(byte, b':' | b'/'));
                 Some(Item::Other)
             }
             _ => None,

@@ -6,7 +6,7 @@
 //! of members of equal weight.
 
 use super::directives::{list, members_of};
-use seawall_core::headers::Headers;
+use seawall_core::headers::{is_of_token, Headers};
 
 /// More fields than this in `Vary` are as good as `*`.
 pub const MOST_FIELDS: usize = 16;
@@ -17,31 +17,8 @@ pub fn is_star(headers: &Headers) -> bool {
     let mut count = 0usize;
     list(headers, "vary").any(|member| {
         count = count.saturating_add(1);
-        member == b"*" || count > MOST_FIELDS || !member.iter().all(is_of_names)
+        member == b"*" || count > MOST_FIELDS || !member.iter().copied().all(is_of_token)
     })
-}
-
-/// Bytes of names of fields (RFC 9110, section 5.6.2), as far as separators and quotes are none.
-fn is_of_names(byte: &u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
-            byte,
-            b'"' | b'('
-                | b')'
-                | b'/'
-                | b':'
-                | b';'
-                | b'<'
-                | b'='
-                | b'>'
-                | b'?'
-                | b'@'
-                | b'['
-                | b'\\'
-                | b']'
-                | b'{'
-                | b'}'
-        )
 }
 
 /// The fields that a response varies by: those named by `Vary`, and `accept-encoding` where its body is encoded; lower

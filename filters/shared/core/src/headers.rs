@@ -4,6 +4,11 @@
 //! byte; integers are 32-bit little-endian. Reading keeps that buffer, so a map costs one allocation however many fields
 //! it has. Values are bytes: HTTP allows octets that are not UTF-8 (RFC 9110, section 5.5).
 
+/// Whether a byte may be in a token, such as the name of a field (RFC 9110, section 5.6.2).
+pub fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// The fields of a header map, in order, repeated ones included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {

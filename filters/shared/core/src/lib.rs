@@ -11,6 +11,7 @@
 //! - [`hash`]: keyed fingerprints that a client cannot aim at;
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
 //! - [`contexts`]: what belongs to the ids of requests;
+//! - [`path`]: paths of requests;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod authority;
@@ -24,6 +25,7 @@ pub mod headers;
 pub mod host;
 pub mod log;
 pub mod metrics;
+pub mod path;
 pub mod plugin;
 pub mod reply;
 pub mod route;

@@ -1,6 +1,7 @@
 //! The `baggage` header (W3C Baggage): propagated whole within its limits, else without the members that do not fit.
 
 use super::trim;
+use seawall_core::headers::is_of_token;
 
 /// What a platform must at least propagate: this many members.
 pub const MEMBERS: usize = 64;
@@ -67,13 +68,8 @@ fn is_member(member: &[u8]) -> bool {
     };
     let key = trim(member.get(..at).unwrap_or_default());
     !key.is_empty()
-        && key.iter().copied().all(is_token)
+        && key.iter().copied().all(is_of_token)
         && member
             .iter()
             .all(|byte| matches!(byte, b'\t' | 0x20..=0x7e))
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
