@@ -42,6 +42,19 @@ impl Known {
         self.writes.clear();
         Ok(self.headers.insert(headers))
     }
+
+    /// False where nobody has read it.
+    fn lacks(&self, name: &str) -> bool {
+        let here = |headers: &Headers| headers.get(name).is_some();
+        let last = self.writes.iter().rev().find_map(|write| match write {
+            Write::Set(field, _) | Write::Add(field, _) => (field == name).then_some(true),
+            Write::Remove(field) => (field == name).then_some(false),
+        });
+        match &self.headers {
+            Some(headers) => !last.unwrap_or_else(|| here(headers)),
+            None => false,
+        }
+    }
 }
 
 fn written(headers: &Headers, writes: &[Write]) -> Headers {
@@ -101,6 +114,14 @@ impl Memo {
         match self.known(map).map(RefCell::try_borrow_mut) {
             Some(Ok(mut known)) => Ok(known.whole(host, map)?.get(name).map(<[u8]>::to_vec)),
             _ => host.header(map, name),
+        }
+    }
+
+    /// Whether it is known that there is no such field.
+    pub(crate) fn is_absent(&self, map: Map, name: &str) -> bool {
+        match self.known(map).map(RefCell::try_borrow) {
+            Some(Ok(known)) => known.lacks(name),
+            _ => false,
         }
     }
 

@@ -107,6 +107,13 @@ impl Plugin for TraceHeaders {
         Request::new(self.shared.clone())
     }
 
+    fn ended(&mut self, host: &dyn Host) {
+        if let Some(shared) = &self.shared {
+            shared.counters.flush(host);
+        }
+        let _ = host.set_tick(Span::ZERO);
+    }
+
     fn tick(&mut self, host: &dyn Host) {
         if let Some(shared) = &self.shared {
             let now = shared.clock.tick(host, shared.idle);

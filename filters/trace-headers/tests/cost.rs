@@ -91,3 +91,25 @@ fn without_settings_per_route_a_request_costs_four() {
     vm.finish(exchange);
     assert_eq!(vm.host.call_count(), 4, "{:?}", vm.host.calls());
 }
+
+/// To replace a field costs the host more than to add it.
+#[test]
+fn a_field_that_is_not_there_is_added() {
+    let mut vm = start(json!({"write": ["w3c", "b3"]}));
+    for (request, added, set) in [
+        (with(&[]), 3, 0),
+        (with(&[("traceparent", PARENT)]), 2, 1),
+        (with(&[("x-request-id", "a")]), 2, 0),
+        (with(&[("traceparent", PARENT), ("b3", "0")]), 1, 2),
+    ] {
+        vm.host.forget_calls();
+        forward(&mut vm, &request);
+        let calls = vm.host.calls();
+        let count = |call| calls.get(call).copied().unwrap_or_default();
+        assert_eq!(
+            (count("add_header"), count("set_header")),
+            (added, set),
+            "{request:?}: {calls:?}"
+        );
+    }
+}

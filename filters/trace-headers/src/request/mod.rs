@@ -58,9 +58,11 @@ impl Request {
             Err(_) => Ok(false),
         };
         let written = match plainly {
-            Ok(false) => {
-                propagate::changes(&scene, identity.as_ref().ok()).apply(host, Map::Request)
-            }
+            Ok(false) => propagate::changes(&scene, identity.as_ref().ok()).apply(
+                host,
+                Map::Request,
+                &headers,
+            ),
             done => done.map(|_| ()),
         };
         if settings.tenant_id.is_some() || settings.user_id.is_some() {

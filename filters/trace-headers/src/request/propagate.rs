@@ -1,6 +1,6 @@
 //! What the next hop gets to see.
 
-use super::changes::Changes;
+use super::changes::{write, Changes};
 use super::identity::{keeps_tracestate, Identity, Judged};
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
@@ -37,16 +37,20 @@ pub fn plainly(host: &dyn Host, scene: &Scene<'_>, identity: &Identity) -> Answe
     if !(scene.judged.trusted && settings.writes_w3c_only && nothing_else) {
         return Ok(false);
     }
+    let write = |field, name, value: &[u8]| {
+        let absent = scene.inbound.lines(field).is_empty();
+        write(host, Map::Request, absent, name, value)
+    };
     let made = match scene.judged.request_id {
         Some(_) => Ok(()),
-        None => host.set_header(
-            Map::Request,
+        None => write(
+            Field::RequestId,
             &settings.request_id_header,
             identity.request_id.as_bytes(),
         ),
     };
     let value = identity.position.traceparent().value();
-    let written = host.set_header(Map::Request, "traceparent", &value);
+    let written = write(Field::Traceparent, "traceparent", &value);
     made.and(written).map(|()| true)
 }
 

@@ -73,9 +73,9 @@ fn kind(call: &Made) -> &'static str {
         "proxy_get_header_map_pairs" => "map read",
         "proxy_get_header_map_value" => "field read",
         "proxy_set_header_map_pairs" => "map set",
-        "proxy_add_header_map_value"
-        | "proxy_replace_header_map_value"
-        | "proxy_remove_header_map_value" => "field set",
+        "proxy_add_header_map_value" => "field added",
+        // These make Envoy index the map by name.
+        "proxy_replace_header_map_value" | "proxy_remove_header_map_value" => "field set",
         "proxy_get_property" => "property read",
         "proxy_set_property" => "property set",
         "proxy_get_shared_data" => "shared read",
