@@ -44,6 +44,17 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// The same with VMs of its own, which nobody shares who has another name.
+    pub fn apart(mut self, name: &str) -> Self {
+        for filter in &mut self.filters {
+            let vm = filter.pointer_mut("/typed_config/config/vm_config/vm_id");
+            if let Some(Value::String(id)) = vm {
+                *id = format!("{name} {id}");
+            }
+        }
+        self
+    }
+
     /// These filters and nothing else.
     pub fn of(filters: Vec<Value>) -> Self {
         Chain {
@@ -74,14 +85,33 @@ fn listener(port: u16, manager: Value) -> Value {
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         manager,
     );
-    json!({"name": "main", "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+    json!({"name": format!("main-{port}"), "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         "filter_chains": [{"filters": [manager]}]})
 }
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 
+/// One proxy in front of the upstream with a listener for each chain.
+pub fn proxies<'a>(upstream: u16, chains: impl IntoIterator<Item = (u16, &'a Chain)>) -> Value {
+    let mut clusters = vec![cluster("upstream", upstream)];
+    let mut listeners = Vec::new();
+    for (port, chain) in chains {
+        listeners.push(listener(port, manager(chain)));
+        for further in &chain.clusters {
+            if !clusters.contains(further) {
+                clusters.push(further.clone());
+            }
+        }
+    }
+    json!({"static_resources": {"listeners": listeners, "clusters": clusters}})
+}
+
 /// A proxy on `port` in front of the upstream.
 pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
+    proxies(upstream, [(port, chain)])
+}
+
+fn manager(chain: &Chain) -> Value {
     let mut filters = chain.filters.clone();
     filters.push(native("router", ROUTER, json!({})));
     let mut route = json!({"name": "main", "match": {"prefix": "/"}});
@@ -98,9 +128,7 @@ pub fn proxy(port: u16, upstream: u16, chain: &Chain) -> Value {
         "http_filters": filters,
     });
     merge(&mut manager, &chain.manager);
-    let mut clusters = vec![cluster("upstream", upstream)];
-    clusters.extend(chain.clusters.iter().cloned());
-    json!({"static_resources": {"listeners": [listener(port, manager)], "clusters": clusters}})
+    manager
 }
 
 /// What a route answers by itself.

@@ -1,7 +1,8 @@
 //! `make bench`: what each filter costs in a real Envoy, beside its peers, interleaved in one run.
 //!
-//! Every subject is a proxy process of its own in front of the same upstream. They are measured in turns, round by round, so
-//! that whatever else the machine does hits all of them. What counts is the CPU time of the proxy process per request.
+//! All that are Envoy are listeners of one process in front of the same upstream, so that they have everything in common but their
+//! filters. They are measured in turns, round by round, and the process is started anew several times: where a VM happens to lie
+//! in memory makes some of its cost. What counts is the CPU time of the process per request.
 
 mod calls;
 mod config;

@@ -1,7 +1,7 @@
 //! What a miss costs that is stored: every request is for another URL.
 
 use crate::config::{self, wasm, Chain};
-use crate::process::{free_port, Proxy, OTHERS, PROXY};
+use crate::process::{free_port, free_ports, Proxy, OTHERS, PROXY};
 use crate::stats::{least, median};
 use crate::subjects::module;
 use crate::{keys, peers, Options};
@@ -36,12 +36,13 @@ fn subjects() -> [(&'static str, Chain); 3] {
 fn measure_once(options: &Options, upstream: u16) -> Result<Vec<f64>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let mut proxies = Vec::new();
-    for (_, chain) in subjects() {
-        let port = free_port()?;
-        let config = config::proxy(port, upstream, &chain);
-        proxies.push(Proxy::envoy_on(PROXY, &config, port, folder)?);
-    }
+    let subjects = subjects();
+    let ports = free_ports(subjects.len())?;
+    let chains = ports.iter().zip(&subjects);
+    let chains = chains.map(|(port, (_, chain))| (*port, chain));
+    let config = config::proxies(upstream, chains);
+    let envoy = Proxy::envoy_on(PROXY, &config, ports[0], folder)?;
+    let proxies: Vec<Proxy> = ports.iter().map(|port| envoy.at(*port)).collect();
     let mut seen = vec![Vec::new(); proxies.len()];
     // The first two rounds warm up.
     for round in 0..options.rounds + 2 {

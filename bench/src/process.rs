@@ -5,12 +5,17 @@ use std::io::{Error, Result};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A running proxy. It ends with this value.
+/// A process. It ends with this value.
 #[derive(Debug)]
+struct Process(Child);
+
+/// A running proxy, at one of its listeners. The process ends with the last of them.
+#[derive(Debug, Clone)]
 pub struct Proxy {
-    child: Child,
+    process: Rc<Process>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -38,6 +43,17 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// So many of them, each another one.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let held: Result<Vec<_>> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect();
+    held?
+        .iter()
+        .map(|one| Ok(one.local_addr()?.port()))
+        .collect()
+}
+
 fn program() -> String {
     std::env::var("ENVOY_BIN").unwrap_or_else(|_| ".tools/bin/envoy".into())
 }
@@ -51,14 +67,15 @@ impl Proxy {
             .stdout(errors.try_clone()?)
             .stderr(errors)
             .spawn()?;
+        let mut process = Process(child);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut proxy = Proxy { child, address };
         let start = Instant::now();
         loop {
             if TcpStream::connect(address).is_ok() {
-                return Ok(proxy);
+                let process = Rc::new(process);
+                return Ok(Proxy { process, address });
             }
-            let ended = proxy.child.try_wait()?;
+            let ended = process.0.try_wait()?;
             if ended.is_some() || start.elapsed() > Duration::from_secs(30) {
                 let text = fs::read_to_string(log).unwrap_or_default();
                 let tail: Vec<&str> = text.lines().rev().take(5).collect();
@@ -66,6 +83,13 @@ impl Proxy {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The same process at another port.
+    pub fn at(&self, port: u16) -> Self {
+        let mut other = self.clone();
+        other.address.set_port(port);
+        other
     }
 
     /// Starts Envoy with a configuration, on any processor.
@@ -105,23 +129,10 @@ impl Proxy {
         Self::start(&mut command, port, &folder.join(format!("{port}.log")))
     }
 
-    fn processes(&self) -> Vec<u32> {
-        let own = self.child.id();
-        let mut all = vec![own];
-        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
-        all.extend(
-            children
-                .unwrap_or_default()
-                .split_whitespace()
-                .filter_map(|pid| pid.parse::<u32>().ok()),
-        );
-        all
-    }
-
     /// The time on a CPU of all its threads (and its children's) so far.
     pub fn cpu(&self) -> Duration {
         let mut nanos = 0;
-        for process in self.processes() {
+        for process in self.process.all() {
             let tasks = fs::read_dir(format!("/proc/{process}/task"));
             for task in tasks.into_iter().flatten().flatten() {
                 let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
@@ -138,16 +149,37 @@ impl Proxy {
             let text = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
             text.split(' ').nth(1)?.parse::<u64>().ok()
         };
-        self.processes().into_iter().filter_map(pages).sum::<u64>() * 4096
+        self.process
+            .all()
+            .into_iter()
+            .filter_map(pages)
+            .sum::<u64>()
+            * 4096
     }
 }
 
-impl Drop for Proxy {
+impl Process {
+    /// It and its children.
+    fn all(&self) -> Vec<u32> {
+        let own = self.0.id();
+        let mut all = vec![own];
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        all.extend(
+            children
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+        all
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        for process in self.processes().into_iter().skip(1) {
+        for process in self.all().into_iter().skip(1) {
             let _ = Command::new("kill").arg(process.to_string()).status();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

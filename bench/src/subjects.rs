@@ -4,7 +4,7 @@ use crate::calls;
 use crate::config::{self, wasm, Chain};
 use crate::load::{fixed, Arrival, Measured};
 use crate::peers;
-use crate::process::{free_port, Proxy, OTHERS, PROXY};
+use crate::process::{free_port, free_ports, Proxy, OTHERS, PROXY};
 use crate::Options;
 use serde_json::{json, Value};
 use std::error::Error;
@@ -323,7 +323,12 @@ fn has(program: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>, Box<dyn Error>> {
+fn start(
+    options: &Options,
+    upstream: u16,
+    begun: usize,
+    folder: &Path,
+) -> Result<Vec<Running>, Box<dyn Error>> {
     let wanted = |name: &str| {
         let only = options.only.as_deref();
         name == "no filter" || only.is_none_or(|text| name.contains(text))
@@ -334,22 +339,32 @@ fn start(options: &Options, upstream: u16, folder: &Path) -> Result<Vec<Running>
         rounds: Vec::new(),
         http2: Vec::new(),
     };
-    let mut running = Vec::new();
     let modules = folder.join("modules");
     fs::create_dir(&modules)?;
-    for (group, name, path, chain) in chains(&modules)? {
-        if wanted(name) {
-            let port = free_port()?;
-            let chain = config::proxy(port, upstream, &chain);
-            let proxy = Proxy::envoy_on(PROXY, &chain, port, folder)
-                .map_err(|error| format!("{name}: {error}"))?;
-            running.push(Running {
-                subject: subject(group, name),
-                path,
-                proxy,
-                arrivals: &[Arrival::Connections, Arrival::Streams],
-            });
-        }
+    let mut chains = chains(&modules)?;
+    chains.retain(|(_, name, ..)| wanted(name));
+    let ports = free_ports(chains.len())?;
+    let mut listeners: Vec<(u16, Chain)> = ports
+        .iter()
+        .zip(&chains)
+        .map(|(port, (_, name, _, chain))| (*port, chain.clone().apart(name)))
+        .collect();
+    // Where a VM lies depends on which ones were made before it.
+    let others = listeners.len().saturating_sub(1).max(1);
+    listeners.rotate_left(begun * 11 % others);
+    let config = config::proxies(
+        upstream,
+        listeners.iter().map(|(port, chain)| (*port, chain)),
+    );
+    let envoy = Proxy::envoy_on(PROXY, &config, ports[0], folder)?;
+    let mut running = Vec::new();
+    for (port, (group, name, path, _)) in ports.iter().zip(chains) {
+        running.push(Running {
+            subject: subject(group, name),
+            path,
+            proxy: envoy.at(*port),
+            arrivals: &[Arrival::Connections, Arrival::Streams],
+        });
     }
     type Start = fn(u16, &Path) -> Result<Proxy, Box<dyn Error>>;
     let others: [(&str, &str, Start); 2] = [
@@ -380,7 +395,7 @@ pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     let mut subjects: Vec<Subject> = Vec::new();
     for begun in 1..=options.starts {
         eprintln!("start {begun} of {}", options.starts);
-        let seen = measure_once(options, port)?;
+        let seen = measure_once(options, port, begun)?;
         if subjects.is_empty() {
             subjects = seen;
             continue;
@@ -393,9 +408,13 @@ pub fn measure(options: &Options) -> Result<Vec<Subject>, Box<dyn Error>> {
     Ok(subjects)
 }
 
-fn measure_once(options: &Options, upstream: u16) -> Result<Vec<Subject>, Box<dyn Error>> {
+fn measure_once(
+    options: &Options,
+    upstream: u16,
+    begun: usize,
+) -> Result<Vec<Subject>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let mut running = start(options, upstream, folder.path())?;
+    let mut running = start(options, upstream, begun, folder.path())?;
     for one in &running {
         // Warm: connections, caches, and code that V8 compiles again once it is hot.
         for _ in 0..WARM {
