@@ -123,6 +123,59 @@ fn a_304_for_another_tag_serves_what_is_there_and_forgets_it() {
 }
 
 #[test]
+fn a_304_with_a_strong_tag_updates_only_what_was_modified_at_the_same_time_where_that_has_none() {
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (tag, modified, updates) in [
+        ("\"b\"", None, false),
+        ("\"b\"", Some(MODIFIED), true),
+        ("W/\"b\"", None, true),
+    ] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=1", "old").with("last-modified", MODIFIED));
+        cache.advance(2_000);
+        let mut fresh = Origin::status("304")
+            .with("etag", tag)
+            .with("cache-control", "max-age=60");
+        if let Some(modified) = modified {
+            fresh = fresh.with("last-modified", modified);
+        }
+        let got = cache.get("/", &fresh);
+        assert_eq!((got.status, got.body.as_slice()), (200, &b"old"[..]));
+        assert_eq!(got.header("etag").is_some(), updates, "{tag}");
+        let next = cache.get("/", &ok("no-store", "new"));
+        assert_eq!(next.is_hit(), updates, "{tag}");
+    }
+}
+
+#[test]
+fn a_304_that_changes_what_it_varies_by_leaves_no_copy_of_before() {
+    for changes in ["304", "HEAD"] {
+        let mut cache = cache();
+        let german = [("accept-language", "de"), ("x-a", "1")];
+        let stored = ok("max-age=60", "body")
+            .with("etag", "\"a\"")
+            .with("vary", "accept-language");
+        cache.get_with("/", &german, &stored);
+        let said = |status| {
+            Origin::status(status)
+                .with("etag", "\"a\"")
+                .with("cache-control", "max-age=60")
+                .with("vary", "accept-language, x-a")
+        };
+        let anew = [&german[..], &[("cache-control", "no-cache")]].concat();
+        if changes == "304" {
+            cache.get_with("/", &anew, &said("304"));
+        } else {
+            cache.send(&request("HEAD", "/", &anew), &said("200"));
+        }
+        assert!(cache.get_with("/", &german, &Origin::default()).is_hit());
+        let other = [("accept-language", "de"), ("x-a", "2")];
+        let got = cache.get_with("/", &other, &ok("", "theirs"));
+        assert!(!got.is_hit(), "{changes}");
+    }
+}
+
+#[test]
 fn a_304_of_an_origin_that_went_back_to_an_older_state_updates_nothing() {
     const LATER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const EARLIER: &str = "Sat, 05 Nov 1994 08:49:37 GMT";

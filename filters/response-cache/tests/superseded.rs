@@ -104,6 +104,20 @@ fn a_304_that_forbids_storing_ends_it_too() {
     assert!(!is_kept(&mut cache));
 }
 
+#[test]
+fn a_304_that_forbids_storing_ends_it_while_it_is_fresh() {
+    // `immutable` in place of a lifetime leaves none.
+    for said in ["no-store", "private", "immutable"] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=60", "old").with("etag", "\"a\""));
+        let fresh = Origin::status("304").with("cache-control", said);
+        let got = cache.get_with("/", &[("cache-control", "no-cache")], &fresh);
+        assert_eq!((got.status, got.body.as_slice()), (200, &b"old"[..]));
+        let next = cache.get("/", &ok("no-store", "new"));
+        assert_eq!(next.body, b"new", "{said}");
+    }
+}
+
 /// One request that is answered stale, and the answer to the refresh that it starts.
 fn refresh(cache: &mut Cache, answer: &Origin<'_>) -> Got {
     let got = cache.get("/", &Origin::default());

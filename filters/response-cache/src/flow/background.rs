@@ -3,7 +3,7 @@
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
 use super::origin::is_passing;
-use super::revalidate::{freshened, supersede};
+use super::revalidate::{freshened, restore, supersede};
 use super::store::{directives, prepare, store};
 use super::Cx;
 use crate::entry::Content;
@@ -196,7 +196,7 @@ fn learn(
         cx.core.metrics.revalidated.increment(cx.host);
         let (pending, body) =
             freshened(cx, exchange, fetch, stored, &headers, cx.now).map_err(refused)?;
-        return store(cx, exchange, fetch, pending, body);
+        return restore(cx, exchange, fetch, stored, pending, body);
     }
     if body_size > exchange.settings.max_entry_bytes {
         return Err(refused(Refusal::TooLarge));

@@ -6,6 +6,7 @@ use super::invalidate::resolve;
 use super::store::directives;
 use super::Cx;
 use seawall_core::headers::Headers;
+use seawall_core::time::Timestamp;
 
 /// What a successful response to an unsafe method is stored as; `None` for nearly all of them.
 pub fn storable(
@@ -35,8 +36,8 @@ pub fn storable(
     exchange.key = settings.key.key(request)?;
     // Purges since the last lookup of this worker hit it as well: too many rather than one too few.
     exchange.epoch = cx.worker.purges.known();
-    // The invalidation that the same request caused must not keep its own answer out.
-    exchange.asked = cx.now;
+    // The invalidation that the same request caused must not keep its own answer out: it comes after that.
+    exchange.asked = Timestamp(cx.now.0.saturating_add(1));
     Some(Fetch {
         store: !ruled_out && !no_store,
         ..Fetch::default()

@@ -14,6 +14,7 @@ use crate::http::date;
 use crate::http::directives::{seconds, ResponseDirectives};
 use crate::http::fields::{for_its_client, to_store, updated, Leave};
 use crate::http::storable::Refusal;
+use crate::http::vary;
 use crate::reuse::is_fresh;
 use crate::store::Found;
 use seawall_core::headers::Headers;
@@ -101,16 +102,44 @@ pub(super) fn freshened(
     Ok((pending, body.clone()))
 }
 
+/// Stores what was updated. Where it varies by other fields than before it has another key, and what was not updated must not
+/// be found under the old one.
+pub(super) fn restore(
+    cx: Cx<'_>,
+    exchange: &Exchange,
+    fetch: &Fetch,
+    stored: &Found,
+    pending: Pending,
+    body: Vec<u8>,
+) -> Result<(), Refusal> {
+    let old = &stored.entry.key;
+    let moved = *old != exchange.key && fields(stored) != vary::fields(&pending.headers);
+    let result = store(cx, exchange, fetch, pending, body);
+    if moved {
+        cx.worker.table.invalidate(cx.host, old, cx.now);
+    }
+    result
+}
+
+fn fields(stored: &Found) -> Vec<String> {
+    match &stored.entry.content {
+        Content::Response { headers, .. } => vary::fields(headers),
+        Content::Variants { .. } => Vec::new(),
+    }
+}
+
 /// Whether a 304 says something of what is stored: by their entity tags, else by when they were modified. An origin that went
-/// back to an earlier state may answer 304 to the later date.
+/// back to an earlier state may answer 304 to the later date. A strong tag is about what has the same one, or at least was
+/// modified at the same time: it may be that of what replaced it within a second.
 fn is_about(stored: &Headers, fresh: &Headers, now: Timestamp) -> bool {
-    if let (Some(theirs), Some(ours)) = (fresh.get("etag"), stored.get("etag")) {
+    let tag = fresh.get("etag");
+    if let (Some(theirs), Some(ours)) = (tag, stored.get("etag")) {
         return weakly_equal(theirs, ours);
     }
     let modified = |headers: &Headers| date::parse(headers.get("last-modified")?, now);
     match (modified(fresh), modified(stored)) {
         (Some(theirs), Some(ours)) => theirs == ours,
-        _ => true,
+        _ => tag.is_none_or(|tag| tag.starts_with(b"W/")),
     }
 }
 
@@ -141,7 +170,7 @@ pub(super) fn revalidated(
             };
             answer.entry = Rc::new(entry);
             answer.purged = None;
-            store(cx, exchange, &fetch, pending, body)
+            restore(cx, exchange, &fetch, &stored, pending, body)
         });
     let ended = match result {
         Ok(()) => Ended::Revalidated,
@@ -207,7 +236,8 @@ fn own_fields(exchange: &Exchange, answer: &Found, fresh: &Headers) -> Headers {
 }
 
 /// The origin has something else by now, which cannot be stored: what is stored must not be used stale any more, for it is
-/// not suitable (RFC 9111, section 4.3.3). While it is fresh it stays, for the origin has said so.
+/// not suitable (RFC 9111, section 4.3.3). While it is fresh it stays, for the origin has said so; but a 304 changes what it
+/// has said (section 4.3.4).
 ///
 /// Refusals that are about one client's request say nothing of what others may get.
 pub(super) fn supersede(cx: Cx<'_>, fetch: &Fetch, status: u16, refusal: Refusal) {
@@ -227,7 +257,7 @@ pub(super) fn supersede(cx: Cx<'_>, fetch: &Fetch, status: u16, refusal: Refusal
             | Refusal::Malformed
             | Refusal::TooLarge
     );
-    if is_answer && for_all && !is_fresh(meta, cx.now, stored.purged) {
+    if is_answer && for_all && (status == 304 || !is_fresh(meta, cx.now, stored.purged)) {
         cx.worker
             .table
             .invalidate(cx.host, &stored.entry.key, cx.now);
@@ -254,7 +284,7 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
     if agrees("etag") && agrees("last-modified") && length {
         if let Ok((pending, body)) = freshened(cx, exchange, fetch, stored, fresh, cx.now) {
             // What cannot be stored stays as it was.
-            let _ = store(cx, exchange, fetch, pending, body);
+            let _ = restore(cx, exchange, fetch, stored, pending, body);
         }
     } else {
         cx.worker
