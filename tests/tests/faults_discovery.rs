@@ -137,3 +137,47 @@ async fn four_filters_that_are_delivered_one_by_one_change_under_load() {
 async fn the_four_as_one_change_under_load() {
     changes_under_load(&["seawall"]).await;
 }
+
+/// How often a process wakes up in two seconds with nothing to do.
+async fn wakes(envoy: &Envoy) -> u64 {
+    let count = || envoy.wakes();
+    let before = count();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    count() - before
+}
+
+/// Envoy lets the timer of a configuration that nobody uses any more run on, unless the filter stops it: a control plane that sends
+/// a configuration a minute would have an idle Envoy busy within days.
+#[tokio::test(flavor = "multi_thread")]
+async fn configurations_that_are_gone_leave_no_timers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start().await;
+    let mut builder =
+        Envoy::to(&upstream).bootstrap("node", json!({"id": "test", "cluster": "test"}));
+    let modules = ["response-cache", "circuit-breaker", "trace-headers"];
+    for module in modules {
+        let filter = filter(module, 0);
+        deliver(folder.path(), &filter);
+        builder = builder.native_filter(discovered(folder.path(), &filter));
+    }
+    let envoy = builder.start().await;
+    // Breakers begin to tick with the first call.
+    let all_workers = || burst(envoy.address, 40, 8, |_| ("/".to_owned(), Vec::new()));
+    all_workers().await;
+    let before = wakes(&envoy).await;
+    for generation in 1..=100 {
+        for module in modules {
+            let filter = filter(module, generation);
+            deliver(folder.path(), &filter);
+            let name = filter["name"].as_str().expect("a name");
+            let stat = format!("extension_config_discovery.http_filter.{name}.config_reload");
+            envoy.wait_for_stat(&stat, generation as u64 + 1).await;
+        }
+        all_workers().await;
+    }
+    let after = wakes(&envoy).await;
+    assert!(
+        after < 2 * before,
+        "woken {before} times before and {after} times after"
+    );
+}

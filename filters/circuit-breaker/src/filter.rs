@@ -126,6 +126,10 @@ impl Plugin for CircuitBreaker {
         crate::stream::CircuitBreakerStream::new(context, self.0.clone())
     }
 
+    fn ended(&mut self, host: &dyn Host) {
+        let _ = host.set_tick(Span::ZERO);
+    }
+
     fn tick(&mut self, host: &dyn Host) {
         let Some(shared) = &self.0 else { return };
         if let Ok(now) = shared.now(host) {

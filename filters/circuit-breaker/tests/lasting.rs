@@ -87,6 +87,17 @@ fn a_clock_that_leaps_makes_no_call_overdue_and_none_exempt() {
     }
 }
 
+/// The host lets a timer run on that is not stopped.
+#[test]
+fn a_configuration_that_ends_stops_its_timer() {
+    let mut worker: Worker = Vm::start(&World::new(), 1, &json!({"slow_after": "1s"}));
+    let hanging = admitted(&mut worker, "payments");
+    assert_eq!(worker.host.tick_period(), Span::from_millis(100));
+    end(&mut worker, hanging, "200");
+    worker.end();
+    assert_eq!(worker.host.tick_period(), Span::ZERO);
+}
+
 /// Adaptive mode offers as much as is accepted, and an answer that blames the request is one.
 #[test]
 fn what_is_answered_is_accepted_though_it_blames_the_request() {

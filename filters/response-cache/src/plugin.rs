@@ -4,7 +4,7 @@ use crate::config::Settings;
 use crate::flow::exchange::{Exchange, Phase, Shared};
 use crate::flow::origin::Begun;
 use crate::flow::request::{begin, Next};
-use crate::flow::worker::{drain, put, take, tick, TICK};
+use crate::flow::worker::{drain, end, put, take, tick, TICK};
 use crate::flow::{background, filling, origin, Core, Cx};
 use crate::metrics::Metrics;
 use crate::store::Changes;
@@ -12,6 +12,7 @@ use seawall_core::config::ConfigErrors;
 use seawall_core::host::{Host, Map};
 use seawall_core::plugin::{Flow, Plugin, Stream};
 use seawall_core::route::Layers;
+use seawall_core::time::Span;
 use std::rc::Rc;
 
 /// The filter.
@@ -41,6 +42,16 @@ impl Plugin for ResponseCache {
             context,
             exchange: Shared::default(),
         }
+    }
+
+    fn ended(&mut self, host: &dyn Host) {
+        if let Some(core) = &self.core {
+            core.metrics.flush(host);
+            if let Some(worker) = core.present_worker() {
+                end(host, core, &worker);
+            }
+        }
+        let _ = host.set_tick(Span::ZERO);
     }
 
     fn tick(&mut self, host: &dyn Host) {

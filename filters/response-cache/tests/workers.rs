@@ -13,6 +13,7 @@ mod common;
 use common::{ok, request, still, Cache, Got, Origin};
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::{Ended, Exchange, World};
+use seawall_core::time::Span;
 use seawall_response_cache::CacheStream;
 use serde_json::{json, Value};
 
@@ -236,6 +237,33 @@ fn early_refresh_is_one_request_while_all_others_are_served() {
     );
     assert_eq!(caches[1].get("/", &Origin::default()).body, b"new");
     assert_eq!(caches[0].metric("refreshes_early"), 1);
+}
+
+#[test]
+fn a_configuration_that_ends_stops_its_timer_and_keeps_nobody_waiting() {
+    let configuration = json!({"refresh": {"algorithm": "off", "background": {"enabled": true, "cluster": "origin"}}});
+    let (_world, mut caches) = workers(2, &configuration);
+    caches[0].get(
+        "/",
+        &ok("max-age=1, stale-while-revalidate=1", "old").with("etag", "\"a\""),
+    );
+    caches[0].advance(1_500);
+    assert!(caches[0].get("/", &Origin::default()).is_hit());
+    assert_eq!(caches[0].vm.host.take_callouts().len(), 1);
+    // What is stored may not be used any more, and the one for all is the filter itself.
+    caches[0].advance(1_000);
+    let (waiting, ended) = get(&mut caches[1], "/");
+    assert_eq!(ended, Ended::Paused);
+    caches[0].vm.end();
+    assert_eq!(caches[0].vm.host.tick_period(), Span::ZERO);
+    assert_eq!(caches[0].metric("misses"), 1, "counted to the last");
+    caches[1].vm.deliver();
+    assert!(
+        caches[1].vm.resumed(&waiting),
+        "it goes in place of the refresh"
+    );
+    let got = caches[1].answer(waiting, &ok("max-age=60", "new"));
+    assert!(got.status_line().ends_with("stored"), "{got:?}");
 }
 
 #[test]

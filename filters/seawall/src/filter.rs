@@ -48,6 +48,7 @@ impl Seawall {
 /// What a filter does apart from requests.
 trait Filter {
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors>;
+    fn ended(&mut self, host: &dyn Host);
     fn tick(&mut self, host: &dyn Host);
     fn queue_ready(&mut self, host: &dyn Host, queue: u32);
     fn call_done(&mut self, host: &dyn Host, token: u32, headers: usize, body_size: usize);
@@ -57,6 +58,10 @@ trait Filter {
 impl<P: Plugin> Filter for P {
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
         Plugin::configure(self, host, configuration)
+    }
+
+    fn ended(&mut self, host: &dyn Host) {
+        Plugin::ended(self, host);
     }
 
     fn tick(&mut self, host: &dyn Host) {
@@ -115,6 +120,10 @@ impl Plugin for Seawall {
             chain: Rc::clone(&self.chain),
             context,
         }
+    }
+
+    fn ended(&mut self, host: &dyn Host) {
+        self.each(host, |_, filter, link| filter.ended(link));
     }
 
     fn tick(&mut self, host: &dyn Host) {

@@ -10,6 +10,7 @@
 )]
 
 use seawall_core::testing::{Ended, Exchange, Vm, World};
+use seawall_core::time::Span;
 use seawall_seawall::{Request, Seawall};
 use serde_json::{json, Value};
 
@@ -192,4 +193,14 @@ fn errors_name_the_block_and_come_all_at_once() {
         errors[1].starts_with("rate_limit: must be an object"),
         "{errors:?}"
     );
+}
+
+#[test]
+fn a_configuration_that_ends_stops_the_timer_of_all() {
+    let mut vm = vm(&all());
+    let (exchange, _) = ask(&mut vm);
+    vm.finish(exchange);
+    assert_ne!(vm.host.tick_period(), Span::ZERO);
+    vm.end();
+    assert_eq!(vm.host.tick_period(), Span::ZERO);
 }

@@ -14,6 +14,7 @@ mod common;
 use common::{all, forward, hex, one, position, start, with, PARENT, REQUEST, TRACE};
 use seawall_core::plugin::Stream;
 use seawall_core::testing::{Ended, Vm, World};
+use seawall_core::time::Span;
 use seawall_trace_headers::TraceHeaders;
 use serde_json::json;
 
@@ -332,4 +333,16 @@ fn no_duplicate_in_a_million_ids_of_two_workers() {
         }
     }
     assert_eq!((request_ids.len(), trace_ids.len()), (1_000_000, 1_000_000));
+}
+
+#[test]
+fn a_configuration_that_ends_stops_its_timer_and_brings_its_counts() {
+    let world = World::new();
+    let mut vm = Vm::<TraceHeaders>::start(&world, 1, &json!({}));
+    forward(&mut vm, &REQUEST);
+    assert_eq!(world.metric("seawall.trace_headers.traces_started"), 0);
+    assert_ne!(vm.host.tick_period(), Span::ZERO);
+    vm.end();
+    assert_eq!(world.metric("seawall.trace_headers.traces_started"), 1);
+    assert_eq!(vm.host.tick_period(), Span::ZERO);
 }

@@ -351,6 +351,19 @@ impl Envoy {
         kib.unwrap_or_default() * 1024
     }
 
+    /// How often its threads have gone to sleep so far: each timer that fires wakes one.
+    pub fn wakes(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let statuses = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse::<u64>().ok()
+        });
+        statuses.sum()
+    }
+
     /// Replaces the listener of an Envoy started as [`EnvoyBuilder::dynamic`], and waits until it has taken effect.
     pub async fn swap_listener(&self, builder: &EnvoyBuilder) {
         let before = self.stat("listener_manager.lds.update_success").await;

@@ -267,6 +267,23 @@ pub fn put(shared: &Shared, exchange: Box<Exchange>) {
     }
 }
 
+/// The configuration is no longer used. What it still asks for without a client has no answer any more, so those who wait for
+/// that are told now, not when the leases end.
+pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
+    worker.calls.borrow_mut().clear();
+    let leading = worker.leading.take();
+    let now = host.now().unwrap_or_default();
+    let cx = Cx {
+        host,
+        core,
+        worker,
+        now,
+    };
+    for (leader, leading) in leading {
+        worker.end_flight(cx, leading.fingerprint, leader, true, None);
+    }
+}
+
 /// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
 pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
     core.metrics.flush(host);

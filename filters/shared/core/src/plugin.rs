@@ -26,6 +26,10 @@ pub trait Plugin: Default + 'static {
     /// Called for every request, without any host call allowed. `context` is the id for [`Host::act_on`].
     fn stream(&self, context: u32) -> Self::Stream;
 
+    /// Called when nothing uses this configuration any more: another one is there, and its last request is over. The host lets a
+    /// timer run on for ever that is not stopped by now.
+    fn ended(&mut self, _host: &dyn Host) {}
+
     /// Called at the period set by [`Host::set_tick`].
     fn tick(&mut self, _host: &dyn Host) {}
 

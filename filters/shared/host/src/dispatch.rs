@@ -75,6 +75,7 @@ impl<P: Plugin> Contexts<P> {
             // now the host answers nothing about the request any more; shared data and metrics work as ever.
             Some(request) => log(&request, context),
             None => {
+                self.on_root(context, |plugin, host| plugin.ended(host));
                 if let Ok(mut roots) = self.roots.try_borrow_mut() {
                     roots.remove(context);
                 }

@@ -201,6 +201,12 @@ impl<P: Plugin> Vm<P> {
         self.plugin.tick(&self.host);
     }
 
+    /// The end of the configuration, as after a listener update.
+    pub fn end(&mut self) {
+        self.host.open(0);
+        self.plugin.ended(&self.host);
+    }
+
     /// Delivers what lies in the queues of this VM, as Envoy does after an enqueue.
     pub fn deliver(&mut self) {
         self.host.open(0);
