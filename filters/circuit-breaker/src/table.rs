@@ -324,6 +324,28 @@ mod tests {
     }
 
     #[test]
+    fn who_left_the_longest_ago_gives_the_place_up_first() {
+        let seconds = |count| NOW.saturating_add(Span::from_secs(count));
+        let mut slot = Slot::default();
+        for (key, over) in [(0, 3), (1, 1), (2, 4), (3, 2)] {
+            let mut record = open();
+            record.at = seconds(over);
+            slot.put(Fingerprint(key), record, &policy(), NOW);
+        }
+        // A probe came after its open time.
+        let mut record = slot.get(Fingerprint(1));
+        record.state = State::HalfOpen;
+        record.leases[0] = seconds(5);
+        slot.put(Fingerprint(1), record, &policy(), NOW);
+        let later = seconds(10);
+        for (key, gone) in [(10, 3), (11, 0), (12, 2), (13, 1)] {
+            assert_ne!(slot.get(Fingerprint(gone)), Record::default());
+            slot.put(Fingerprint(key), open_at(later), &policy(), later);
+            assert_eq!(slot.get(Fingerprint(gone)), Record::default(), "{gone}");
+        }
+    }
+
+    #[test]
     fn healthy_breakers_give_their_place_up() {
         let mut slot = Slot::default();
         for key in 0..4 {
