@@ -127,6 +127,11 @@ impl Plugin for CircuitBreaker {
     }
 
     fn ended(&mut self, host: &dyn Host) {
+        if let Some(shared) = &self.0 {
+            if let Ok(now) = shared.now(host) {
+                shared.tell(host, now, true);
+            }
+        }
         let _ = host.set_tick(Span::ZERO);
     }
 
@@ -134,7 +139,7 @@ impl Plugin for CircuitBreaker {
         let Some(shared) = &self.0 else { return };
         if let Ok(now) = shared.now(host) {
             let _ = shared.count_overdue(host, now);
-            shared.tell(host, now);
+            shared.tell(host, now, false);
         }
         shared.ticked.set(true);
     }

@@ -264,15 +264,16 @@ impl Shared {
         }
     }
 
-    /// Tells the others what this worker has counted for keys that fail somewhere.
-    pub(crate) fn tell(&self, host: &dyn Host, now: Timestamp) {
+    /// Tells the others what this worker has counted for keys that fail somewhere; of all keys the `last` time, for nobody can ask
+    /// afterwards.
+    pub(crate) fn tell(&self, host: &dyn Host, now: Timestamp, last: bool) {
         let Ok(mut tallies) = self.tallies.try_borrow_mut() else {
             return;
         };
         if tallies.is_empty() {
             return;
         }
-        if self.hears_alarm(host) {
+        if last || self.hears_alarm(host) {
             tallies.ask_all();
         }
         let asked = tallies.asked();
@@ -295,7 +296,7 @@ impl Shared {
                 if record.epoch != epoch || record.state != State::Closed {
                     return (*record, Told::Late, None);
                 }
-                if !record.is_rough(policy, now) {
+                if !last && !record.is_rough(policy, now) {
                     return (*record, Told::Quiet, None);
                 }
                 let (next, transition) = record.report(policy, epoch, &pending, now, &chance);

@@ -98,6 +98,23 @@ fn a_configuration_that_ends_stops_its_timer() {
     assert_eq!(worker.host.tick_period(), Span::ZERO);
 }
 
+/// With one that is delivered apart from its listener, nothing of the configuration before is left to be asked when failures begin.
+#[test]
+fn a_configuration_that_ends_leaves_its_calls_in_the_window() {
+    let world = World::new();
+    let mut before: Worker = Vm::start(&world, 1, &shares());
+    calls(&mut before, 100, "200");
+    before.end();
+    let mut after: Worker = Vm::start(&world, 1, &shares());
+    calls(&mut after, 30, "500");
+    ticks(&world, &mut after, 4);
+    calls(&mut after, 1, "200");
+    assert_eq!(metric(&world, "open"), 0, "30 of 131 are too few");
+    // The 71st makes it a half.
+    calls(&mut after, 71, "500");
+    assert_eq!(metric(&world, "open"), 1);
+}
+
 /// Adaptive mode offers as much as is accepted, and an answer that blames the request is one.
 #[test]
 fn what_is_answered_is_accepted_though_it_blames_the_request() {
