@@ -176,6 +176,27 @@ fn a_304_that_changes_what_it_varies_by_leaves_no_copy_of_before() {
 }
 
 #[test]
+fn an_update_that_was_on_its_way_does_not_bring_back_what_was_replaced_meanwhile() {
+    const ANEW: [(&str, &str); 1] = [("cache-control", "no-cache")];
+    for (status, vary) in [("304", ""), ("200", ""), ("304", "x-a")] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=60", "old").with("etag", "\"a\""));
+        let (slow, _) = cache.start(&request("HEAD", "/", &ANEW));
+        let new = ok("max-age=60", "new").with("etag", "\"b\"");
+        assert_eq!(cache.get_with("/", &ANEW, &new).body, b"new");
+        let mut update = Origin::status(status)
+            .with("etag", "\"a\"")
+            .with("cache-control", "max-age=60");
+        if !vary.is_empty() {
+            update = update.with("vary", vary);
+        }
+        cache.answer(slow, &update);
+        let got = cache.get("/", &Origin::default());
+        assert_eq!(got.body, b"new", "{status} {vary}");
+    }
+}
+
+#[test]
 fn a_304_of_an_origin_that_went_back_to_an_older_state_updates_nothing() {
     const LATER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const EARLIER: &str = "Sat, 05 Nov 1994 08:49:37 GMT";

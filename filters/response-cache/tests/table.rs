@@ -57,6 +57,7 @@ fn put(table: &Table, host: &FakeHost, entry: Entry) -> bool {
     let insert = Insert {
         until: now.saturating_add(Span::from_secs(60)),
         asked: now,
+        updates: None,
         now,
     };
     table.insert(host, entry, insert).is_ok()

@@ -3,7 +3,7 @@
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
 use super::origin::is_passing;
-use super::revalidate::{freshened, restore, supersede};
+use super::revalidate::{freshened, is_replaced, restore, supersede};
 use super::store::{directives, prepare, store};
 use super::Cx;
 use crate::entry::Content;
@@ -145,18 +145,6 @@ pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
     finish(cx, &exchange, &fetch, result);
 }
 
-/// True when something else is stored by now in the place of what is being refreshed.
-fn is_replaced(cx: Cx<'_>, fetch: &Fetch) -> bool {
-    let Some(stored) = &fetch.stale else {
-        return false;
-    };
-    let present = cx.worker.table.find(cx.host, &stored.entry.key, cx.now);
-    present
-        .ok()
-        .flatten()
-        .is_some_and(|found| found.entry.generation() != stored.entry.generation())
-}
-
 fn learn(
     cx: Cx<'_>,
     exchange: &Exchange,
@@ -184,7 +172,11 @@ fn learn(
         supersede(cx, fetch, status, refusal);
         refusal
     };
-    if is_replaced(cx, fetch) {
+    if fetch
+        .stale
+        .as_ref()
+        .is_some_and(|stored| is_replaced(cx, stored))
+    {
         // By the same request, where it led back to this cache: that has stored what there is to store.
         return Ok(());
     }

@@ -99,6 +99,7 @@ pub(super) fn freshened(
     let said = super::store::directives(exchange, &all);
     let mut pending = prepare(cx, exchange, fetch, meta.status, &all, said, arrived)?;
     pending.meta.delta = cx.now.since(exchange.asked);
+    pending.updates = Some(stored.entry.generation());
     Ok((pending, body.clone()))
 }
 
@@ -109,16 +110,31 @@ pub(super) fn restore(
     exchange: &Exchange,
     fetch: &Fetch,
     stored: &Found,
-    pending: Pending,
+    mut pending: Pending,
     body: Vec<u8>,
 ) -> Result<(), Refusal> {
-    let old = &stored.entry.key;
-    let moved = *old != exchange.key && fields(stored) != vary::fields(&pending.headers);
+    if fields(stored) == vary::fields(&pending.headers) {
+        return store(cx, exchange, fetch, pending, body);
+    }
+    if is_replaced(cx, stored) {
+        return Err(Refusal::Outdated);
+    }
+    pending.updates = None;
     let result = store(cx, exchange, fetch, pending, body);
-    if moved {
+    let old = &stored.entry.key;
+    if *old != exchange.key {
         cx.worker.table.invalidate(cx.host, old, cx.now);
     }
     result
+}
+
+/// True where something else has come in its place.
+pub(super) fn is_replaced(cx: Cx<'_>, stored: &Found) -> bool {
+    let present = cx.worker.table.find(cx.host, &stored.entry.key, cx.now);
+    present
+        .ok()
+        .flatten()
+        .is_some_and(|found| found.entry.generation() != stored.entry.generation())
 }
 
 fn fields(stored: &Found) -> Vec<String> {

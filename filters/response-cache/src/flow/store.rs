@@ -28,6 +28,8 @@ pub struct Pending {
     pub meta: Meta,
     /// The fields that are stored.
     pub headers: Headers,
+    /// The generation of what it is an update of.
+    pub updates: Option<u64>,
 }
 
 impl Pending {
@@ -172,6 +174,7 @@ pub fn prepare(
             ),
         },
         headers: Headers::from_pairs(&fields),
+        updates: None,
     })
 }
 
@@ -216,6 +219,7 @@ pub fn store(
     let insert = Insert {
         until: pending.meta.usable_until(),
         asked: exchange.asked,
+        updates: pending.updates,
         now: cx.now,
     };
     let fields = vary::fields(&pending.headers);
@@ -242,7 +246,7 @@ pub fn store(
     if cx.now.since(exchange.asked) >= Span::from_secs(1) && is_older(cx, &key, &pending) {
         return Err(Refusal::Outdated);
     }
-    let Pending { meta, headers } = pending;
+    let Pending { meta, headers, .. } = pending;
     let content = Content::Response {
         meta,
         headers,
@@ -301,6 +305,7 @@ fn variants(
         // It lives as long as it is used.
         until: Timestamp(u64::MAX),
         asked: exchange.asked,
+        updates: None,
         now: cx.now,
     };
     let entry = Entry {

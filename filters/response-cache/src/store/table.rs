@@ -57,6 +57,8 @@ pub struct Insert {
     pub until: Timestamp,
     /// When its request went out: an invalidation after that wins.
     pub asked: Timestamp,
+    /// The generation that it updates: what has come in its place meanwhile wins.
+    pub updates: Option<u64>,
     /// The time.
     pub now: Timestamp,
 }
@@ -278,6 +280,12 @@ impl Table {
             let mut slots = Bucket::decode(value.unwrap_or_default());
             let place = match slots.find(slot.fingerprint) {
                 Some((_, old)) if old.state == State::Tombstone && old.until > insert.asked => {
+                    return Step::Keep(Err(Refusal::Outdated));
+                }
+                Some((_, old))
+                    if old.state == State::Full
+                        && insert.updates.is_some_and(|known| known != old.generation) =>
+                {
                     return Step::Keep(Err(Refusal::Outdated));
                 }
                 Some((way, old)) => Some((way, Some(old))),
