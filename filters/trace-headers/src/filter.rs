@@ -109,6 +109,9 @@ impl Plugin for TraceHeaders {
 
     fn ended(&mut self, host: &dyn Host) {
         if let Some(shared) = &self.shared {
+            if let Some(spans) = &shared.spans {
+                spans.end(host, &shared.counters);
+            }
             shared.counters.flush(host);
         }
         let _ = host.set_tick(Span::ZERO);

@@ -338,11 +338,22 @@ fn no_duplicate_in_a_million_ids_of_two_workers() {
 #[test]
 fn a_configuration_that_ends_stops_its_timer_and_brings_its_counts() {
     let world = World::new();
-    let mut vm = Vm::<TraceHeaders>::start(&world, 1, &json!({}));
-    forward(&mut vm, &REQUEST);
-    assert_eq!(world.metric("seawall.trace_headers.traces_started"), 0);
+    let spans = json!({"spans": {"cluster": "collector"}});
+    let mut vm = Vm::<TraceHeaders>::start(&world, 1, &spans);
+    let ask = |vm: &mut Vm<TraceHeaders>| {
+        let mut exchange = vm.open(&[]);
+        vm.request(&mut exchange, &REQUEST);
+        vm.finish(exchange);
+    };
+    ask(&mut vm);
+    vm.tick();
+    assert_eq!(vm.host.take_callouts().len(), 1, "not answered yet");
+    ask(&mut vm);
+    let count = |what: &str| world.metric(&format!("seawall.trace_headers.{what}"));
+    assert_eq!(count("traces_started"), 1);
     assert_ne!(vm.host.tick_period(), Span::ZERO);
     vm.end();
-    assert_eq!(world.metric("seawall.trace_headers.traces_started"), 1);
+    assert_eq!(count("traces_started"), 2);
+    assert_eq!(count("spans_dropped"), 2, "the host ends the call");
     assert_eq!(vm.host.tick_period(), Span::ZERO);
 }

@@ -201,6 +201,19 @@ impl Exporter {
         }
     }
 
+    /// Gives up what is left, for the host ends a call with the configuration that made it.
+    #[cold]
+    pub fn end(&self, host: &dyn Host, counters: &Counters) {
+        let Ok(mut queue) = self.queue.try_borrow_mut() else {
+            return;
+        };
+        let waiting = std::mem::take(&mut queue.waiting).len() as u64;
+        let spans = waiting.saturating_add(queue.clear());
+        if spans > 0 {
+            self.drop(host, counters, spans, "their configuration is gone");
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn drop(&self, host: &dyn Host, counters: &Counters, spans: u64, reason: &str) {
