@@ -358,6 +358,19 @@ mod tests {
         assert_eq!(slot.get(Fingerprint(9)), open());
     }
 
+    /// Failures in a row are counted however much time is between them.
+    #[test]
+    fn a_row_of_failures_stays_where_there_is_room() {
+        let mut slot = Slot::default();
+        let failing = Record {
+            count: 4,
+            ..Record::default()
+        };
+        slot.put(Fingerprint(1), failing, &policy(), NOW);
+        slot.put(Fingerprint(2), open(), &policy(), NOW);
+        assert_eq!(slot.get(Fingerprint(1)), failing);
+    }
+
     #[test]
     fn bytes_that_are_no_slot_are_an_empty_one() {
         for bytes in [&b""[..], b"\x01", b"\x03abc", &[0xff; 500], &[3; 200]] {

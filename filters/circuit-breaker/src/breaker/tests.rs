@@ -8,6 +8,8 @@ use seawall_core::time::Timestamp;
 use serde_json::json;
 
 mod leases;
+mod near;
+mod relapses;
 
 fn policy(json: serde_json::Value) -> Policy {
     load::<Settings>(&json).unwrap().policy
