@@ -63,6 +63,38 @@ async fn a_host_in_another_case_never_poisons_the_host_and_is_invalidated_with_i
     assert_eq!(upstream.hits(), 4);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_304_says_of_fields_it_varies_by_holds_for_what_was_stored_before_on_every_worker() {
+    let upstream = Upstream::serving(|seen| {
+        let (status, vary) = match seen.header("if-none-match") {
+            Some(_) => (304, "a, b"),
+            None => (200, "a"),
+        };
+        let reply = match status {
+            304 => Reply::status(304),
+            _ => Reply::ok(format!("b {}", seen.header("b").unwrap_or(""))),
+        };
+        reply
+            .header("cache-control", FRESH)
+            .header("etag", "\"x\"")
+            .header("vary", vary)
+    })
+    .await;
+    let envoy = cached(&upstream, json!({})).await;
+    let first = [("a", "1"), ("b", "1")];
+    envoy.get_with("/", &first).await;
+    let anew = [("a", "1"), ("b", "1"), ("cache-control", "no-cache")];
+    assert_eq!(envoy.get_with("/", &anew).await.text(), "b 1");
+    for b in ["1", "2"] {
+        for _ in 0..20 {
+            let client = Client::fresh(envoy.address);
+            let got = client.get_with("/", &[("a", "1"), ("b", b)]).await;
+            assert_eq!(got.text(), format!("b {b}"));
+        }
+    }
+    assert_eq!(upstream.hits(), 3);
+}
+
 /// Tokens of two users, signed with the key below.
 const ALICE: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJpIiwic3ViIjoiYWxpY2UifQ.g3FUZdQ-O_wXOxHdAwBcWdTlwq7ciXhcS1p1w_9AY20";
 const BOB: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJpIiwic3ViIjoiYm9iIn0.cSIGHp0UZGUJir8pGHyL-Zvz4dWV9SSeBKcRvignZYE";
