@@ -231,8 +231,25 @@ mod tests {
         for key in 0..5_000 {
             tallies.count(&settings, &ticket(key), 0, 0, NOW, Tally::SUCCESS);
         }
+        // The other way round, the hand comes by more than once.
+        for key in (5_000..15_000).rev() {
+            tallies.count(&settings, &ticket(key), 0, 0, NOW, Tally::SUCCESS);
+        }
         assert_eq!(tallies.keys.len(), MOST);
         assert_eq!(tallies.asked().len(), 1);
+    }
+
+    #[test]
+    fn one_call_in_a_while_is_due_and_a_clock_that_is_set_back_changes_nothing_about_it() {
+        let settings = Rc::new(load::<Settings>(&json!({})).unwrap());
+        let mut tallies = Tallies::default();
+        let second = Span::from_secs(1);
+        let mut due = |now| tallies.is_due(&settings, &ticket(1), 0, 0, second, now);
+        assert!(due(NOW));
+        assert!(!due(NOW.saturating_add(Span::from_millis(999))));
+        assert!(due(NOW.saturating_add(second)));
+        assert!(due(NOW.saturating_sub(Span::from_secs(3_600))));
+        assert!(!due(NOW.saturating_sub(Span::from_secs(3_600))));
     }
 
     /// Also when its hash is the smallest or the greatest of all.

@@ -186,3 +186,21 @@ proptest! {
         prop_assert_eq!(story(&configuration, &events, true), story(&configuration, &events, false));
     }
 }
+
+/// Who was refused while a probe was out has seen its lease, and must not take its end for a place of its own.
+#[test]
+fn the_place_of_a_probe_whose_lease_ended_is_given_away_once() {
+    let world = World::new();
+    let configuration =
+        json!({"failure_threshold": 1, "open_for": "1s", "jitter": 0, "probe_timeout": "500ms"});
+    let mut workers = workers(&world, 2, &configuration);
+    assert!(call(&mut workers[0], "payments", "500"));
+    world.advance(Span::from_secs(2));
+    let _hangs = admitted(&mut workers[0], "payments");
+    world.advance(Span::from_millis(400));
+    refusal(&mut workers[1], "payments", &GET);
+    world.advance(Span::from_millis(200));
+    let _probe = admitted(&mut workers[1], "payments");
+    refusal(&mut workers[1], "payments", &GET);
+    refusal(&mut workers[0], "payments", &GET);
+}

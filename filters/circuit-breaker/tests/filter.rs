@@ -311,6 +311,21 @@ fn a_success_that_was_under_way_when_the_row_began_ends_it() {
     assert_eq!(metric(&world, "open"), 1);
 }
 
+/// And at once of its own failures.
+#[test]
+fn a_success_beside_a_failure_of_the_same_worker_ends_the_row() {
+    let world = World::new();
+    let rows = json!({"failure_threshold": 2, "failure_percentage": 0, "slow_percentage": 0});
+    let mut workers = workers(&world, 2, &rows);
+    // From here on it has a copy, and looks at nothing for a healthy call.
+    assert!(call(&mut workers[0], "payments", "200"));
+    let [one, other] = [(); 2].map(|()| admitted(&mut workers[0], "payments"));
+    end(&mut workers[0], one, "500");
+    end(&mut workers[0], other, "200");
+    assert!(call(&mut workers[1], "payments", "500"));
+    assert_eq!(metric(&world, "open"), 0);
+}
+
 #[test]
 fn each_status_that_may_open_by_what_it_asks_for_does() {
     for status in ["502", "503"] {

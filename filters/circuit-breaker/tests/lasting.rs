@@ -46,6 +46,7 @@ fn a_call_longer_than_the_window_leaves_the_others_in_it() {
 fn a_call_from_before_a_trip_leaves_the_calls_since_in_the_window() {
     let world = World::new();
     let mut worker: Worker = Vm::start(&world, 1, &shares());
+    calls(&mut worker, 1, "200");
     let long = admitted(&mut worker, "payments");
     calls(&mut worker, 20, "500");
     ticks(&world, &mut worker, 4);

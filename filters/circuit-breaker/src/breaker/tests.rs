@@ -361,6 +361,9 @@ fn an_upstream_that_says_when_is_left_alone_as_long() {
                 (least..=most).contains(&open_for),
                 "asked for {asked} s, open for {open_for} s"
             );
+            if chance > 0.9 && asked > 5 {
+                assert!(open_for > most * 0.99, "all would come back together");
+            }
         }
     }
     let patient = Policy {

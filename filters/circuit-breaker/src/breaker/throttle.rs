@@ -50,4 +50,16 @@ mod tests {
         assert_eq!(share(1000, 1000, 0), 0.99);
         assert_eq!(share(10, 10, 0), 0.0);
     }
+
+    #[test]
+    fn an_overdue_call_has_not_been_accepted() {
+        let sum = Tally {
+            calls: 100,
+            failures: 30,
+            slow: 40,
+            refused: 0,
+        };
+        // (100 - 2 * 30) / 101
+        assert!((refusal_share(&ADAPTIVE, 20, sum) - 40.0 / 101.0).abs() < 1e-9);
+    }
 }
