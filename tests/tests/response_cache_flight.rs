@@ -63,6 +63,44 @@ async fn five_hundred_requests_for_a_cold_key_make_one_request_to_the_origin() {
     assert_eq!(collapsed, 499);
 }
 
+/// Each with a copy that is still right, as browsers ask after the proxy has started anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn conditional_requests_for_a_cold_key_make_one_request_to_the_origin() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::serving(move |request| {
+        let reply = match request.header("if-none-match") {
+            Some(_) => Reply::status(304),
+            None => cacheable("whole", 600),
+        };
+        reply.header("etag", "\"a\"").gated(&held)
+    })
+    .await;
+    let envoy = patient(&upstream, "1h").start().await;
+    let clients = (0..200).map(|_| {
+        let client = Client::fresh(envoy.address);
+        tokio::spawn(async move { client.get_with("/hot", &[("if-none-match", "\"a\"")]).await })
+    });
+    let clients: Vec<_> = clients.collect();
+    envoy
+        .wait_for_stat("wasmcustom.seawall.response_cache.coalesced", 199)
+        .await;
+    gate.open();
+    let mut whole = 0;
+    for client in clients {
+        let answer = client.await.unwrap();
+        match answer.status {
+            200 => {
+                assert_eq!(answer.text(), "whole");
+                whole += 1;
+            }
+            status => assert_eq!((status, answer.text().as_str()), (304, "")),
+        }
+        assert_eq!(answer.header("etag"), Some("\"a\""));
+    }
+    assert_eq!((upstream.hits(), whole), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_worker_serves_what_one_has_stored() {
     let upstream = Upstream::serving(|_| cacheable("stored", 600).header("x-a", "1")).await;

@@ -374,3 +374,79 @@ fn a_416_is_nobody_elses_answer_here_nor_in_a_cache_in_front() {
     assert_eq!(got.header("cache-control"), None);
     assert_eq!(got.header("expires"), None);
 }
+
+const TAGGED: [(&str, &str); 2] = [
+    ("if-none-match", "\"a\""),
+    ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+];
+
+/// Browsers with copies of their own must not all go to the origin because nobody brings the whole.
+#[test]
+fn a_conditional_request_for_a_cold_key_brings_the_whole() {
+    let mut cache = cache();
+    let whole = ok("max-age=60", "body").with("etag", "\"a\"");
+    let got = cache.get_with("/", &TAGGED, &whole);
+    assert_eq!(
+        (got.sent("if-none-match"), got.sent("if-modified-since")),
+        (None, None)
+    );
+    assert_eq!((got.status, got.body.as_slice()), (200, &b"body"[..]));
+    assert_eq!(
+        got.status_line(),
+        "seawall; fwd=uri-miss; fwd-status=200; stored"
+    );
+    let hit = cache.get_with("/", &TAGGED, &Origin::default());
+    assert_eq!((hit.is_hit(), hit.status), (true, 304));
+    // Stale and without a validator of its own, it is fetched anew.
+    cache.get_with("/b", &TAGGED, &ok("max-age=1", "old"));
+    cache.advance(2_000);
+    let got = cache.get_with("/b", &TAGGED, &ok("max-age=60", "new"));
+    assert_eq!(
+        (got.sent("if-none-match"), got.body.as_slice()),
+        (None, &b"new"[..])
+    );
+    assert!(cache.get("/b", &Origin::default()).is_hit());
+}
+
+#[test]
+fn conditions_go_on_where_the_whole_would_not_be_stored() {
+    let not_modified = Origin::status("304").with("etag", "\"a\"");
+    let kept = |cache: &mut Cache, method: &str, more: &[(&str, &str)]| {
+        let got = cache.send(&request(method, "/", more), &not_modified);
+        let sent = |name: &str| {
+            more.iter()
+                .find(|(field, _)| *field == name)
+                .map(|(_, value)| *value)
+        };
+        for name in ["if-none-match", "if-modified-since"] {
+            assert_eq!(got.sent(name), sent(name), "{method} {more:?}");
+        }
+        assert_eq!(got.status, 304);
+    };
+    kept(&mut cache(), "GET", &[("if-none-match", "*")]);
+    kept(
+        &mut cache(),
+        "GET",
+        &[("if-none-match", "\"a\""), ("range", "bytes=0-0")],
+    );
+    kept(
+        &mut cache(),
+        "GET",
+        &[("if-none-match", "\"a\""), ("cache-control", "no-store")],
+    );
+    kept(&mut cache(), "HEAD", &TAGGED);
+    kept(
+        &mut Cache::alone(&json!({"coalesce": {"conditional": false}})),
+        "GET",
+        &TAGGED,
+    );
+    kept(
+        &mut Cache::alone(&json!({"coalesce": {"enabled": false}})),
+        "GET",
+        &TAGGED,
+    );
+    // A key whose answers are not for all is remembered.
+    let mut cache = cache();
+    cache.get_with("/", &TAGGED, &ok("private", "own").with("etag", "\"a\""));
+    kept(&mut cache, "GET", &TAGGED);
+}

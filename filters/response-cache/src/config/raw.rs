@@ -133,6 +133,7 @@ pub struct RawCoalesce {
     pub wait: Option<Span>,
     pub lease: Option<Span>,
     pub uncacheable_for: Option<Span>,
+    pub conditional: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

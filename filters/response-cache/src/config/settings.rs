@@ -66,6 +66,8 @@ pub struct Coalesce {
     pub lease: Span,
     /// How long a key whose answers are not shared is remembered.
     pub uncacheable_for: Span,
+    /// Whether a conditional request may lead: it asks for the whole then.
+    pub conditional: bool,
 }
 
 /// Who may purge.
@@ -213,6 +215,7 @@ impl seawall_core::config::Settings for Settings {
             wait: coalesce.wait.unwrap_or(WAIT),
             lease: coalesce.lease.unwrap_or(LEASE),
             uncacheable_for: coalesce.uncacheable_for.unwrap_or(UNCACHEABLE_FOR),
+            conditional: coalesce.conditional.unwrap_or(true),
         };
         if coalesce.lease < Span::from_secs(1) || coalesce.lease > Span::from_secs(3600) {
             errors.add(

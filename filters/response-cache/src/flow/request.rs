@@ -3,7 +3,7 @@
 use super::answer::{push_age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
-use super::revalidate::set_validators;
+use super::revalidate::{drop_conditions, set_validators};
 use super::status::{hit, Forward};
 use super::waiting::{is_outrun, wait, wait_for_the_first};
 use super::{background, invalidate, purge, standby, Cx};
@@ -217,6 +217,17 @@ fn plain(request: &Request) -> bool {
     request.method == Method::Get && request.range.is_none() && !request.conditions.any()
 }
 
+/// Whether a request can fetch what answers others too. With conditions of its own it asks for the whole instead: when nobody
+/// has a copy but the browsers, a 304 for each of them would leave nothing to store, and all would go to the origin.
+fn can_fill(exchange: &Exchange) -> bool {
+    let request = &exchange.request;
+    plain(request)
+        || request.method == Method::Get
+            && request.range.is_none()
+            && exchange.settings.coalesce.conditional
+            && !request.conditions.asks_for_none()
+}
+
 /// Why a request cannot be answered from here.
 #[derive(Debug, Default)]
 struct Lacking {
@@ -249,7 +260,7 @@ fn go(
         .any(|rule| rule.holds(&exchange.request));
     let leads = may_store
         && !ruled_out
-        && (plain(&exchange.request) || (has_validator && exchange.request.method == Method::Get));
+        && (can_fill(exchange) || (has_validator && exchange.request.method == Method::Get));
     let mut leader = None;
     if settings.coalesce.enabled && occasion != Occasion::Alone && may_store && !ruled_out {
         match (exchange.flight(), cx.worker.queue(cx.host)) {
@@ -307,6 +318,9 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
     exchange.asked = cx.now;
     if let Some(stored) = &fetch.stale {
         fetch.validating = set_validators(cx, exchange, stored);
+    }
+    if fetch.leader.is_some() && !fetch.validating && can_fill(exchange) {
+        drop_conditions(cx, exchange);
     }
     if fetch.stale.is_some() {
         standby::announce(cx, exchange, &fetch);

@@ -23,6 +23,20 @@ use seawall_core::plugin::Flow;
 use seawall_core::time::Timestamp;
 use std::rc::Rc;
 
+/// Takes out the client's conditions, so that the whole comes, which can be stored. What the host does not take out stays, and
+/// what is no whole answer is not stored.
+pub(super) fn drop_conditions(cx: Cx<'_>, exchange: &Exchange) {
+    let conditions = &exchange.request.conditions;
+    for (field, there) in [
+        ("if-none-match", !conditions.none_match.is_empty()),
+        ("if-modified-since", conditions.modified_since.is_some()),
+    ] {
+        if there {
+            let _ = cx.host.remove_header(Map::Request, field);
+        }
+    }
+}
+
 /// Replaces the client's conditions by ours (RFC 9111, section 4.3.1). False when there are no validators.
 pub(super) fn set_validators(cx: Cx<'_>, exchange: &Exchange, stored: &Found) -> bool {
     let Content::Response { headers, .. } = &stored.entry.content else {

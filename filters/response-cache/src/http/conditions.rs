@@ -41,6 +41,12 @@ impl Conditions {
         !self.none_match.is_empty() || self.modified_since.is_some()
     }
 
+    /// True for `If-None-Match: *`, which asks whether there is anything at all.
+    pub fn asks_for_none(&self) -> bool {
+        let mut lines = self.none_match.iter();
+        lines.any(|line| line.trim_ascii() == b"*")
+    }
+
     /// True when the client already has what is stored: the answer is 304.
     pub fn not_modified(&self, stored: &Headers, stored_at: Timestamp) -> bool {
         if !self.none_match.is_empty() {

@@ -129,7 +129,7 @@ const OF_ONE: &[Configured] = &[
             "default_ttl": "1s", "negative_ttl": "1s", "ttl_by_status": {"404": "1s"}, "stale_while_revalidate": "2s",
             "stale_if_error": "1h", "set_cookie": "strip", "target_fields": ["cdn-cache-control"],
             "heuristic": {"enabled": true}, "refresh": {"algorithm": "window", "window": "1h", "probability": 1.0,
-            "background": {"enabled": true}}, "coalesce": {"wait": "1s", "lease": "1s", "uncacheable_for": "1s"},
+            "background": {"enabled": true}}, "coalesce": {"wait": "1s", "lease": "1s", "uncacheable_for": "1s", "conditional": false},
             "key": {"query": "sorted", "exclude": ["utm_*"], "headers": ["x-variant"], "cookies": ["sid"], "tenant": "x-tenant-id"},
             "bypass": [{"header": "x-bypass"}], "no_store": [{"path_prefix": "/private"}],
             "cache_status": {"name": "edge"}, "access_log": true,
