@@ -91,3 +91,27 @@ pub(super) fn refund(state: State, at: u64, cost: u64, length: u64) -> State {
     }
     state
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charge_is_taken_back_from_its_own_window_and_from_no_other() {
+        let held = State {
+            expires: 120,
+            a: 3,
+            b: 2,
+        };
+        let after = |at| {
+            let state = refund(held, at, 1, 10);
+            (state.a, state.b, state.expires)
+        };
+        assert_eq!(after(105), (2, 2, 120));
+        assert_eq!(after(100), (2, 2, 120));
+        assert_eq!(after(99), (3, 1, 120));
+        assert_eq!(after(90), (3, 1, 120));
+        assert_eq!(after(89), (3, 2, 120), "it has left the windows by itself");
+        assert_eq!(after(115), (2, 2, 120), "the clock was set back since");
+    }
+}
