@@ -59,3 +59,27 @@ impl Penalty {
         (ban, Some(self.block_for))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);
+    const PENALTY: Penalty = Penalty {
+        refusals: 2,
+        within: Span::from_secs(10),
+        block_for: Span::from_secs(60),
+    };
+
+    #[test]
+    fn what_was_counted_before_the_clock_was_set_back_is_over() {
+        let earlier = NOW.saturating_sub(Span::from_secs(3_600));
+        let (one, ban) = PENALTY.refused(None, NOW);
+        assert_eq!(ban, None);
+        assert_eq!(PENALTY.refused(Some(one), NOW).1, Some(PENALTY.block_for));
+        assert_eq!(PENALTY.refused(Some(one), earlier).1, None);
+        let (banned, _) = PENALTY.refused(Some(one), NOW);
+        assert_eq!(PENALTY.banned(Some(banned), NOW), Some(PENALTY.block_for));
+        assert_eq!(PENALTY.banned(Some(banned), earlier), None);
+    }
+}
