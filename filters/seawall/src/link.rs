@@ -87,7 +87,7 @@ impl Host for Link<'_> {
 
     fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
         let memo = self.memo();
-        // To replace a field, Envoy first indexes the whole map by name; to add one costs a fraction of that.
+        // To replace a field, Envoy first indexes the whole map by name; to add one, it does not.
         if memo.is_some_and(|memo| memo.is_absent(map, name)) {
             return self.add_header(map, name, value);
         }
