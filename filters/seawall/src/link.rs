@@ -87,9 +87,11 @@ impl Host for Link<'_> {
 
     fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
         let memo = self.memo();
-        // To replace a field, Envoy first indexes the whole map by name; to add one, it does not.
-        if memo.is_some_and(|memo| memo.is_absent(map, name)) {
-            return self.add_header(map, name, value);
+        // To replace a field, Envoy first indexes the whole map by name; to add one, it does not. A module that may replace but
+        // not add gets by with that.
+        let absent = memo.is_some_and(|memo| memo.is_absent(map, name));
+        if absent && self.add_header(map, name, value).is_ok() {
+            return Ok(());
         }
         self.host.set_header(map, name, value)?;
         if let Some(memo) = memo {

@@ -12,6 +12,7 @@
 mod common;
 
 use common::{forward, one, start, with, PARENT, REQUEST};
+use seawall_core::host::Failure;
 use seawall_core::testing::Vm;
 use seawall_core::time::Span;
 use seawall_trace_headers::TraceHeaders;
@@ -112,4 +113,13 @@ fn a_field_that_is_not_there_is_added() {
             "{request:?}: {calls:?}"
         );
     }
+}
+
+#[test]
+fn where_the_host_does_not_add_a_field_it_is_set() {
+    let mut vm = start(json!({}));
+    vm.host.fail("add_header", Failure::Status(10));
+    let sent = forward(&mut vm, &with(&[]));
+    assert_eq!(one(&sent, "traceparent").len(), PARENT.len());
+    assert!(!one(&sent, "x-request-id").is_empty());
 }

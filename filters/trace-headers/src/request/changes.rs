@@ -17,17 +17,16 @@ pub struct Changes<'a> {
 }
 
 /// Makes one line of a field. Where there is none it is added: to replace a field, Envoy first indexes the whole map by name, which
-/// costs a request more than the field does.
+/// costs a request more than the field does. A module that may replace but not add gets by with that.
 ///
 /// # Errors
 /// When the host refuses it.
 #[inline(never)]
 pub fn write(host: &dyn Host, map: Map, absent: bool, name: &str, value: &[u8]) -> Answer<()> {
-    if absent {
-        host.add_header(map, name, value)
-    } else {
-        host.set_header(map, name, value)
+    if absent && host.add_header(map, name, value).is_ok() {
+        return Ok(());
     }
+    host.set_header(map, name, value)
 }
 
 impl<'a> Changes<'a> {
