@@ -5,6 +5,7 @@
 //! flight sends the key there. Keys whose answers could not be shared are remembered for a while, so that nobody waits
 //! for them.
 
+use crate::text::name_of_place;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
 use seawall_core::shared::{update, Step, UpdateError};
@@ -80,7 +81,7 @@ pub fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
 }
 
 fn place_key(fingerprint: Fingerprint) -> String {
-    format!("seawall.response_cache.f.{}", fingerprint.slot(PLACES))
+    name_of_place("f", &[fingerprint.slot(PLACES)])
 }
 
 /// Joins the flight of a key.

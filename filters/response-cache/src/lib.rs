@@ -12,5 +12,6 @@ pub mod purge;
 pub mod refresh;
 pub mod reuse;
 pub mod store;
+mod text;
 
 pub use plugin::{CacheStream, ResponseCache};

@@ -26,20 +26,7 @@ pub struct Shown<'a> {
 const LARGEST: u64 = 999_999_999_999_999;
 
 fn number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0u8; 20];
-    let mut rest = number.min(LARGEST);
-    let mut at = digits.len();
-    loop {
-        at = at.saturating_sub(1);
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0'.saturating_add((rest % 10) as u8);
-        }
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+    out.extend_from_slice(itoa::Buffer::new().format(number.min(LARGEST)).as_bytes());
 }
 
 /// A number as text.

@@ -1,9 +1,9 @@
 //! An answer made from what is stored: whole, a range, 304 or 416, for `GET` and `HEAD`.
 
 use super::exchange::Exchange;
-use super::status::push_number;
 use crate::entry::{Content, Entry};
 use crate::http::range::{read, Ranged};
+use crate::text::push_number;
 use seawall_core::headers::Headers;
 use seawall_core::time::Timestamp;
 

@@ -2,26 +2,8 @@
 
 use crate::entry::Meta;
 use crate::http::storable::Refusal;
+use crate::text::push_number;
 use seawall_core::time::Timestamp;
-
-/// Appends a number; formatting it by the standard library costs several times as much.
-pub fn push_number(text: &mut String, number: u64) {
-    let mut digits = [0; 20];
-    let mut rest = number;
-    let mut from = digits.len();
-    for place in digits.iter_mut().rev() {
-        *place = (rest % 10) as u8 | b'0';
-        rest /= 10;
-        from = from.saturating_sub(1);
-        if rest == 0 {
-            break;
-        }
-    }
-    let digits = digits
-        .get(from..)
-        .and_then(|digits| std::str::from_utf8(digits).ok());
-    text.push_str(digits.unwrap_or_default());
-}
 
 /// Why a request went to the origin (RFC 9211, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,15 +126,6 @@ pub fn forwarded(name: &str, forward: Forward, status: u16, ended: Ended) -> Str
 mod tests {
     use super::*;
     use seawall_core::time::Span;
-
-    #[test]
-    fn numbers_are_written_as_ever() {
-        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
-            let mut text = String::from("n=");
-            push_number(&mut text, number);
-            assert_eq!(text, format!("n={number}"));
-        }
-    }
 
     #[test]
     fn says_what_happened() {

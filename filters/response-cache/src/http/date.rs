@@ -6,10 +6,13 @@
 
 use seawall_core::time::Timestamp;
 
-const MONTHS: [&str; 12] = [
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+const MONTHS: [[u8; 3]; 12] = [
+    *b"jan", *b"feb", *b"mar", *b"apr", *b"may", *b"jun", *b"jul", *b"aug", *b"sep", *b"oct",
+    *b"nov", *b"dec",
 ];
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const DAYS: [[u8; 3]; 7] = [
+    *b"mon", *b"tue", *b"wed", *b"thu", *b"fri", *b"sat", *b"sun",
+];
 const LONG_DAYS: [&str; 7] = [
     "monday",
     "tuesday",
@@ -22,25 +25,44 @@ const LONG_DAYS: [&str; 7] = [
 
 /// Reads a date; `now` decides the century of a two-digit year. Dates before 1970 are the epoch.
 pub fn parse(text: &[u8], now: Timestamp) -> Option<Timestamp> {
-    let lower = std::str::from_utf8(text).ok()?.trim().to_ascii_lowercase();
-    imf_fixdate(&lower)
-        .or_else(|| rfc850(&lower, now))
-        .or_else(|| asctime(&lower))
+    let text = text.trim_ascii();
+    imf_fixdate(text).or_else(|| obsolete(text, now))
 }
 
-/// `sun, 06 nov 1994 08:49:37 gmt`
-fn imf_fixdate(text: &str) -> Option<Timestamp> {
-    let (day_name, rest) = text.split_once(", ")?;
-    if !DAYS.contains(&day_name) {
+#[cold]
+fn obsolete(text: &[u8], now: Timestamp) -> Option<Timestamp> {
+    let lower = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
+    rfc850(&lower, now).or_else(|| asctime(&lower))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: every letter has its place, and nearly every date is one.
+fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
+    let lower = <[u8; 29]>::try_from(text)
+        .ok()?
+        .map(|byte| byte.to_ascii_lowercase());
+    let [w0, w1, w2, b',', b' ', d0, d1, b' ', m0, m1, m2, b' ', y0, y1, y2, y3, b' ', time @ .., b' ', b'g', b'm', b't'] =
+        lower
+    else {
+        return None;
+    };
+    let [h0, h1, b':', n0, n1, b':', s0, s1] = time else {
+        return None;
+    };
+    if !DAYS.contains(&[w0, w1, w2]) {
         return None;
     }
-    let mut parts = rest.split(' ');
-    let day = number(parts.next()?, 2)?;
-    let month = month(parts.next()?)?;
-    let year = number(parts.next()?, 4)?;
-    let time = clock(parts.next()?)?;
-    gmt_and_end(&mut parts)?;
-    point(year, month, day, time)
+    let century = two(y0, y1)?.saturating_mul(100);
+    point(
+        century.saturating_add(two(y2, y3)?),
+        month([m0, m1, m2])?,
+        two(d0, d1)?,
+        of_day(two(h0, h1)?, two(n0, n1)?, two(s0, s1)?)?,
+    )
+}
+
+fn two(tens: u8, ones: u8) -> Option<u64> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte & 0x0f));
+    Some(digit(tens)?.saturating_mul(10).saturating_add(digit(ones)?))
 }
 
 /// `sunday, 06-nov-94 08:49:37 gmt`
@@ -52,7 +74,7 @@ fn rfc850(text: &str, now: Timestamp) -> Option<Timestamp> {
     let mut parts = rest.split(' ');
     let mut date = parts.next()?.split('-');
     let day = number(date.next()?, 2)?;
-    let month = month(date.next()?)?;
+    let month = month(date.next()?.as_bytes().try_into().ok()?)?;
     let short = number(date.next()?, 2)?;
     if date.next().is_some() {
         return None;
@@ -72,11 +94,11 @@ fn rfc850(text: &str, now: Timestamp) -> Option<Timestamp> {
 /// `sun nov  6 08:49:37 1994`
 fn asctime(text: &str) -> Option<Timestamp> {
     let (day_name, rest) = text.split_once(' ')?;
-    if !DAYS.contains(&day_name) {
+    if !DAYS.iter().any(|day| day == day_name.as_bytes()) {
         return None;
     }
     let (month_name, rest) = rest.split_once(' ')?;
-    let month = month(month_name)?;
+    let month = month(month_name.as_bytes().try_into().ok()?)?;
     let (day, rest) = rest.split_at_checked(2)?;
     let day = match day.strip_prefix(' ') {
         Some(digit) => number(digit, 1)?,
@@ -101,7 +123,7 @@ fn number(text: &str, digits: usize) -> Option<u64> {
         .flatten()
 }
 
-fn month(text: &str) -> Option<u64> {
+fn month(text: [u8; 3]) -> Option<u64> {
     let at = MONTHS.iter().position(|name| *name == text)?;
     u64::try_from(at).ok()?.checked_add(1)
 }
@@ -111,7 +133,15 @@ fn clock(text: &str) -> Option<u64> {
     let hour = number(parts.next()?, 2)?;
     let minute = number(parts.next()?, 2)?;
     let second = number(parts.next()?, 2)?;
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
+    if parts.next().is_some() {
+        return None;
+    }
+    of_day(hour, minute, second)
+}
+
+/// Seconds since midnight.
+fn of_day(hour: u64, minute: u64, second: u64) -> Option<u64> {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     hour.checked_mul(3600)?
@@ -207,14 +237,13 @@ pub fn format(time: Timestamp) -> String {
     let (year, month, day) = civil(time);
     let secs = time.as_secs();
     let of_day = secs.checked_rem(86_400).unwrap_or_default();
-    let pick = |names: &[&str], at: u64| -> String {
+    let pick = |names: &[[u8; 3]], at: u64| -> String {
         let name = usize::try_from(at)
             .ok()
             .and_then(|at| names.get(at).copied());
-        let mut text = name.unwrap_or("jan").to_owned();
-        if let Some(first) = text.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
+        let [first, rest @ ..] = name.unwrap_or(*b"jan");
+        let mut text = String::from(char::from(first.to_ascii_uppercase()));
+        text.extend(rest.map(char::from));
         text
     };
     // The epoch was a Thursday.

@@ -4,6 +4,7 @@ use super::bucket::{Bucket, Slot};
 use super::hot::View;
 use super::sketch::MOST;
 use super::table::{bucket_key, Found, Table};
+use seawall_core::bytes::same;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
@@ -27,7 +28,7 @@ impl Table {
         let mut hot = self.hot.borrow_mut();
         let (entry, view) = hot.viewed(fingerprint)?;
         let known = *view;
-        if entry.key != key || !known.seen.holds_at(present) {
+        if !same(&entry.key, key) || !known.seen.holds_at(present) {
             return None;
         }
         let found = Found {

@@ -14,6 +14,8 @@ use crate::entry::Entry;
 use crate::http::storable::Refusal;
 use crate::key::fingerprint;
 use crate::refresh::Random;
+use crate::text::name_of_place;
+use seawall_core::bytes::same;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
 use seawall_core::shared::{update, Step};
@@ -77,11 +79,11 @@ pub struct Table {
 }
 
 pub(super) fn bucket_key(bucket: u32) -> String {
-    format!("seawall.response_cache.i.{bucket}")
+    name_of_place("i", &[bucket])
 }
 
 pub(super) fn entry_key(bucket: u32, way: usize) -> String {
-    format!("seawall.response_cache.e.{bucket}.{way}")
+    name_of_place("e", &[bucket, u32::try_from(way).unwrap_or(u32::MAX)])
 }
 
 impl Table {
@@ -181,7 +183,7 @@ impl Table {
                 },
             },
         };
-        if entry.key != key {
+        if !same(&entry.key, key) {
             return Ok(None);
         }
         let used = (slot.touched, slot.demand);

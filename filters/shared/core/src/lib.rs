@@ -15,6 +15,7 @@
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod authority;
+pub mod bytes;
 pub mod claim;
 pub mod config;
 pub mod contexts;

@@ -9,6 +9,7 @@ mod metadata;
 
 pub use metadata::namespace;
 
+use crate::bytes::same;
 use crate::config::{load, merge, parse, ConfigErrors, Settings};
 use crate::host::{Host, Level};
 use crate::log::{printable, Throttle};
@@ -93,7 +94,7 @@ impl<S: Settings> Layers<S> {
         }
         let mut decoded = self.decoded.borrow_mut();
         if let Some((last, settings)) = &decoded.last {
-            if *last == key {
+            if same(&last.route, &key.route) && same(&last.virtual_host, &key.virtual_host) {
                 return Rc::clone(settings);
             }
         }
