@@ -14,6 +14,15 @@ const PROPERTIES: [&[&str]; 5] = [
     &["response", "code_details"],
 ];
 
+/// Which of them a path is; by its length most are told apart.
+fn place_of(path: &[&str]) -> Option<usize> {
+    let last = path.last()?;
+    let same = |known: &&[&str]| {
+        known.last().is_some_and(|name| name.len() == last.len()) && *known == path
+    };
+    PROPERTIES.iter().position(same)
+}
+
 type Property = Option<Option<Vec<u8>>>;
 
 /// One field, changed since the map was read.
@@ -43,6 +52,21 @@ impl Known {
         Ok(self.headers.insert(headers))
     }
 
+    /// The first value of a field as it is now; what was written since is looked through, not worked in.
+    fn first(&mut self, host: &dyn Host, map: Map, name: &str) -> Answer<Option<Vec<u8>>> {
+        if self.headers.is_none() {
+            self.whole(host, map)?;
+        }
+        let read = self.headers.as_ref().and_then(|headers| headers.get(name));
+        let now = self.writes.iter().fold(read, |first, write| match write {
+            Write::Set(field, value) if field == name => Some(value),
+            Write::Add(field, value) if field == name => first.or(Some(value)),
+            Write::Remove(field) if field == name => None,
+            _ => first,
+        });
+        Ok(now.map(<[u8]>::to_vec))
+    }
+
     /// False where nobody has read it.
     fn lacks(&self, name: &str) -> bool {
         let here = |headers: &Headers| headers.get(name).is_some();
@@ -58,6 +82,14 @@ impl Known {
 }
 
 fn written(headers: &Headers, writes: &[Write]) -> Headers {
+    let added = writes.iter().map(|write| match write {
+        Write::Add(name, value) => Some((name, value)),
+        Write::Set(..) | Write::Remove(_) => None,
+    });
+    // Nearly always.
+    if let Some(added) = added.collect::<Option<Vec<_>>>() {
+        return headers.with_more(&added);
+    }
     let mut pairs: Vec<(&[u8], &[u8])> = headers.iter().collect();
     for write in writes {
         match write {
@@ -112,7 +144,7 @@ impl Memo {
     /// One field. A map costs little more than one field of it, and somebody will want another.
     pub(crate) fn header(&self, host: &dyn Host, map: Map, name: &str) -> Answer<Option<Vec<u8>>> {
         match self.known(map).map(RefCell::try_borrow_mut) {
-            Some(Ok(mut known)) => Ok(known.whole(host, map)?.get(name).map(<[u8]>::to_vec)),
+            Some(Ok(mut known)) => known.first(host, map, name),
             _ => host.header(map, name),
         }
     }
@@ -158,7 +190,7 @@ impl Memo {
     }
 
     pub(crate) fn property(&self, host: &dyn Host, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        let place = PROPERTIES.iter().position(|known| *known == path);
+        let place = place_of(path);
         let (Some(place), Ok(mut properties)) = (place, self.properties.try_borrow_mut()) else {
             return host.property(path);
         };

@@ -52,6 +52,29 @@ impl Headers {
         }
     }
 
+    /// The same map with more lines at its end.
+    pub fn with_more<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, pairs: &[(N, V)]) -> Self {
+        let lengths = self.count.saturating_mul(8).saturating_add(4);
+        let (Some(known), Some(lines)) = (self.bytes.get(4..lengths), self.bytes.get(lengths..))
+        else {
+            return Headers::from_pairs(pairs);
+        };
+        let count = self.count.saturating_add(pairs.len());
+        let line = |(name, value): &(N, V)| {
+            10usize
+                .saturating_add(name.as_ref().len())
+                .saturating_add(value.as_ref().len())
+        };
+        let more = pairs.iter().map(line).fold(0, usize::saturating_add);
+        let mut bytes = Vec::with_capacity(self.bytes.len().saturating_add(more));
+        bytes.extend_from_slice(&length(count));
+        bytes.extend_from_slice(known);
+        write_lengths(&mut bytes, pairs);
+        bytes.extend_from_slice(lines);
+        write_lines(&mut bytes, pairs);
+        Headers { bytes, count }
+    }
+
     /// The ABI's form.
     pub fn as_abi(&self) -> &[u8] {
         if self.bytes.is_empty() {
@@ -114,13 +137,23 @@ impl Headers {
 
 /// Writes pairs in the ABI's form at the end of `out`.
 pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(N, V)]) {
-    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&count.to_le_bytes());
+    out.extend_from_slice(&length(pairs.len()));
+    write_lengths(out, pairs);
+    write_lines(out, pairs);
+}
+
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+fn write_lengths<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(N, V)]) {
     for (name, value) in pairs {
-        out.extend_from_slice(&length(name.as_ref()));
-        out.extend_from_slice(&length(value.as_ref()));
+        out.extend_from_slice(&length(name.as_ref().len()));
+        out.extend_from_slice(&length(value.as_ref().len()));
     }
+}
+
+fn write_lines<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(N, V)]) {
     for (name, value) in pairs {
         out.extend_from_slice(name.as_ref());
         out.push(0);
@@ -197,6 +230,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn more_lines_come_last(first in proptest::collection::vec(("[a-z]{1,8}", "[ -~]{0,9}"), 0..5),
+                                more in proptest::collection::vec(("[a-z]{1,8}", "[ -~]{0,9}"), 0..5)) {
+            let all: Vec<_> = first.iter().chain(&more).cloned().collect();
+            let built = Headers::from_pairs(&first).with_more(&more);
+            prop_assert_eq!(&built, &Headers::from_pairs(&all));
+            prop_assert_eq!(Headers::default().with_more(&more), Headers::from_pairs(&more));
+        }
+
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Some(headers) = Headers::from_abi(bytes) {
