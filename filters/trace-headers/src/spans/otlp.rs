@@ -54,7 +54,7 @@ fn attribute(message: &mut Message, field: u32, key: &str, value: &Value) {
 
 /// The span as a message.
 pub fn encode(span: &Span) -> Vec<u8> {
-    let mut message = Message::default();
+    let mut message = Message::with_room(512);
     message.bytes(1, span.position.trace_id.bytes());
     message.bytes(2, span.position.span_id.bytes());
     if !span.state.is_empty() {

@@ -5,6 +5,11 @@
 pub struct Message(Vec<u8>);
 
 impl Message {
+    /// An empty one with room for so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Message(Vec::with_capacity(bytes))
+    }
+
     /// The bytes.
     pub fn finish(self) -> Vec<u8> {
         self.0
@@ -31,9 +36,20 @@ impl Message {
 
     /// A message within this one.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Message)) {
-        let mut inner = Message::default();
-        write(&mut inner);
-        self.bytes(field, &inner.0);
+        self.tag(field, 2);
+        let start = self.0.len();
+        // Room for the length of a short one, as nearly all are.
+        self.0.push(0);
+        write(self);
+        let length = self.0.len().saturating_sub(start).saturating_sub(1);
+        match self.0.get_mut(start) {
+            Some(place) if length < 0x80 => *place = length as u8,
+            _ => {
+                let mut long = Message::default();
+                long.varint(length as u64);
+                self.0.splice(start..=start, long.0);
+            }
+        }
     }
 
     /// A whole number or an enumeration.
@@ -85,4 +101,31 @@ fn varint(message: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_any_length_are_read_as_they_were_written() {
+        for length in [0, 1, 123, 124, 125, 127, 128, 129, 16_383, 16_384, 70_000] {
+            let text = vec![b'x'; length];
+            let mut outer = Message::default();
+            outer.message(1, |middle| {
+                middle.message(2, |inner| inner.bytes(3, &text));
+                middle.number(4, 5);
+            });
+            outer.fixed32(6, 7);
+            let written = outer.finish();
+            let [(1, _, middle), (6, _, last)] = fields(&written).collect::<Vec<_>>()[..] else {
+                panic!("{length}: {written:?}");
+            };
+            let [(2, _, inner), (4, 5, _)] = fields(middle).collect::<Vec<_>>()[..] else {
+                panic!("{length}: {middle:?}");
+            };
+            let inner: Vec<_> = fields(inner).collect();
+            assert_eq!((inner, last), (vec![(3, 0, &text[..])], &[7, 0, 0, 0][..]));
+        }
+    }
 }
