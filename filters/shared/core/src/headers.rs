@@ -23,8 +23,8 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 impl Headers {
-    /// Reads the ABI's form. `None` when the buffer does not hold what its lengths say.
-    pub fn from_abi(bytes: Vec<u8>) -> Option<Self> {
+    /// Reads the ABI's form. `None` when the buffer does not hold what its lengths say; what it holds besides is left out.
+    pub fn from_abi(mut bytes: Vec<u8>) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Headers::default());
         }
@@ -39,7 +39,11 @@ impl Headers {
             let value = read_u32(&bytes, at.checked_add(4)?)?;
             end = end.checked_add(name)?.checked_add(value)?.checked_add(2)?;
         }
-        (end <= bytes.len()).then_some(Headers { bytes, count })
+        if end > bytes.len() {
+            return None;
+        }
+        bytes.truncate(end);
+        Some(Headers { bytes, count })
     }
 
     /// Builds a map from pairs.
@@ -227,6 +231,14 @@ mod tests {
     fn an_empty_buffer_is_an_empty_map() {
         assert!(Headers::from_abi(Vec::new()).unwrap().is_empty());
         assert_eq!(Headers::default().as_abi(), &[0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_follows_the_last_line_is_left_out() {
+        let headers = Headers::from_pairs(&[("a", "1")]);
+        let mut longer = headers.as_abi().to_vec();
+        longer.extend_from_slice(b"rest");
+        assert_eq!(Headers::from_abi(longer), Some(headers));
     }
 
     proptest! {
