@@ -56,6 +56,13 @@ impl Exchange {
         self
     }
 
+    /// With a body of this size, in one part.
+    #[must_use]
+    pub fn of_size(mut self, bytes: usize) -> Self {
+        self.body = vec![b'x'; bytes];
+        self.answers("content-length", &bytes.to_string())
+    }
+
     /// With an answer that is nothing but its fields.
     #[must_use]
     pub fn without_body(mut self) -> Self {

@@ -42,6 +42,10 @@ fn elsewhere(number: u32) -> Exchange {
     storable(number).asks(":path", &format!("/orders/{number}"))
 }
 
+fn large(number: u32) -> Exchange {
+    elsewhere(number).of_size(64 * 1024)
+}
+
 fn tagged(number: u32) -> Exchange {
     storable(number)
         .answers("etag", "\"1\"")
@@ -107,6 +111,7 @@ fn response_cache() -> Vec<Path> {
         path(filter, "hit", &plain, storable, Some(200)),
         path(filter, "hit, not modified", &plain, tagged, Some(304)),
         path(filter, "miss, stored", &plain, elsewhere, None),
+        path(filter, "miss of 64 KiB, stored", &plain, large, None),
         path(filter, "revalidated", &plain, revalidated, Some(200)),
         path(filter, "not storable", &plain, ordinary, None),
         path(filter, "another method", &plain, posted, None),
