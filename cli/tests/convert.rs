@@ -222,3 +222,185 @@ descriptors:
     let acme = json!([{"header": {"x-tenant": "acme"}}]);
     assert_eq!(exempt, [Some(&acme), None, None]);
 }
+
+/// What tells requests apart there and here, in the notations that nginx knows.
+#[test]
+fn the_variables_of_an_nginx_key() {
+    let converted = |zone: &str, more: &str| {
+        let text = format!(
+            "# a comment {{ with braces ; and \" quotes\nlimit_req_zone {zone} zone=z:1m rate=1r/s; # another {{\nserver {{ limit_req zone=z{more}; return 200 a#b; }}"
+        );
+        let ran = piped(&["convert", "nginx", "-", "--format", "json"], &text);
+        assert_eq!(ran.code, 0, "{zone}: {}", ran.err);
+        let found: Value = serde_json::from_str(&ran.out).unwrap();
+        let key = found["plugin"]["limits"][0]["key"].clone();
+        (key, found["remarks"].to_string())
+    };
+    for (zone, key, remark) in [
+        ("$host", json!(["host"]), ""),
+        ("$http_host", json!(["host"]), ""),
+        ("$server_name", json!(["host"]), ""),
+        ("$uri", json!(["path"]), ""),
+        ("$request_uri", json!(["path"]), "has the query in it"),
+        ("$request_method", json!(["method"]), ""),
+        ("${cookie_sid}", json!([{"cookie": "sid"}]), ""),
+        ("'$arg_api_key'", json!([{"query": "api_key"}]), ""),
+        ("$http_x_api_key", json!([{"header": "x-api-key"}]), ""),
+        (
+            "${binary_remote_addr}x$uri",
+            json!(["client_address", "path"]),
+            "",
+        ),
+        ("\"a\\\"b$host\"", json!(["host"]), ""),
+        (
+            "$arg_a$arg_b",
+            json!([{"query": "a"}, {"query": "b"}]),
+            "is empty; here those share one limit",
+        ),
+        (
+            "$tenant",
+            json!([{"header": "tenant"}]),
+            "is not known here",
+        ),
+        ("fixed", json!(null), "all requests share the limit"),
+    ] {
+        let (found, remarks) = converted(zone, "");
+        assert_eq!(found, key, "{zone}");
+        let own = remarks.replace("nginx refuses with 503", "");
+        match remark {
+            "" => assert_eq!(own.matches("\",\"").count(), 0, "{zone}: {remarks}"),
+            remark => assert!(remarks.contains(remark), "{zone}: {remarks}"),
+        }
+    }
+    for (more, said) in [("", false), (" burst=5 nodelay", false), (" burst=5", true)] {
+        let (_, remarks) = converted("$host", more);
+        assert_eq!(remarks.contains("without nodelay"), said, "{more}");
+    }
+}
+
+/// A filter without `filter_enabled` looks at no request in Envoy, which nobody sees in its limits.
+#[test]
+fn shares_of_a_local_ratelimit_are_limits_or_said() {
+    let converted = |more: &str| {
+        let text = format!(
+            "\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+stat_prefix: p
+token_bucket: {{max_tokens: 1, fill_interval: 1s}}
+{more}"
+        );
+        let ran = piped(&["convert", "envoy", "-", "--format", "json"], &text);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let found: Value = serde_json::from_str(&ran.out).unwrap();
+        let limit = found["plugin"]["limits"][0].clone();
+        (limit, found["remarks"].to_string())
+    };
+    let share = |field: &str, numerator: u32, denominator: &str| {
+        format!(
+            "{field}: {{default_value: {{numerator: {numerator}, denominator: {denominator}}}}}\n"
+        )
+    };
+    for (enabled, said) in [
+        (String::new(), "filter_enabled is 0 %"),
+        (
+            share("filter_enabled", 0, "HUNDRED"),
+            "filter_enabled is 0 %",
+        ),
+        (share("filter_enabled", 99, "HUNDRED"), "is less than 100 %"),
+        (
+            share("filter_enabled", 999_999, "MILLION"),
+            "is less than 100 %",
+        ),
+        (share("filter_enabled", 1_000_000, "MILLION"), ""),
+    ] {
+        let (_, remarks) = converted(&enabled);
+        match said {
+            "" => assert!(!remarks.contains("filter_enabled"), "{remarks}"),
+            said => assert!(remarks.contains(said), "{enabled}: {remarks}"),
+        }
+    }
+    for (enforced, field, value) in [
+        (String::new(), "shadow", json!(true)),
+        (
+            share("filter_enforced", 0, "HUNDRED"),
+            "shadow",
+            json!(true),
+        ),
+        (
+            share("filter_enforced", 5_000, "MILLION"),
+            "enforce_percent",
+            json!(0.5),
+        ),
+        (
+            share("filter_enforced", 100, "HUNDRED"),
+            "enforce_percent",
+            Value::Null,
+        ),
+    ] {
+        let (limit, _) = converted(&enforced);
+        assert_eq!(limit[field], value, "{enforced}: {limit}");
+    }
+    let (_, remarks) = converted("local_rate_limit_per_downstream_connection: true\n");
+    assert!(remarks.contains("one for each connection"), "{remarks}");
+    let (_, remarks) = converted("local_rate_limit_per_downstream_connection: false\n");
+    assert!(!remarks.contains("one for each connection"), "{remarks}");
+}
+
+/// Descriptors whose values are of the request line or of the connection.
+#[test]
+fn values_of_descriptors_become_rules() {
+    let ran = piped(
+        &["convert", "envoy", "-", "--format", "json"],
+        "\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+rate_limits:
+- actions:
+  - request_headers: {header_name: ':path', descriptor_key: path}
+  - request_headers: {header_name: ':method', descriptor_key: method}
+  - remote_address: {}
+  - destination_cluster: {}
+  - source_cluster: {}
+descriptors:
+- {entries: [{key: path, value: /a}, {key: method, value: POST}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
+- {entries: [{key: remote_address, value: 10.0.0.1}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
+- {entries: [{key: destination_cluster, value: c}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
+",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    let rules: Vec<_> = limits.iter().map(|limit| &limit["match"]).collect();
+    assert_eq!(
+        rules,
+        [
+            &json!({"path": "/a", "method": "POST"}),
+            &json!({"cidr": "10.0.0.1"}),
+            &Value::Null,
+        ]
+    );
+    let remarks = found["remarks"].to_string();
+    for said in [
+        ":path has the query in it",
+        "the action source_cluster has no counterpart",
+        "is not carried over",
+    ] {
+        assert!(remarks.contains(said), "{said}: {remarks}");
+    }
+}
+
+/// What is written is read by Envoy as what it was: as text where it would be a number or a word of YAML without quotes.
+#[test]
+fn texts_stay_texts_in_yaml() {
+    for value in ["0x1f", "0b1", "1e3", "yes", "12", "5m", "a b", "acme"] {
+        let text = format!(
+            "\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+descriptors:
+- {{entries: [{{key: tenant, value: \"{value}\"}}], token_bucket: {{max_tokens: 3, fill_interval: 1s}}}}
+"
+        );
+        let ran = piped(&["convert", "envoy", "-"], &text);
+        let line = ran.out.lines().find(|line| line.contains("tenant: "));
+        let (_, written) = line.unwrap().split_once("tenant: ").unwrap();
+        let plain = ["5m", "acme"].contains(&value);
+        assert_eq!(written == value, plain, "{written}");
+        assert_eq!(written.trim_matches('"'), value);
+    }
+}

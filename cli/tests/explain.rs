@@ -351,3 +351,63 @@ fn what_the_connection_manager_does_to_a_path_is_done_or_said() {
         "{notes}"
     );
 }
+
+/// What a limit says about whom it is for, in numbers that people write.
+#[test]
+fn addresses_and_shares_are_written_as_people_write_them() {
+    let file = r#"{"stat_prefix": "a", "http_filters": [{"name": "l", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {"name": "seawall.rate_limit",
+        "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"limits": [
+            {"name": "each", "key": ["client_address"], "requests": 5, "per": "500ms", "enforce_percent": 7},
+            {"name": "net", "key": [{"client_address": {"ipv4_prefix": 24}}], "requests": 5, "per": "1m", "enforce_percent": 0.5},
+            {"name": "vip", "key": ["client_address"], "requests": 5, "per": "1m", "exempt": {"header": {"x-vip": true}}},
+            {"name": "watched", "requests": 5, "per": "1m", "shadow": true, "match": {"path": "/a*"}},
+            {"name": "tier", "key": [{"header": "x-t"}, "method"], "requests": 5, "per": "1m", "missing": "skip",
+             "overrides": [{"key": ["gold", "PUT"], "requests": 6}, {"key": ["gold"], "match": {"path": "/b*"}, "unlimited": true},
+                           {"key": ["gold"], "requests": 7}]}
+        ]}}}}}],
+      "route_config": {"virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "c"}}]}]}}"#;
+    let because = |arguments: &[&str]| {
+        let ran = piped(&[&["explain", "-"], arguments].concat(), file);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    let said = because(&["--request", "GET /a", "--client", "10.1.2.3"]);
+    for line in [
+        "limit \"each\" counts it for client address 10.1.2.3: \"each\";q=5; 7 % of what is too much is refused",
+        "limit \"net\" counts it for client address 10.1.2.0/24: \"net\";q=5;w=60; 0.5 % of",
+        "limit \"vip\" counts it for client address 10.1.2.3",
+        "limit \"watched\" counts it for all requests together: \"watched\";q=5;w=60; nothing is refused (shadow)",
+        "limit \"tier\" is not for it: header x-t missing and method \"GET\" (missing: skip)",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    let gold = [
+        "-H",
+        "x-t: gold",
+        "-H",
+        "x-vip: 1",
+        "--client",
+        "2001:db8:1:2:3::4",
+    ];
+    for (request, line) in [
+        (
+            "GET /b",
+            "limit \"each\" counts it for client address 2001:db8:1:2::/64: ",
+        ),
+        (
+            "GET /b",
+            "limit \"vip\" is not for it: a rule of exempt fits",
+        ),
+        (
+            "GET /b",
+            "limit \"watched\" is not for it: no rule of match fits",
+        ),
+        ("GET /b", "by overrides[1], without a limit"),
+        ("PUT /b", "by overrides[0]: \"tier\";q=6;w=60"),
+        ("GET /a", "by overrides[2]: \"tier\";q=7;w=60"),
+    ] {
+        let said = because(&[&["--request", request][..], &gold].concat());
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}

@@ -124,11 +124,13 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             limit.insert("exempt".to_owned(), json!(others));
         }
     }
-    if enabled == Some(0.0) {
+    // Without a share it looks at no request.
+    let enabled = enabled.unwrap_or(0.0);
+    if enabled <= 0.0 {
         converted.remark(format!(
-            "{prefix}: filter_enabled is 0 %; the limits are here nevertheless"
+            "{prefix}: filter_enabled is 0 %, as it is where it is not set; the limits are here nevertheless"
         ));
-    } else if enabled.is_some_and(|share| share < 100.0) {
+    } else if enabled < 100.0 {
         converted.remark(format!(
             "{prefix}: filter_enabled is less than 100 %; the limits count every request"
         ));
@@ -278,7 +280,11 @@ fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
             let filled = match field.name.as_str() {
                 "request_headers" => {
                     let header = match field.value.text_of("header_name") {
-                        ":path" => json!("path"),
+                        ":path" => {
+                            converted
+                                .remark(":path has the query in it; the path without it is used");
+                            json!("path")
+                        }
                         ":method" => json!("method"),
                         ":authority" => json!("host"),
                         header => json!({"header": header.to_lowercase()}),

@@ -50,11 +50,11 @@ fn scalar(text: &str) -> String {
             .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
         && !["y", "n", "yes", "no", "true", "false", "on", "off", "null"]
             .contains(&text.to_lowercase().as_str());
-    let duration = text.ends_with(|c: char| c.is_ascii_lowercase())
-        && text.starts_with(|c: char| c.is_ascii_digit())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_digit() || c.is_ascii_lowercase());
+    // Not whatever has digits and letters in it: 0x1f is a number.
+    let duration = ["ms", "s", "m", "h", "d"]
+        .into_iter()
+        .filter_map(|unit| text.strip_suffix(unit))
+        .any(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     if plain || duration {
         text.to_owned()
     } else {

@@ -3,13 +3,15 @@
 use super::drive::{Driven, Scene};
 use crate::filters::Filter;
 use seawall_circuit_breaker as breaker;
-use seawall_core::config::load;
+use seawall_core::config::{decimal, load};
 use seawall_core::testing::{FakeHost, World};
 use seawall_rate_limit::config::{Cost, Limit, Missing};
+use seawall_rate_limit::key::address::Prefixes;
 use seawall_rate_limit::key::{Facts, Part};
 use seawall_rate_limit::rules::one_matches;
 use seawall_response_cache::key::Query;
 use serde_json::Value;
+use std::net::IpAddr;
 
 pub(super) fn reasons(
     filter: Filter,
@@ -124,7 +126,7 @@ fn one_limit(limit: &Limit, parts: &[Part], facts: &Facts<'_>) -> String {
     } else if limit.enforce < 1.0 {
         text.push_str(&format!(
             "; {} % of what is too much is refused",
-            limit.enforce * 100.0
+            decimal(limit.enforce * 100.0)
         ));
     }
     if plan.fleet.is_some() {
@@ -155,7 +157,9 @@ fn key(parts: &[Part], values: &[Option<Vec<u8>>]) -> String {
         };
         match (part, value) {
             (_, None) => format!("{name} missing"),
-            (Part::ClientAddress { .. }, Some(bytes)) => format!("{name} {}", address(bytes)),
+            (Part::ClientAddress { prefixes, .. }, Some(bytes)) => {
+                format!("{name} {}", address(bytes, *prefixes))
+            }
             (_, Some(value)) => format!("{name} {:?}", String::from_utf8_lossy(value)),
         }
     };
@@ -167,13 +171,15 @@ fn key(parts: &[Part], values: &[Option<Vec<u8>>]) -> String {
         .join(" and ")
 }
 
-/// A client's address as it is in the key: its bytes, cut to a prefix.
-fn address(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(":")
+/// A client's address as it is in the key, and the prefix that it was cut to.
+fn address(bytes: &[u8], prefixes: Prefixes) -> String {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| (IpAddr::from(bytes), prefixes.ipv4, 32));
+    let v6 = <[u8; 16]>::try_from(bytes).map(|bytes| (IpAddr::from(bytes), prefixes.ipv6, 128));
+    match v4.or(v6) {
+        Ok((address, length, whole)) if length < whole => format!("{address}/{length}"),
+        Ok((address, ..)) => address.to_string(),
+        Err(_) => String::new(),
+    }
 }
 
 fn cache(settings: &Value, driven: &Driven) -> Vec<String> {
