@@ -56,7 +56,13 @@ fn the_time_in_an_id_is_at_most_a_step_old() {
     for step in 1..5 {
         world.advance(Span::from_millis(10));
         vm.tick();
+        vm.host.forget_calls();
         assert_eq!(millis(&mut vm), first + 10 * step);
+        let calls = vm.host.calls();
+        assert!(
+            !calls.contains_key("now"),
+            "nobody but the timer: {calls:?}"
+        );
     }
     // Nobody asks between two calls of the timer: it slows down, and the next request looks at the clock again.
     vm.tick();

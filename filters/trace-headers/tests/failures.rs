@@ -142,6 +142,52 @@ fn configuration_errors_name_their_fields() {
     }
 }
 
+#[test]
+fn ends_of_what_is_allowed() {
+    let claim = |steps: usize| json!({"log": {"user_id": {"claim": vec!["a"; steps]}}});
+    let cookie = |name: &str| json!({"log": {"user_id": {"cookie": name}}});
+    let path = |path: &str| json!({"spans": {"cluster": "c", "path": path}});
+    for (configuration, wrong) in [
+        (claim(2), ""),
+        (claim(8), ""),
+        (claim(9), "log.user_id.claim"),
+        (
+            json!({"log": {"user_id": {"claim": ["a", ""]}}}),
+            "log.user_id.claim",
+        ),
+        (
+            json!({"log": {"user_id": {"claim": ["a", "b\0c"]}}}),
+            "log.user_id.claim",
+        ),
+        (cookie("uid"), ""),
+        (cookie(""), "log.user_id.cookie"),
+        (cookie("a=b"), "log.user_id.cookie"),
+        (cookie("a;b"), "log.user_id.cookie"),
+        (cookie("a b"), "log.user_id.cookie"),
+        (path("/v1/traces?a"), ""),
+        (path("v1/traces"), "spans.path"),
+        (path("/v1 traces"), "spans.path"),
+        (json!({"trust": {"mode": "cidr"}}), "trust.cidrs"),
+        (json!({"latency": {"routes": ["a".repeat(64)]}}), ""),
+        (
+            json!({"latency": {"routes": ["a".repeat(65)]}}),
+            "latency.routes[0]",
+        ),
+        (
+            json!({"latency": {"upstreams": ["other"]}}),
+            "latency.upstreams[0]",
+        ),
+    ] {
+        let found = Vm::<TraceHeaders>::errors(&configuration);
+        let named: Vec<&str> = found
+            .iter()
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        let expected: Vec<&str> = (!wrong.is_empty()).then_some(wrong).into_iter().collect();
+        assert_eq!(named, expected, "{configuration}: {found:?}");
+    }
+}
+
 /// Who writes networks and forgets the mode would trust everybody.
 #[test]
 fn lists_of_the_trusted_need_a_mode() {

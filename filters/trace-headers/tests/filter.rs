@@ -202,9 +202,17 @@ fn one_id() {
     assert_eq!(one(&out, "x-request-id"), id);
     assert_eq!(hex(position(&out).trace_id.bytes()), plain(id));
     assert!(!position(&out).random, "nobody said how random it is");
+    let digits = TRACE.to_uppercase();
+    let out = forward(&mut vm, &with(&[("x-request-id", &digits)]));
+    assert_eq!(one(&out, "x-request-id"), digits);
+    assert_eq!(hex(position(&out).trace_id.bytes()), TRACE);
     // One that does not fit is kept beside a trace of its own; so are two that differ.
-    let out = forward(&mut vm, &with(&[("x-request-id", "abc")]));
-    assert_eq!(one(&out, "x-request-id"), "abc");
+    let wrong = id.replace("4-5", "405");
+    for other in ["abc", &wrong, &"0".repeat(32), &"g".repeat(32)] {
+        let out = forward(&mut vm, &with(&[("x-request-id", other)]));
+        assert_eq!(one(&out, "x-request-id"), other);
+        assert!(position(&out).random, "made here: {other}");
+    }
     let out = forward(
         &mut vm,
         &with(&[("x-request-id", id), ("traceparent", PARENT)]),
@@ -312,6 +320,9 @@ fn switched_off_it_touches_nothing() {
         panic!("not forwarded");
     };
     assert_eq!(out.len(), headers.len());
+    for (name, value) in headers {
+        assert_eq!(one(&out, name), value);
+    }
     let response = vm.response(&mut exchange, &[(":status", "200")], true);
     assert_eq!(response.len(), 1);
     vm.finish(exchange);

@@ -80,14 +80,44 @@ fn every_random_bit_of_an_id_varies() {
     let world = World::new();
     let host = FakeHost::new(&world, 1);
     let (mut generator, mut pool) = (Generator::default(), Pool::default());
-    let (mut ones, mut zeros) = (0u128, 0u128);
-    for _ in 0..200 {
-        let id = u128::from_be_bytes(version_7(&mut generator, &host, &mut pool).unwrap());
-        ones |= id;
-        zeros |= !id;
+    // All but version and variant, and in version 7 but for time and counter.
+    let (version, variant) = (0xf << 76, 0b11 << 62);
+    for (kind, random) in [
+        (Kind::Uuidv7, u128::from(u64::MAX >> 2)),
+        (Kind::Uuidv4, !(version | variant)),
+        (Kind::Hex32, u128::MAX),
+    ] {
+        let (mut ones, mut zeros) = (0u128, 0u128);
+        for _ in 0..200 {
+            let id = generator.text(&host, &mut pool, kind, Some(world.now()));
+            let id = u128::from_be_bytes(bytes_of(id.unwrap().as_bytes()).unwrap());
+            ones |= id;
+            zeros |= !id;
+        }
+        let varies = (ones & random, zeros & random);
+        assert_eq!(varies, (random, random), "{kind:?}");
     }
-    let random = u128::from(u64::MAX >> 2);
-    assert_eq!((ones & random, zeros & random), (random, random));
+}
+
+/// The counter begins in its lower half, at random: there is room for half of it before an id borrows from the next millisecond.
+#[test]
+fn two_thousand_ids_of_a_millisecond_carry_it() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let (mut generator, mut pool) = (Generator::default(), Pool::default());
+    let mut begins = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        world.advance(Span::from_millis(1));
+        for at in 0..2049 {
+            let id = version_7(&mut generator, &host, &mut pool).unwrap();
+            let id = u128::from_be_bytes(id);
+            assert_eq!(id >> 80, u128::from(world.now().as_millis()), "{at}");
+            if at == 0 {
+                begins.insert(id >> 64 & 0xfff);
+            }
+        }
+    }
+    assert!(begins.len() > 10, "{begins:?}");
 }
 
 #[test]

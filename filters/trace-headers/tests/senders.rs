@@ -292,4 +292,11 @@ fn numbers_of_datadog_have_digits_only() {
         // A parent of zero says that there is none.
         assert_eq!(known, value == "0", "{value}");
     }
+    // Half an id that is zero is none, whatever the other half is.
+    let ids = [
+        ("x-datadog-trace-id", "0"),
+        ("x-datadog-parent-id", "8"),
+        ("x-datadog-tags", "_dd.p.tid=00000000000000ff"),
+    ];
+    assert_ne!(position(&pass("datadog", &ids)).trace_id.high(), 0xff);
 }

@@ -190,6 +190,10 @@ fn malformed_baggage_members_are_left_out() {
         "a=1,e = 2;x"
     );
     assert_eq!(carried(&["a=1,b=%20x"], 64, 8192), "a=1,b=%20x");
+    // A list has a member at least; what is no member takes no room.
+    assert_eq!(carried(&[" , ", ""], 64, 8192), "");
+    assert_eq!(carried(&["a=1 ,  , b=2"], 64, 8), "a=1,b=2");
+    assert_eq!(carried(&["a=1", "b=2"], 64, 6), "a=1");
 }
 
 proptest! {
