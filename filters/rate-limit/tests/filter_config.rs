@@ -70,6 +70,12 @@ fn mistakes_inside_lists_and_rules() {
         ("key", json!([{}]), "limits[0].key[0]: must have exactly one field, got 0"),
         ("key", json!([{"header": "a b"}]), "limits[0].key[0].header: must be the name of a header, got \"a b\""),
         ("key", json!([{"path_segment": 0}]), "limits[0].key[0].path_segment: must be from 1 to 64, got 0"),
+        ("key", json!([{"path_prefix": 65}]), "limits[0].key[0].path_prefix: must be from 1 to 64, got 65"),
+        ("key", json!([{"header": ""}]), "limits[0].key[0].header: must not be empty, got \"\""),
+        ("key", json!([{"cookie": ""}]), "limits[0].key[0].cookie: must not be empty, got \"\""),
+        ("key", json!([{"client_address": {"ipv4_prefix": 33}}]), "limits[0].key[0].client_address.ipv4_prefix: must be from 0 to 32, got 33"),
+        ("key", json!([{"jwt_claim": []}]), "limits[0].key[0].jwt_claim: must be the name of a claim or the path to it, got []"),
+        ("key", json!([{"jwt_claim": ["a", ""]}]), "limits[0].key[0].jwt_claim: must be the name of a claim or the path to it"),
         ("match", json!({}), "limits[0].match: must have a condition"),
         ("match", json!([{"path": "/a"}, {"path": "/a*b"}]), "limits[0].match[1].path: may have `*` at its start and its end only, got \"/a*b\""),
         ("exempt", json!({"cidr": ["10.0.0.0/40"]}), "limits[0].exempt.cidr: must be an address or a range such as \"10.0.0.0/8\", got \"10.0.0.0/40\""),
@@ -86,12 +92,27 @@ fn mistakes_inside_lists_and_rules() {
         ("charge", json!({}), "limits[0].charge: must have `status`, `header` or both"),
         ("charge", json!({"status": ["6xx"]}), "limits[0].charge.status[0]: invalid value: string \"6xx\", expected a status"),
         ("penalty", json!({"refusals": 3}), "limits[0].penalty.within: is missing"),
+        ("penalty", json!({"within": "1m", "block_for": "1m"}), "limits[0].penalty.refusals: is missing"),
         ("lease", json!("10s"), "limits[0].lease: is for limits with `concurrent` only"),
         ("burst", json!(1000000001), "limits[0].burst: must be from 1 to 1000000000, got 1000000001"),
     ] {
         let found = base(field, value.clone());
         assert!(found.iter().any(|error| error.starts_with(wanted)), "{field} {value}: {found:#?}");
     }
+}
+
+#[test]
+fn places_are_counted_in_one_way_only() {
+    let limit = json!({"name": "a", "concurrent": 1, "algorithm": "gcra", "charge": {"status": 401}, "count_refused": true});
+    let found = errors(json!({"limits": [limit]}));
+    let expected = ["algorithm", "charge", "count_refused"]
+        .map(|field| format!("limits[0].{field}: is not for limits with `concurrent`"));
+    assert_eq!(found, expected);
+    let found = errors(json!({"answer": {"content_type": "a\nb"}}));
+    assert_eq!(
+        found,
+        ["answer.content_type: must be printable ASCII, got \"a\\nb\""]
+    );
 }
 
 #[test]

@@ -436,8 +436,13 @@ fn failing_hosts_never_leave_a_request_hanging() {
                 let (exchange, asked) = wait_for_the_service(&mut rig, "acme");
                 rig.host.fail(call, Failure::Status(10));
                 service_says(&mut rig, asked.token, &message);
-                let ended = rig.resumed(&exchange) || rig.reply(&exchange).is_some();
+                let reply = rig.reply(&exchange).map(|reply| reply.status);
+                let ended = rig.resumed(&exchange) || reply.is_some();
                 assert!(ended, "{call} fails, {message:?}, {on_error}");
+                if call == "now" && message[1] == 0 {
+                    let expected = (on_error == "deny").then_some(503);
+                    assert_eq!(reply, expected, "nobody can count");
+                }
                 rig.finish(exchange);
             }
         }

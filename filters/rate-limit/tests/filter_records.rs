@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{answered, ask, begin, count, passes, rig, Pairs, Rig};
+use common::filter::{all, answered, ask, begin, count, passes, rig, Pairs, Rig};
 use seawall_core::host::{Expect, Failure};
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::Ended;
@@ -152,7 +152,11 @@ fn what_happens_without_the_service_is_logged_and_counted() {
         rig.plugin.grpc_done(&rig.host, token, 14, 0);
         let said = rig.property(&exchange, "seawall.rate_limit.decision");
         assert_eq!(said.as_deref(), Some(word.as_bytes()), "{on_error}");
-        rig.finish(exchange);
+        let fields = answered(&mut rig, exchange, &[(":status", "200")]);
+        // What is counted here in its place is told as what it says would be.
+        let told = all(&fields, "ratelimit").join(", ");
+        let local = told.contains("\"there\";r=8;t=");
+        assert_eq!(local, on_error == "local", "{on_error}: {told}");
         let counted = ["here", "there"].map(|limit| count(&rig, limit, "allowed"));
         assert_eq!(counted, allowed, "{on_error}");
         assert_eq!(count(&rig, "there", "errors"), 1);
