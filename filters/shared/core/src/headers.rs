@@ -118,11 +118,6 @@ impl Headers {
         std::iter::from_fn(move || lines.next_of(name.as_bytes()))
     }
 
-    /// The first value of a field as text, if it is UTF-8.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.get(name)?).ok()
-    }
-
     /// All lines of a list field joined by a comma and a space (RFC 9110, section 5.3); `None` when there is none.
     pub fn joined(&self, name: &str) -> Option<Vec<u8>> {
         let mut joined: Option<Vec<u8>> = None;

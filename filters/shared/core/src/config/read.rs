@@ -233,6 +233,30 @@ mod tests {
         assert_eq!(found, expected);
         let found = errors(json!({"limits": {"requests": 5}}));
         assert_eq!(found, ["limits: invalid type: map, expected a list"]);
+        // Every place is that in what was written, however much before it was left out.
+        let found = errors(json!({"limits": [7, {}, true, {"requests": "x"}, null, 8]}));
+        let places: Vec<_> = found
+            .iter()
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "limits[0]",
+                "limits[2]",
+                "limits[3].requests",
+                "limits[4]",
+                "limits[5]"
+            ]
+        );
+        // A word is a word, and not the name of something.
+        for mode in [
+            json!({"shadow": 1}),
+            json!({"shadow": {}}),
+            json!(["shadow"]),
+        ] {
+            assert!(!errors(json!({"mode": mode})).is_empty(), "{mode}");
+        }
     }
 
     #[test]

@@ -167,7 +167,14 @@ fn decodes_once_per_route_and_sees_a_route_update() {
     let first = layers.of_request(&host);
     assert!(Rc::ptr_eq(&first, &layers.of_request(&host)));
     host.put_property(&ROUTE, &metadata(&[("seawall.toy", json!({"limit": 8}))]));
-    assert_eq!(layers.of_request(&host).limit, 8);
+    let second = layers.of_request(&host);
+    assert_eq!(second.limit, 8);
+    // Routes that take turns are kept, all of them.
+    for (limit, known) in [(7, &first), (8, &second), (7, &first)] {
+        let bytes = metadata(&[("seawall.toy", json!({"limit": limit}))]);
+        host.put_property(&ROUTE, &bytes);
+        assert!(Rc::ptr_eq(known, &layers.of_request(&host)), "{limit}");
+    }
 }
 
 #[test]
