@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub enum Severity {
     /// The filter or Envoy refuses it.
     Error,
-    /// It has no effect.
+    /// It has no effect, or hardly the one that is wanted.
     Warning,
 }
 
@@ -146,7 +146,34 @@ impl<'f> Checked<'f> {
         }
     }
 
+    /// Filters that a request passes one after the other and that take each other's data for their own.
+    fn twins(&mut self, chain: &Chain) {
+        let key = |block: &Block| Some(block.settings.as_ref()?.get("key")?.json());
+        for (at, plugin) in chain.plugins.iter().enumerate() {
+            let mut earlier = chain.plugins.iter().take(at).filter(|other| {
+                other.filter == plugin.filter && other.vm == plugin.vm && !other.off && !plugin.off
+            });
+            let harm = match plugin.filter {
+                Filter::ResponseCache if earlier.next().is_some() => {
+                    "requests for what is not stored wait for themselves, as long as coalesce.wait"
+                }
+                Filter::CircuitBreaker if earlier.any(|other| key(other) == key(plugin)) => {
+                    "calls count twice, and an open breaker may never close"
+                }
+                _ => continue,
+            };
+            let name = plugin.filter.namespace();
+            let problem = format!(
+                "is not the first {name} of this chain with the vm_id {:?}: {harm}",
+                plugin.vm
+            );
+            let place = "plugin configuration";
+            self.add(Severity::Warning, plugin.at, name, place, "", &problem);
+        }
+    }
+
     fn chain(&mut self, chain: &Chain) {
+        self.twins(chain);
         for plugin in &chain.plugins {
             self.plugins.insert(plugin.at);
             self.block(plugin, "plugin configuration");

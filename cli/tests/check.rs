@@ -163,6 +163,38 @@ fn the_module_with_all_filters_is_taken_apart() {
     }
 }
 
+#[test]
+fn filters_of_one_chain_that_share_their_data_are_worth_a_warning() {
+    let entry = |filter: &str, vm: &str, settings: &str, more: &str| {
+        format!(
+            "- name: x\n  {more}typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      name: {filter}\n      vm_config: {{vm_id: {vm}, code: {{local: {{filename: {filter}.wasm}}}}}}\n      configuration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {settings}}}\n"
+        )
+    };
+    let warnings = |first: &str, second: &str| {
+        let ran = piped(&["check", "-"], &format!("http_filters:\n{first}{second}"));
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.matches("of this chain with the vm_id").count()
+    };
+    for filter in ["response-cache", "circuit-breaker"] {
+        let one = entry(filter, "a", "{}", "");
+        assert_eq!(warnings(&one, &one), 1, "{filter}");
+        assert_eq!(warnings(&one, &entry(filter, "b", "{}", "")), 0, "{filter}");
+        let off = entry(filter, "a", "{}", "disabled: true\n  ");
+        assert_eq!(warnings(&one, &off), 0, "{filter}");
+    }
+    let breaker = |key: &str| entry("circuit-breaker", "a", &format!("{{key: {key}}}"), "");
+    assert_eq!(warnings(&breaker("[host]"), &breaker("[host]")), 1);
+    assert_eq!(warnings(&breaker("[host]"), &breaker("[cluster]")), 0);
+    // A limit may be meant to be shared.
+    let limits = entry(
+        "rate-limit",
+        "a",
+        "{limits: [{name: a, key: [host], requests: 1, per: 1m}]}",
+        "",
+    );
+    assert_eq!(warnings(&limits, &limits), 0);
+}
+
 /// Neither Istio nor Envoy Gateway has another way to settings of a route.
 #[test]
 fn settings_in_patches_of_routes_are_settings_of_routes() {

@@ -53,6 +53,7 @@ fn block(names: &[&str], code: &str, holder: &Field, settings: &str) -> Option<B
         at: settings.map_or(holder.at, |field| field.at),
         settings: settings.map(|field| Rc::clone(&field.value)),
         entry: String::new(),
+        vm: String::new(),
         off: false,
     })
 }

@@ -71,6 +71,7 @@ fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
                 at: field.at,
                 settings: Some(Rc::clone(&field.value)),
                 entry: String::new(),
+                vm: String::new(),
                 off: false,
             }),
             None if field.name.starts_with("seawall") => found.problems.push(Misplaced {

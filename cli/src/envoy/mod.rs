@@ -48,6 +48,8 @@ pub struct Block {
     pub settings: Option<Rc<Node>>,
     /// The name of a plugin's entry in the chain, by which it is switched on and off.
     pub entry: String,
+    /// The `vm_id` of a plugin: those with the same one share their data.
+    pub vm: String,
     /// The entry is switched off where nothing says otherwise.
     pub off: bool,
 }

@@ -31,8 +31,15 @@ fn unwrap(typed: &Node) -> Option<&Node> {
 pub(super) fn plugins(entry: &Node, found: &mut Found) -> Vec<Block> {
     let mut blocks = plugin(entry, found).unwrap_or_default();
     let off = entry.get("disabled").map(|node| node.json()) == Some(true.into());
+    let vm = entry
+        .get("typed_config")
+        .and_then(|typed| unwrap(typed)?.get("config"));
+    let vm = vm
+        .and_then(|config| config.find(&["vm_config", "vm_id"])?.text())
+        .unwrap_or_default();
     for block in &mut blocks {
         (block.entry, block.off) = (entry.text_of("name").to_owned(), off);
+        vm.clone_into(&mut block.vm);
     }
     blocks
 }
@@ -96,6 +103,7 @@ fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
             at: field.at,
             settings: Some(Rc::clone(&field.value)),
             entry: String::new(),
+            vm: String::new(),
             off: false,
         })
     };
@@ -108,6 +116,7 @@ fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {
         at: config.at,
         settings: None,
         entry: String::new(),
+        vm: String::new(),
         off: false,
     };
     let Some(field) = config.value.field("configuration") else {
