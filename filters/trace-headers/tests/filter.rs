@@ -126,6 +126,9 @@ fn a_request_that_was_refused_before_has_an_identity_too() {
     assert_eq!(property("request_id"), id);
     assert_eq!(property("trace_id").len(), 32);
     assert_eq!(property("span_id").len(), 16);
+    exchange.stream.log(&vm.host);
+    let logged = vm.property(&exchange, "request_id").unwrap();
+    assert_eq!(logged, id.as_bytes(), "what the client was told");
     vm.finish(exchange);
 }
 
@@ -248,6 +251,29 @@ fn the_response_tells_the_trace_when_asked() {
             ["db;dur=5", &format!("{before}{sent}{after}")]
         );
         assert_eq!(one(&response, "traceresponse"), sent);
+        vm.finish(exchange);
+    }
+}
+
+#[test]
+fn a_response_carries_what_is_asked_for_and_nothing_else() {
+    for (echo, timing, traceresponse) in [
+        (false, "off", false),
+        (true, "off", false),
+        (false, "trace", false),
+        (false, "off", true),
+        (true, "traceparent", true),
+    ] {
+        let response = json!({"server_timing": timing, "traceresponse": traceresponse});
+        let mut vm = start(json!({"request_id": {"echo": echo}, "response": response}));
+        let mut exchange = vm.open(&[]);
+        vm.request(&mut exchange, &REQUEST);
+        let response = vm.response(&mut exchange, &[(":status", "200")], true);
+        let has = |name: &str| response.iter().any(|(field, _)| field == name);
+        let found = ["x-request-id", "server-timing", "traceresponse"].map(has);
+        assert_eq!(found, [echo, timing != "off", traceresponse]);
+        let expected = found.iter().filter(|there| **there).count() + 1;
+        assert_eq!(response.len(), expected, "{response:?}");
         vm.finish(exchange);
     }
 }
