@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Licences, sources and bans of everything in Cargo.lock, and known advisories: tools/deny.sh [--advisories]
 # The advisory database is fetched where that is asked for; without it, this needs no network.
-# RUSTSEC_DB names a folder that holds a clone of the advisory database, where it cannot be fetched.
+# RUSTSEC_DB names a clone of https://github.com/RustSec/advisory-db, where that cannot be fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,10 +15,15 @@ fi
 
 cargo deny --log-level error --locked check licenses bans sources
 if [ -n "${RUSTSEC_DB:-}" ]; then
-  config=$(mktemp --suffix .toml)
-  trap 'rm -f "$config"' EXIT
-  sed "s|^\[advisories\]|[advisories]\ndb-path = \"$RUSTSEC_DB\"|" deny.toml >"$config"
-  cargo deny --log-level error --locked --offline --config "$config" check advisories
+  clone=$(realpath "$RUSTSEC_DB")
+  [ -d "$clone/crates" ] || { echo "RUSTSEC_DB: $clone is no clone of https://github.com/RustSec/advisory-db" >&2; exit 1; }
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  sed "s|^\[advisories\]|[advisories]\ndb-path = \"$work\"|" deny.toml >"$work/deny.toml"
+  # Under which name cargo-deny looks for a database is its own affair: it fetches the clone in the place of the original.
+  GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$clone.insteadOf" GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db \
+    cargo deny --log-level error --locked --config "$work/deny.toml" fetch db
+  cargo deny --log-level error --locked --offline --config "$work/deny.toml" check advisories
 elif [ "${1:-}" = --advisories ]; then
   cargo deny --log-level error --locked check advisories
 else
