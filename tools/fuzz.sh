@@ -21,12 +21,12 @@ fi
 # The code has next to no `unsafe`, so the address sanitizer would find little; without it the stable compiler will do.
 export RUSTC_BOOTSTRAP=1
 cargo fuzz build --fuzz-dir fuzz --sanitizer none
+programs=${CARGO_TARGET_DIR:-fuzz/target}/$(rustc -vV | sed -n 's/^host: //p')/release
 failed=()
 for target in "${targets[@]}"; do
   mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
   log="fuzz/artifacts/$target/log"
-  program=$(find fuzz/target -path "*/release/$target" -type f | head -n 1)
-  if "$program" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=2048 -timeout=10 \
+  if "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=2048 -timeout=10 \
     -artifact_prefix="fuzz/artifacts/$target/" -print_final_stats=1 >"$log" 2>&1; then
     printf '%-16s %s\n' "$target" "$(awk '/number_of_executed_units/ {print $2 " inputs"}' "$log")"
   else
