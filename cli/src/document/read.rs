@@ -2,6 +2,7 @@
 
 use super::{scalar, Content, Field, Node, Position};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -58,7 +59,12 @@ pub fn read(text: &str) -> Result<Vec<Rc<Node>>, NotYaml> {
         json: serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
         ..Builder::default()
     };
-    for event in Parser::new_from_str(text) {
+    let text = if builder.json {
+        without_pairs(text)
+    } else {
+        Cow::Borrowed(text)
+    };
+    for event in Parser::new_from_str(&text) {
         let (event, span) = event.map_err(|error| NotYaml {
             at: position(error.marker().line(), error.marker().col()),
             problem: format!("not YAML: {}", error.info()),
@@ -66,6 +72,40 @@ pub fn read(text: &str) -> Result<Vec<Rc<Node>>, NotYaml> {
         builder.take(event, span)?;
     }
     Ok(builder.documents)
+}
+
+/// JSON in which a character beyond the first 65,536 is escaped as YAML does it: JSON has a pair of escapes for it, which YAML
+/// does not know. What is behind it in the line is two columns nearer then.
+fn without_pairs(json: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = json[at..].find('\\') {
+        let escape = at + found;
+        // An escape is of two bytes, and of six where it begins so; a backslash may itself be escaped.
+        at = escape + 2;
+        let unit = |from: usize| {
+            let digits = json.get(from..from + 6)?.strip_prefix("\\u")?;
+            u16::from_str_radix(digits, 16).ok()
+        };
+        let (Some(high), Some(low)) = (unit(escape), unit(escape + 6)) else {
+            continue;
+        };
+        if let Some(Ok(character)) = char::decode_utf16([high, low])
+            .next()
+            .filter(|_| (0xd800..0xdc00).contains(&high))
+        {
+            out += &json[copied..escape];
+            out += &format!("\\U{:08x}", u32::from(character));
+            at = escape + 12;
+            copied = at;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    out += &json[copied..];
+    Cow::Owned(out)
 }
 
 fn position(line: usize, column: usize) -> Position {
@@ -191,6 +231,18 @@ mod tests {
         let x = b.value.items()[0].field("x").unwrap();
         assert_eq!((x.at.line, x.at.column), (3, 5));
         assert_eq!(documents[1].json(), serde_json::json!({"c": [true, "d"]}));
+    }
+
+    #[test]
+    fn json_may_escape_a_character_as_a_pair() {
+        let texts = [
+            r#"{"a": "x\ud83d\ude00y", "b": "\u00e9", "c": "\\ud83d"}"#,
+            r#"["\uD83D\uDE00\ud83d\ude01", "\\\ud83d\ude00\n"]"#,
+        ];
+        for text in texts {
+            let theirs: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(read(text).unwrap()[0].json(), theirs, "{text}");
+        }
     }
 
     #[test]
