@@ -296,11 +296,11 @@ fn duplicates(node: &Node, path: &str, twice: &mut Vec<(Position, String)>) {
     for (index, item) in node.items().iter().enumerate() {
         duplicates(item, &format!("{path}[{index}]"), twice);
     }
-    for (index, field) in node.fields().iter().enumerate() {
+    let mut earlier = BTreeSet::new();
+    for field in node.fields() {
         let dot = if path.is_empty() { "" } else { "." };
         let path = format!("{path}{dot}{}", field.name);
-        let mut earlier = node.fields().iter().take(index);
-        if earlier.any(|other| other.name == field.name) {
+        if !earlier.insert(&field.name) {
             twice.push((field.at, path.clone()));
         }
         duplicates(&field.value, &path, twice);
