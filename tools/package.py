@@ -2,7 +2,8 @@
 
 tools/package.py VERSION REVISION FILTER...
 
-The same module makes the same archive, to the byte: times are zero, owners are root, order is fixed.
+The same module makes the same archive, to the byte: times are zero, owners are root, order is fixed. DIGESTS has the digest of each
+image: what a registry serves it under, and what is compared with `sha256` where an image is loaded.
 """
 
 import gzip
@@ -43,7 +44,7 @@ def descriptor(kind, content, **more):
 
 
 def image(config_kind, config, layer_kind, layer, annotations):
-    """An OCI layout with one image of one layer."""
+    """An OCI layout with one image of one layer, and the digest under which registries know it."""
     manifest = text({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -58,7 +59,8 @@ def image(config_kind, config, layer_kind, layer, annotations):
         "manifests": [descriptor(MANIFEST, manifest, annotations=reference)],
     })
     blobs = [(f"blobs/sha256/{digest(blob)[7:]}", blob) for blob in (config, layer, manifest)]
-    return tar([("oci-layout", text(LAYOUT)), ("index.json", index), *sorted(blobs)])
+    archive = tar([("oci-layout", text(LAYOUT)), ("index.json", index), *sorted(blobs)])
+    return archive, digest(manifest)[7:]
 
 
 def compat(module, annotations):
@@ -87,6 +89,7 @@ def main():
     dist = pathlib.Path("dist")
     images = dist / "images"
     images.mkdir(exist_ok=True)
+    digests = []
     for name in filters:
         module = (dist / f"{name}.wasm").read_bytes()
         annotations = {
@@ -95,8 +98,12 @@ def main():
             "org.opencontainers.image.revision": revision,
             "org.opencontainers.image.licenses": "Apache-2.0",
         }
-        (images / f"{name}-compat.tar").write_bytes(compat(module, annotations))
-        (images / f"{name}-artifact.tar").write_bytes(artifact(module, annotations))
+        for layout in (compat, artifact):
+            title = f"{name}-{layout.__name__}"
+            archive, known_as = layout(module, annotations)
+            (images / f"{title}.tar").write_bytes(archive)
+            digests.append(f"{known_as}  {title}\n")
+    (images / "DIGESTS").write_text("".join(digests))
 
 
 if __name__ == "__main__":

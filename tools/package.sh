@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts checksums and images beside the modules in dist/: tools/package.sh FILTER...
+# Puts checksums, images and their digests beside the modules in dist/: tools/package.sh FILTER...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for filter in "$@"; do
@@ -9,4 +9,4 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 python3 tools/package.py "$version" "$revision" "$@"
 (cd dist && sha256sum ./*.wasm images/*.tar | sed 's| \./| |' >SHA256SUMS)
-cat dist/SHA256SUMS
+cat dist/SHA256SUMS dist/images/DIGESTS

@@ -56,8 +56,8 @@ fn blob(layout: &Path, digest: &Value) -> PathBuf {
     path
 }
 
-/// The module in an image.
-fn module(archive: &Path, kind: &str) -> Vec<u8> {
+/// The digest of an image, and the module in it.
+fn module(archive: &Path, kind: &str) -> (String, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let layout = folder.path();
     run("tar", &["-xf", &archive.display().to_string()], layout);
@@ -66,25 +66,29 @@ fn module(archive: &Path, kind: &str) -> Vec<u8> {
         "1.0.0"
     );
     let index = json(&layout.join("index.json"));
-    let manifest = json(&blob(layout, &index["manifests"][0]["digest"]));
+    let digest = &index["manifests"][0]["digest"];
+    let manifest = json(&blob(layout, digest));
+    let digest = digest.as_str().unwrap_or_default().replace("sha256:", "");
     blob(layout, &manifest["config"]["digest"]);
     let layers = manifest["layers"].as_array().expect("layers");
     assert_eq!(layers.len(), 1);
     assert_eq!(layers[0]["mediaType"], kind);
     let layer = blob(layout, &layers[0]["digest"]);
     if kind.ends_with("+wasm") {
-        return std::fs::read(layer).expect("the layer");
+        return (digest, std::fs::read(layer).expect("the layer"));
     }
     let files = run("tar", &["-tf", &layer.display().to_string()], layout);
     assert_eq!(files, "plugin.wasm\n");
     run("tar", &["-xf", &layer.display().to_string()], layout);
-    std::fs::read(layout.join("plugin.wasm")).expect("plugin.wasm")
+    let module = std::fs::read(layout.join("plugin.wasm")).expect("plugin.wasm");
+    (digest, module)
 }
 
 #[test]
 fn every_module_is_packaged_in_both_layouts_with_checksums() {
     let folder = packaged();
     let dist = folder.path().join("dist");
+    let digests = std::fs::read_to_string(dist.join("images/DIGESTS")).expect("the digests");
     for filter in FILTERS {
         let built = std::fs::read(dist.join(format!("{filter}.wasm"))).expect("the module");
         for (layout, kind) in [
@@ -95,10 +99,10 @@ fn every_module_is_packaged_in_both_layouts_with_checksums() {
             ),
         ] {
             let archive = dist.join(format!("images/{filter}-{layout}.tar"));
-            assert!(
-                module(&archive, kind) == built,
-                "{filter} {layout}: another module"
-            );
+            let (digest, packaged) = module(&archive, kind);
+            assert!(packaged == built, "{filter} {layout}: another module");
+            let line = digests.lines().find(|line| line.starts_with(&digest));
+            assert_eq!(line, Some(format!("{digest}  {filter}-{layout}").as_str()));
         }
     }
     let checked = run("sha256sum", &["--check", "SHA256SUMS"], &dist);
