@@ -302,9 +302,10 @@ impl Envoy {
         String::from_utf8_lossy(&end).into_owned()
     }
 
-    /// Copies what Envoy logs to standard output, until Envoy ends.
+    /// Copies what Envoy logs from now on to standard output, until Envoy ends: how it began would push what was said before out
+    /// of sight.
     pub async fn follow_log(&self) {
-        let mut shown = 0;
+        let mut shown = self.log().len();
         while Client::new(self.admin).get("/ready").await.status != 0 {
             let log = self.log();
             print!("{}", log.get(shown..).unwrap_or_default());
