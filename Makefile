@@ -24,7 +24,7 @@ test: tools build ## Run everything: lint, unit and property tests, the cores on
 	@tools/test.sh $(FILTER)
 
 .PHONY: lint
-lint: ## Check the format, clippy, licences and known advisories; RUSTSEC_DB=folder where the database cannot be fetched
+lint: ## Check the format, clippy, licences and known advisories; RUSTSEC_DB=clone where the database cannot be fetched
 	@ADVISORIES=1 tools/lint.sh $(FILTERS)
 
 .PHONY: fmt
