@@ -85,3 +85,81 @@ fn every_refusal_names_the_field_what_was_found_and_what_is_allowed() {
             .is_empty()
     );
 }
+
+/// One mistake each, named by its field; none where nothing is wrong.
+#[test]
+fn each_mistake_is_at_its_field() {
+    let key = |key: Value| json!({ "key": key });
+    let purge = |purge: Value| json!({ "purge": purge });
+    let secret = json!({"secret_header": "x-purge", "secret": "12345678"});
+    for (configuration, field) in [
+        (key(json!({"headers": ["x a"]})), "key.headers[0]"),
+        (key(json!({"tenant": "x a"})), "key.tenant"),
+        (
+            key(json!({"include": ["a"], "exclude": ["b"]})),
+            "key.include",
+        ),
+        (key(json!({"include": ["a"], "query": "all"})), "key.query"),
+        (key(json!({"exclude": ["a"], "query": "none"})), "key.query"),
+        (key(json!({"exclude": ["a"], "query": "sorted"})), ""),
+        (key(json!({"exclude": ["a*", "b"]})), ""),
+        (key(json!({"exclude": ["*a"]})), "key.exclude[0]"),
+        (key(json!({"exclude": ["a", ""]})), "key.exclude[1]"),
+        (key(json!({"include": ["a=b"]})), "key.include[0]"),
+        (
+            json!({"bypass": [{"path": "/a", "value": "x"}]}),
+            "bypass[0].value",
+        ),
+        (
+            json!({"bypass": [{"header": "a", "cookie": "b", "value": "x"}]}),
+            "bypass[0].value",
+        ),
+        (json!({"bypass": [{"header": "a b"}]}), "bypass[0].header"),
+        (
+            json!({"refresh": {"background": {"enabled": true, "cluster": ""}}}),
+            "refresh.background.cluster",
+        ),
+        (
+            json!({"cache_status": {"name": "a b"}}),
+            "cache_status.name",
+        ),
+        // Whoever may not purge is everybody but those who are named.
+        (purge(json!({})), "purge"),
+        (purge(json!({"cidrs": []})), "purge"),
+        (purge(json!({"cidrs": ["10.0.0.0/8"]})), ""),
+        (
+            purge(json!({"cidrs": ["10.0.0.0/8", "x"]})),
+            "purge.cidrs[1]",
+        ),
+        (purge(secret), ""),
+        (
+            purge(json!({"secret_header": "x-purge", "secret": "1234567"})),
+            "purge.secret",
+        ),
+        (
+            purge(json!({"secret_header": "x purge", "secret": "12345678"})),
+            "purge.secret_header",
+        ),
+        (
+            purge(json!({"cidrs": ["10.0.0.0/8"], "secret_header": "x-purge"})),
+            "purge.secret",
+        ),
+        (
+            purge(json!({"cidrs": ["10.0.0.0/8"], "secret": "12345678"})),
+            "purge.secret_header",
+        ),
+        (
+            purge(json!({"cidrs": ["10.0.0.0/8"], "method": "PUR GE"})),
+            "purge.method",
+        ),
+    ] {
+        let found = errors(&configuration);
+        let named: Vec<_> = found
+            .iter()
+            .filter_map(|error| error.split_once(": "))
+            .map(|(path, _)| path)
+            .collect();
+        let expected: Vec<_> = (!field.is_empty()).then_some(field).into_iter().collect();
+        assert_eq!(named, expected, "{configuration}: {found:?}");
+    }
+}

@@ -245,3 +245,84 @@ fn bodies_on_their_way_take_a_part_of_what_a_vm_can_have() {
     }
     assert_eq!(cache.metric("stored"), 2);
 }
+
+/// However a body ends, what it took is there for the next one.
+#[test]
+fn every_end_of_a_body_gives_its_room_back() {
+    let half = vec![b'x'; 512 << 10];
+    let head = [(":status", "200"), ("cache-control", "max-age=60")];
+    for ending in ["whole", "too large", "left", "not to be read"] {
+        // Four bodies of a MiB at once.
+        let configuration = json!({"max_entry_bytes": "1MiB", "worker_memory": "1MiB"});
+        let mut cache = Cache::alone(&configuration);
+        for n in 0..9 {
+            let path = format!("/{n}");
+            let (mut exchange, _) = cache.start(&request("GET", &path, &[]));
+            cache.vm.response(&mut exchange, &head, false);
+            cache.vm.response_body(&mut exchange, &half, false);
+            match ending {
+                "whole" => {
+                    cache.vm.response_body(&mut exchange, &half, true);
+                }
+                "too large" => {
+                    cache.vm.response_body(&mut exchange, &half.repeat(2), true);
+                }
+                "not to be read" => {
+                    cache.vm.host.fail("body", Failure::Status(10));
+                    cache.vm.response_body(&mut exchange, &half, true);
+                    cache.vm.host.heal();
+                }
+                _ => {}
+            }
+            cache.vm.finish(exchange);
+        }
+        let kept = |cache: &mut Cache| (cache.metric("stored"), cache.metric("rejected.internal"));
+        let (stored, internal) = kept(&mut cache);
+        let expected = match ending {
+            "whole" => (9, 0),
+            "not to be read" => (0, 9),
+            _ => (0, 0),
+        };
+        assert_eq!((stored, internal), expected, "{ending}");
+        let body = String::from_utf8(half.clone()).unwrap();
+        cache.get("/next", &ok("max-age=60", &body));
+        assert_eq!(kept(&mut cache), (stored + 1, internal), "{ending}");
+    }
+}
+
+#[test]
+fn a_refresh_in_the_background_whose_body_is_cut_replaces_nothing() {
+    for (length, body) in [("3", "new"), ("4", "old"), ("2", "old")] {
+        let background = json!({"enabled": true, "cluster": "origin"});
+        let refresh = json!({"algorithm": "off", "background": background});
+        let mut cache = Cache::alone(&json!({ "refresh": refresh }));
+        let control = "max-age=1, stale-while-revalidate=60";
+        cache.get("/a?b", &ok(control, "old"));
+        cache.advance(2_000);
+        assert!(cache.get("/a?b", &Origin::default()).is_hit());
+        let call = cache.vm.host.take_callouts().remove(0);
+        for (name, value) in [
+            (":method", "GET"),
+            (":path", "/a?b"),
+            (":authority", "example.com"),
+        ] {
+            let mut fields = call.headers.iter().filter(|(field, _)| field == name);
+            assert_eq!(fields.next().unwrap().1, value.as_bytes());
+            assert!(fields.next().is_none(), "{name}");
+        }
+        let head = [
+            (":status", "200"),
+            ("cache-control", control),
+            ("content-length", length),
+        ];
+        cache.vm.host.open(0);
+        cache.vm.host.put_call_response(&head, b"new");
+        let host = &cache.vm.host;
+        cache.vm.plugin.call_done(host, call.token, head.len(), 3);
+        assert_eq!(cache.get("/a?b", &Origin::default()).body, body.as_bytes());
+        let cut = i64::from(body == "old");
+        assert_eq!(cache.metric("rejected.incomplete"), cut, "{length}");
+        // The next request has tried again.
+        assert_eq!(cache.metric("refreshes_background"), 1 + cut, "{length}");
+    }
+}

@@ -10,7 +10,7 @@ use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 use seawall_response_cache::http::conditions::Conditions;
 use seawall_response_cache::http::date;
-use seawall_response_cache::http::directives::{Qualified, ResponseDirectives};
+use seawall_response_cache::http::directives::{Qualified, RequestDirectives, ResponseDirectives};
 use seawall_response_cache::http::freshness::{lifetime, Policy, Source};
 use seawall_response_cache::http::range::{read, Ranged};
 use seawall_response_cache::http::request::{Method, Request};
@@ -188,4 +188,20 @@ fn methods_and_names_at_their_ends() {
     };
     assert!(!varies(vary::MOST_FIELDS));
     assert!(varies(vary::MOST_FIELDS + 1));
+}
+
+#[test]
+fn requests_that_say_a_thing_twice_or_in_other_words() {
+    let mut asked = RequestDirectives::default();
+    asked.add(b"max-age=1, min-fresh=2, max-age=5");
+    asked.add(b"min-fresh=0");
+    assert_eq!((asked.max_age, asked.min_fresh), (Some(1), Some(2)));
+    let language = |value: &str| {
+        let headers = Headers::from_pairs(&[("accept-language", value)]);
+        vary::normalised(&headers, "accept-language").unwrap()
+    };
+    for same in ["de;q=1", "DE; q=1.000", "de, de", "de,de;q=1.0"] {
+        assert_eq!(language(same), b"de", "{same}");
+    }
+    assert_ne!(language("de;q=0.1"), b"de");
 }
