@@ -173,3 +173,21 @@ fn refusals_of_one_client_are_never_stored() {
         assert!(!cache.get("/", &ok("", "x")).is_hit());
     }
 }
+
+/// An origin whose `Vary` depends on the request. What is kept for one URL is bounded: the lists of fields that came last.
+#[test]
+fn of_the_lists_of_fields_that_a_url_varies_by_the_last_four_count() {
+    let mut cache = cache();
+    let names: Vec<String> = (0..6).map(|n| format!("h{n}")).collect();
+    for name in &names {
+        let origin = ok("max-age=600", name).with("vary", name);
+        assert!(!cache.get_with("/", &[(name, "x")], &origin).is_hit());
+    }
+    for (at, name) in names.iter().enumerate().rev() {
+        let got = cache.get_with("/", &[(name, "x")], &Origin::status("503"));
+        assert_eq!(got.is_hit(), at >= 2, "{name}");
+        if got.is_hit() {
+            assert_eq!(got.body, name.as_bytes());
+        }
+    }
+}
