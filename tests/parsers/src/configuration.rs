@@ -33,6 +33,23 @@ pub fn configuration(bytes: &[u8]) {
     check::<seawall_response_cache::ResponseCache>(bytes);
     check::<seawall_circuit_breaker::CircuitBreaker>(bytes);
     check::<seawall_trace_headers::TraceHeaders>(bytes);
+    check::<seawall_seawall::Seawall>(bytes);
+    as_block::<seawall_rate_limit::RateLimit>("rate_limit", bytes);
+    as_block::<seawall_response_cache::ResponseCache>("response_cache", bytes);
+    as_block::<seawall_circuit_breaker::CircuitBreaker>("circuit_breaker", bytes);
+    as_block::<seawall_trace_headers::TraceHeaders>("trace_headers", bytes);
+}
+
+/// What a filter takes by itself, the module that has them all takes as a block, and it refuses what that filter refuses.
+fn as_block<P: Plugin>(name: &str, bytes: &[u8]) {
+    let Ok(text @ Value::Object(_)) = seawall_core::config::parse(bytes) else {
+        return;
+    };
+    let block = json!({ name: text }).to_string();
+    let alone = configure::<P>(bytes).err();
+    let below = configure::<seawall_seawall::Seawall>(block.as_bytes()).err();
+    let count = |errors: Option<ConfigErrors>| errors.map(|errors| errors.iter().count());
+    assert_eq!(count(below), count(alone), "{block}");
 }
 
 /// `envoy.config.core.v3.Metadata`, as far as it matters.
@@ -77,8 +94,8 @@ fn alike(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn on_a_route<P: Plugin>(metadata: &[u8]) {
-    let mut vm = Vm::<P>::start(&World::new(), 1, &json!({}));
+fn on_a_route<P: Plugin>(settings: &Value, metadata: &[u8]) {
+    let mut vm = Vm::<P>::start(&World::new(), 1, settings);
     let mut exchange = vm.open(&[
         ("xds.route_metadata", metadata),
         ("xds.virtual_host_metadata", metadata),
@@ -108,8 +125,11 @@ pub fn route_metadata(bytes: &[u8]) {
             assert!(alike(&ours, &theirs), "{ours} is not {theirs}");
         }
     }
-    on_a_route::<seawall_rate_limit::RateLimit>(bytes);
-    on_a_route::<seawall_response_cache::ResponseCache>(bytes);
-    on_a_route::<seawall_circuit_breaker::CircuitBreaker>(bytes);
-    on_a_route::<seawall_trace_headers::TraceHeaders>(bytes);
+    on_a_route::<seawall_rate_limit::RateLimit>(&json!({}), bytes);
+    on_a_route::<seawall_response_cache::ResponseCache>(&json!({}), bytes);
+    on_a_route::<seawall_circuit_breaker::CircuitBreaker>(&json!({}), bytes);
+    on_a_route::<seawall_trace_headers::TraceHeaders>(&json!({}), bytes);
+    let all =
+        json!({"trace_headers": {}, "rate_limit": {}, "response_cache": {}, "circuit_breaker": {}});
+    on_a_route::<seawall_seawall::Seawall>(&all, bytes);
 }

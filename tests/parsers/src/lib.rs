@@ -3,14 +3,19 @@
 //!
 //! Where somebody else has written a parser for the same language, both are asked and must agree.
 
+mod command;
 mod configuration;
+mod drive;
+mod host;
 mod http;
 mod input;
 mod stored;
 mod trace;
 mod whole;
 
+pub use command::documents;
 pub use configuration::{configuration, route_metadata};
+pub use host::{known, service_answers, shared_data};
 pub use http::{addresses, cache_control, dates, ranges, target_fields};
 pub use stored::{fleet_answer, records};
 pub use trace::{baggage, formats, request_ids, traceparent, tracestate};
@@ -20,7 +25,7 @@ pub use whole::{requests, responses};
 pub type Property = fn(&[u8]);
 
 /// Every property, by name.
-pub const ALL: [(&str, Property); 16] = [
+pub const ALL: [(&str, Property); 20] = [
     ("configuration", configuration),
     ("route_metadata", route_metadata),
     ("cache_control", cache_control),
@@ -37,4 +42,8 @@ pub const ALL: [(&str, Property); 16] = [
     ("fleet_answer", fleet_answer),
     ("requests", requests),
     ("responses", responses),
+    ("documents", documents),
+    ("known", known),
+    ("service_answers", service_answers),
+    ("shared_data", shared_data),
 ];

@@ -116,6 +116,11 @@ impl FakeHost {
         self.with(|stream| stream.maps.insert(Map::Request, headers));
     }
 
+    /// Gives the stream that is active these response trailers, for [`crate::plugin::Stream::response_trailers`].
+    pub fn put_trailers(&self, trailers: Vec<(String, Vec<u8>)>) {
+        self.with(|stream| stream.maps.insert(Map::ResponseTrailers, trailers));
+    }
+
     /// Puts a part of a response body into the buffer of the stream that is active.
     pub fn put_body(&self, bytes: &[u8]) {
         self.with(|stream| stream.buffers.insert(Buffer::ResponseBody, bytes.to_vec()));
