@@ -74,6 +74,9 @@ if [ -n "$bindgen" ] && [ "$(cat .tools/wasm-bindgen.version 2>/dev/null)" != "$
       --version "$bindgen" --bin wasm-bindgen-test-runner wasm-bindgen-cli
   }
   # Its own lock file may name a release that a registry mirror does not have yet.
-  install_runner --locked || install_runner
+  install_runner --locked || {
+    echo "its lock file names what this registry does not have; taking what it has instead" >&2
+    install_runner
+  }
   echo "$bindgen" >.tools/wasm-bindgen.version
 fi
