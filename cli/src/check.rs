@@ -253,13 +253,12 @@ impl<'f> Checked<'f> {
         self.add(Severity::Warning, block.at, name, title, "", &problem);
     }
 
-    /// Fields that are given twice.
+    /// Fields that Envoy reads otherwise than it looks.
     fn block(&mut self, block: &Block, title: &str) {
         if let Some(node) = &block.settings {
-            let mut twice = Vec::new();
-            duplicates(node, "", &mut twice);
-            for (at, path) in twice {
-                let problem = "is given twice; Envoy takes the last one";
+            let mut odd = Vec::new();
+            oddities(node, "", &mut odd);
+            for (at, path, problem) in odd {
                 self.add(
                     Severity::Warning,
                     at,
@@ -292,17 +291,22 @@ impl<'f> Checked<'f> {
     }
 }
 
-fn duplicates(node: &Node, path: &str, twice: &mut Vec<(Position, String)>) {
+fn oddities(node: &Node, path: &str, odd: &mut Vec<(Position, String, &'static str)>) {
     for (index, item) in node.items().iter().enumerate() {
-        duplicates(item, &format!("{path}[{index}]"), twice);
+        oddities(item, &format!("{path}[{index}]"), odd);
     }
     let mut earlier = BTreeSet::new();
     for field in node.fields() {
         let dot = if path.is_empty() { "" } else { "." };
         let path = format!("{path}{dot}{}", field.name);
         if !earlier.insert(&field.name) {
-            twice.push((field.at, path.clone()));
+            let problem = "is given twice; Envoy takes the last one";
+            odd.push((field.at, path.clone(), problem));
         }
-        duplicates(&field.value, &path, twice);
+        if field.name == "<<" {
+            let problem = "is a field like any other to Envoy, which merges nothing";
+            odd.push((field.at, path.clone(), problem));
+        }
+        oddities(&field.value, &path, odd);
     }
 }

@@ -36,6 +36,18 @@ fn every_error_has_file_line_and_field() {
 }
 
 #[test]
+fn what_yaml_would_merge_is_no_part_of_the_settings() {
+    let file = std::fs::read_to_string(repository().join("envoy/rate-limit.yaml")).unwrap();
+    let merged = file.replacen("requests: 100\n", "<<: { requests: 100 }\n", 1);
+    assert_ne!(merged, file);
+    let ran = piped(&["check", "-"], &merged);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    let warning = "limits[0].<<: is a field like any other to Envoy, which merges nothing";
+    assert!(ran.out.contains(warning), "{}", ran.out);
+    assert!(ran.out.contains("limits[0].requests: is missing"));
+}
+
+#[test]
 fn machines_get_json() {
     let ran = seawall(&["check", WRONG, "--format", "json"]);
     assert_eq!(ran.code, 1);
