@@ -68,6 +68,42 @@ async fn the_cookies_of_a_304_reach_who_asked_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_copy_never_gets_the_strong_tag_of_the_file() {
+    // As nginx does it: what it compresses gets a weak tag, and its 304 has that of the file.
+    let upstream = Upstream::serving(|seen| {
+        let compressed = seen.header("accept-encoding") == Some("gzip");
+        let reply = if seen.header("if-none-match").is_some() {
+            Reply::status(304).header("etag", "\"a\"")
+        } else if compressed {
+            Reply::ok("compressed")
+                .header("etag", "W/\"a\"")
+                .header("content-encoding", "gzip")
+        } else {
+            Reply::ok("plain").header("etag", "\"a\"")
+        };
+        reply
+            .header("cache-control", "max-age=600")
+            .header("vary", "accept-encoding")
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    let gzip = ("accept-encoding", "gzip");
+    envoy.get_with("/", &[gzip]).await;
+    let revalidated = envoy
+        .get_with("/", &[gzip, ("cache-control", "no-cache")])
+        .await;
+    assert_eq!(revalidated.header("etag"), Some("W/\"a\""));
+    // Who has the beginning of the plain one must not get the end of the compressed one.
+    let rest = [gzip, ("range", "bytes=2-"), ("if-range", "\"a\"")];
+    let got = envoy.get_with("/", &rest).await;
+    assert_eq!((got.status, got.text().as_str()), (200, "compressed"));
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_location_names_is_invalidated_as_clients_resolve_it() {
     let upstream = Upstream::serving(|seen| {
         if seen.method == "POST" {

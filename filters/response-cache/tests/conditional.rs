@@ -148,6 +148,38 @@ fn a_304_with_a_strong_tag_updates_only_what_was_modified_at_the_same_time_where
 }
 
 #[test]
+fn a_304_gives_a_coded_body_no_strong_tag_of_the_plain_one() {
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (own, coding, expected) in [
+        (Some("W/\"a\""), "gzip", Some("W/\"a\"")),
+        (Some("W/\"a\""), "", Some("W/\"a\"")),
+        (Some("\"a\""), "gzip", Some("\"a\"")),
+        (None, "gzip", None),
+        (None, "", Some("\"a\"")),
+    ] {
+        let mut cache = cache();
+        let mut stored = ok("max-age=1", "body").with("last-modified", MODIFIED);
+        if let Some(tag) = own {
+            stored = stored.with("etag", tag);
+        }
+        if !coding.is_empty() {
+            stored = stored.with("content-encoding", coding);
+        }
+        cache.get("/", &stored);
+        cache.advance(2_000);
+        let fresh = Origin::status("304")
+            .with("etag", "\"a\"")
+            .with("last-modified", MODIFIED)
+            .with("cache-control", "max-age=60");
+        let got = cache.get("/", &fresh);
+        assert_eq!((got.status, got.header("etag")), (200, expected));
+        let hit = cache.get("/", &Origin::default());
+        assert!(hit.is_hit());
+        assert_eq!(hit.header("etag"), expected, "{own:?} {coding}");
+    }
+}
+
+#[test]
 fn a_304_that_changes_what_it_varies_by_leaves_no_copy_of_before() {
     for changes in ["304", "HEAD"] {
         let mut cache = cache();

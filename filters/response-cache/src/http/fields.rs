@@ -97,8 +97,20 @@ pub fn for_its_client<'a>(
     own
 }
 
+/// True where an entity tag that comes names other bytes than those that are stored. Origins that compress on the way out weaken
+/// or take away the tag of what they compressed, and send a 304 with the strong one of the file.
+fn names_another_body(stored: &Headers, fresh: &Headers) -> bool {
+    let Some(tag) = fresh.get("etag").filter(|tag| !tag.starts_with(b"W/")) else {
+        return false;
+    };
+    match stored.get("etag") {
+        Some(own) => own != tag,
+        None => stored.get("content-encoding").is_some(),
+    }
+}
+
 /// Stored fields updated by those of a 304 or of a response to `HEAD`: every field that comes replaces the stored lines
-/// of its name, except those that describe the stored body.
+/// of its name, except those that describe the stored body, and a strong entity tag that is not its own.
 pub fn updated<'a>(
     stored: &'a Headers,
     fresh: &'a Headers,
@@ -106,7 +118,8 @@ pub fn updated<'a>(
     leave: Leave<'_>,
 ) -> Vec<(&'a [u8], &'a [u8])> {
     let mut incoming = to_store(fresh, directives, leave);
-    incoming.retain(|(name, _)| !OF_THE_BODY.contains(name));
+    let keeps_tag = names_another_body(stored, fresh);
+    incoming.retain(|(name, _)| !OF_THE_BODY.contains(name) && (!keeps_tag || *name != b"etag"));
     let mut fields: Vec<(&[u8], &[u8])> = stored
         .iter()
         .filter(|(name, _)| !incoming.iter().any(|(new, _)| new == name))
