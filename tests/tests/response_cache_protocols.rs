@@ -197,6 +197,31 @@ async fn hits_have_the_fields_that_the_origin_sent_and_no_type_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_style_sheet_keeps_its_type() {
+    let upstream = Upstream::serving(|_| {
+        Reply::ok("")
+            .header("cache-control", "max-age=600")
+            .header("content-type", "text/css")
+    })
+    .await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .start()
+        .await;
+    for client in [Client::fresh(envoy.address), Client::http2(envoy.address)] {
+        for method in ["GET", "GET", "HEAD"] {
+            let answer = client.send(method, "/", &[], b"").await;
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (200, Some("text/css")),
+                "{method}"
+            );
+        }
+    }
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attacks_over_the_wire_reach_nobody_else() {
     let upstream = Upstream::serving(|seen| {
         // An application that believes what it is told.

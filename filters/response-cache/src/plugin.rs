@@ -1,6 +1,7 @@
 //! The filter as the host runs it.
 
 use crate::config::Settings;
+use crate::flow::answer::Retype;
 use crate::flow::exchange::{Exchange, Phase, Shared};
 use crate::flow::origin::Begun;
 use crate::flow::request::{begin, Next};
@@ -161,19 +162,21 @@ impl Stream for CacheStream {
         // Our own answers pass here, too, and need not even the time.
         let answered = match self.exchange.try_borrow() {
             Ok(exchange) => match exchange.as_ref() {
-                None => Some(false),
+                None => Some(Retype::No),
                 Some(exchange) if matches!(exchange.phase, Phase::Answered) => {
-                    Some(exchange.untyped)
+                    Some(exchange.retype.clone())
                 }
                 Some(_) => None,
             },
             Err(_) => None,
         };
-        if let Some(untyped) = answered {
-            if untyped {
-                // What the host added is no claim of the origin's; where it stays, it does no other harm.
-                let _ = host.remove_header(Map::Response, "content-type");
-            }
+        if let Some(retype) = answered {
+            // What the host makes of the type is no claim of the origin's; where it stays so, it does no other harm.
+            let _ = match retype {
+                Retype::No => Ok(()),
+                Retype::Remove => host.remove_header(Map::Response, "content-type"),
+                Retype::Restore(kind) => host.set_header(Map::Response, "content-type", &kind),
+            };
             return Flow::Continue;
         }
         let Some(core) = self.core.as_ref() else {

@@ -304,6 +304,26 @@ fn a_body_without_a_type_stays_without_one() {
 }
 
 #[test]
+fn an_empty_body_keeps_its_type() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=60", "").with("content-type", "text/css"));
+    for method in ["GET", "HEAD"] {
+        let (mut exchange, ended) = cache.start(&request(method, "/", &[]));
+        assert!(matches!(ended, Ended::Replied(_)));
+        // Envoy takes the type from a local reply without a body.
+        let sent = cache
+            .vm
+            .response(&mut exchange, &[(":status", "200")], true);
+        let kind = sent.iter().find(|(name, _)| name == "content-type");
+        assert_eq!(
+            kind.map(|(_, kind)| kind.as_slice()),
+            Some(&b"text/css"[..])
+        );
+        cache.vm.finish(exchange);
+    }
+}
+
+#[test]
 fn what_comes_without_a_date_gets_that_of_its_arrival() {
     let mut cache = cache();
     let now = "Sun, 15 Jun 2025 15:06:40 GMT";

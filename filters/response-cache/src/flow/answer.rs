@@ -41,10 +41,28 @@ fn fields(headers: &Headers) -> Vec<(&str, &[u8])> {
     fields
 }
 
+/// What must be done about the type of an answer once Envoy has made a local reply of it: it gives a body without a type one, and
+/// takes it from an answer without a body, such as an empty style sheet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Retype {
+    /// Nothing.
+    #[default]
+    No,
+    /// What Envoy added goes.
+    Remove,
+    /// What Envoy took comes back.
+    Restore(Vec<u8>),
+}
+
 impl<'a> Answer<'a> {
-    /// True for a body of no type: Envoy gives the local replies of its filters one, which must be taken away again.
-    pub fn is_untyped(&self) -> bool {
-        !self.body.is_empty() && !self.fields.iter().any(|(name, _)| *name == "content-type")
+    /// What must be done about its type.
+    pub fn retype(&self) -> Retype {
+        let mut fields = self.fields.iter();
+        match fields.find(|(name, _)| *name == "content-type") {
+            Some((_, kind)) if self.body.is_empty() => Retype::Restore(kind.to_vec()),
+            None if !self.body.is_empty() => Retype::Remove,
+            _ => Retype::No,
+        }
     }
 
     /// The answer to a request; `None` when the entry is no response.

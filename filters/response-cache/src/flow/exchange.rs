@@ -1,5 +1,6 @@
 //! What is known of a request on its way.
 
+use super::answer::Retype;
 use super::status::Forward;
 use crate::config::Settings;
 use crate::flight::of_credentials;
@@ -37,8 +38,8 @@ pub struct Exchange {
     pub looked_again: bool,
     /// Until when it waits.
     pub deadline: Option<Timestamp>,
-    /// Its answer has a body of no type.
-    pub untyped: bool,
+    /// What is still to be done about the type of its answer.
+    pub retype: Retype,
     /// The salt of the URL's variants, where its flight is that of one variant.
     pub salt: Option<u64>,
 }
@@ -62,7 +63,7 @@ impl Exchange {
             collapsed: false,
             looked_again: false,
             deadline: None,
-            untyped: false,
+            retype: Retype::No,
             salt: None,
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn replace(
             grpc_status: None,
             details: "seawall_response_cache_revalidated",
         });
-        exchange.untyped = answer.is_untyped();
+        exchange.retype = answer.retype();
         exchange.phase = Phase::Answered;
         return if replied.is_ok() {
             Flow::Pause

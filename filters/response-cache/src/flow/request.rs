@@ -442,7 +442,7 @@ fn serve(
         grpc_status: None,
         details: "seawall_response_cache_hit",
     });
-    exchange.untyped = answer.is_untyped();
+    exchange.retype = answer.retype();
     if replied.is_err() {
         cx.core
             .failed(cx.host, "an answer could not be sent; the request passes");
