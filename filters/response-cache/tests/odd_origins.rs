@@ -115,6 +115,24 @@ fn a_part_has_one_range_whatever_the_whole_came_with() {
 }
 
 #[test]
+fn a_part_has_no_digest_of_all_the_bytes() {
+    let mut cache = cache();
+    let whole = ok("max-age=60", "0123")
+        .with("content-digest", "sha-256=:AAAA:")
+        .with("content-md5", "BBBB")
+        .with("repr-digest", "sha-256=:AAAA:");
+    cache.get("/", &whole);
+    let hit = cache.get("/", &Origin::default());
+    let part = cache.get_with("/", &[("range", "bytes=1-2")], &Origin::default());
+    for (got, status, there) in [(&hit, 200, true), (&part, 206, false)] {
+        assert_eq!(got.status, status);
+        assert_eq!(got.header("content-digest").is_some(), there);
+        assert_eq!(got.header("content-md5").is_some(), there);
+        assert_eq!(got.header("repr-digest"), Some("sha-256=:AAAA:"));
+    }
+}
+
+#[test]
 fn what_an_upstream_says_to_its_proxy_is_said_once() {
     let mut cache = cache();
     let mut answer = ok("max-age=60", "x");

@@ -27,6 +27,12 @@ fn describes_body(name: &str) -> bool {
     name.starts_with("content-") && name != "content-location" && name != "content-security-policy"
 }
 
+/// Fields of the bytes that are sent, whole or in part, which are wrong for a part of what they came with (RFC 9110, section 14.4;
+/// RFC 9530, section 2). `Repr-Digest` is of the whole in any case.
+fn is_of_all_bytes(name: &str) -> bool {
+    matches!(name, "content-range" | "content-digest" | "content-md5")
+}
+
 fn says_freshness(name: &str) -> bool {
     matches!(name, "etag" | "last-modified" | "expires") || name.ends_with("cache-control")
 }
@@ -105,8 +111,7 @@ impl<'a> Answer<'a> {
             Ranged::Whole => {}
             Ranged::Part { first, last } => {
                 answer.status = 206;
-                // One that came with the whole means nothing.
-                answer.fields.retain(|(name, _)| *name != "content-range");
+                answer.fields.retain(|(name, _)| !is_of_all_bytes(name));
                 answer.body = body.get(first..=last).unwrap_or_default();
                 answer.length = answer.body.len();
                 answer.content_range = Some(format!("bytes {first}-{last}/{}", body.len()));
