@@ -104,6 +104,39 @@ async fn a_compressed_copy_never_gets_the_strong_tag_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_end_of_an_event_stream() {
+    let upstream = Upstream::serving(|_| {
+        Reply::ok("data: 1\n\n")
+            .chunk("data: 2\n\n")
+            .header("content-type", "text/event-stream")
+            .slowly(Duration::from_secs(600))
+    })
+    .await;
+    let lives = json!({"default_ttl": "1h", "coalesce": {"wait": "1h"}});
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", lives)
+        .route(Route::prefix("/").timeout("0s"))
+        .start()
+        .await;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut connection = tokio::net::TcpStream::connect(envoy.address).await.unwrap();
+        let request = b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut received = Vec::new();
+        within("the first event comes", async {
+            while !String::from_utf8_lossy(&received).contains("data: 1\n\n") {
+                received.push(connection.read_u8().await.unwrap());
+            }
+        })
+        .await;
+        open.push(connection);
+    }
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_location_names_is_invalidated_as_clients_resolve_it() {
     let upstream = Upstream::serving(|seen| {
         if seen.method == "POST" {

@@ -53,7 +53,18 @@ pub fn heuristically_cacheable(status: u16) -> bool {
     )
 }
 
-/// The lifetime of a response. `targeted` says that `directives` come from a target field, for which `Expires` does not
+/// True for streams that are made for who asks now and may have no end. Whoever asked meanwhile would wait for it, and an
+/// `EventSource` would get the same events again whenever it comes back.
+fn is_stream(headers: &Headers) -> bool {
+    let kind = headers.get("content-type").unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    let kind = kind.trim_ascii();
+    kind.eq_ignore_ascii_case(b"text/event-stream")
+        || kind.eq_ignore_ascii_case(b"multipart/x-mixed-replace")
+}
+
+/// The lifetime of a response. What the operator says is not for streams, which have one only where they say so themselves.
+/// `targeted` says that `directives` come from a target field, for which `Expires` does not
 /// count (RFC 9213, section 2.1).
 pub fn lifetime(
     status: u16,
@@ -64,6 +75,8 @@ pub fn lifetime(
     policy: &Policy,
 ) -> Lifetime {
     let of = |span, source| Lifetime { span, source };
+    let none = Policy::default();
+    let policy = if is_stream(headers) { &none } else { policy };
     if let Some(forced) = policy.forced {
         return of(forced, Source::Forced);
     }
@@ -127,6 +140,27 @@ mod tests {
         let directives = ResponseDirectives::read(&headers, "cache-control").unwrap_or_default();
         let found = lifetime(200, &headers, &directives, false, NOW, &policy);
         (found.span.as_secs(), found.source)
+    }
+
+    #[test]
+    fn an_event_stream_has_the_lifetime_that_it_says_itself_and_no_other() {
+        let policy = Policy {
+            forced: Some(Span::from_secs(1)),
+            default: Some(Span::from_secs(2)),
+            heuristic: Some((0.1, Span::from_secs(3))),
+        };
+        for kind in [
+            "text/event-stream",
+            "Text/Event-Stream ; charset=utf-8",
+            "multipart/x-mixed-replace; boundary=frame",
+        ] {
+            let kind = ("content-type", kind);
+            assert_eq!(of(&[kind], policy), (0, Source::None));
+            let said = ("cache-control", "max-age=60");
+            assert_eq!(of(&[kind, said], policy), (60, Source::MaxAge));
+        }
+        let text = ("content-type", "text/event-streams");
+        assert_eq!(of(&[text], policy), (1, Source::Forced));
     }
 
     #[test]
