@@ -141,6 +141,12 @@ fn clients_may_ask_for_more_or_less() {
     let mut deaf = Cache::alone(&json!({"ignore_client_directives": true}));
     assert!(!with(&mut deaf, "no-store"));
     assert!(with(&mut deaf, "no-cache, no-store, max-age=0"));
+    // It is not the client's word then that keeps an answer out.
+    let rule = json!([{"path_prefix": "/"}]);
+    let mut ruled = Cache::alone(&json!({"ignore_client_directives": true, "no_store": rule}));
+    assert!(!with(&mut ruled, "no-store"));
+    assert_eq!(ruled.metric("rejected.request_no_store"), 0);
+    assert_eq!(ruled.metric("rejected.rule"), 1);
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn judge(
 ) -> Result<(), Refusal> {
     let settings = &exchange.settings;
     if !fetch.store {
-        return Err(if exchange.request.directives.no_store {
+        let said = exchange.request.directives.no_store && !settings.ignore_client_directives;
+        return Err(if said {
             Refusal::RequestNoStore
         } else {
             Refusal::Rule
@@ -104,7 +105,6 @@ fn judge(
     }
     let given = Circumstances {
         authorization: exchange.has_credentials(),
-        request_no_store: false,
         cookies: settings.cookies != Cookies::Refuse,
     };
     decide(status, all, directives, lifetime, given)

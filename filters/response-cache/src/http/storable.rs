@@ -94,8 +94,6 @@ impl Refusal {
 pub struct Circumstances {
     /// The request had an `Authorization` field that is no part of the cache key.
     pub authorization: bool,
-    /// The request said `no-store`.
-    pub request_no_store: bool,
     /// Responses that set cookies may be stored (they are stripped, or the operator says so).
     pub cookies: bool,
 }
@@ -124,9 +122,6 @@ pub fn decide(
     lifetime: Lifetime,
     given: Circumstances,
 ) -> Result<(), Refusal> {
-    if given.request_no_store {
-        return Err(Refusal::RequestNoStore);
-    }
     if !is_storable(status) {
         return Err(Refusal::Status);
     }
@@ -191,7 +186,6 @@ mod tests {
     fn given() -> Circumstances {
         Circumstances {
             authorization: false,
-            request_no_store: false,
             cookies: false,
         }
     }
