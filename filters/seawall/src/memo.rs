@@ -14,15 +14,6 @@ const PROPERTIES: [&[&str]; 5] = [
     &["response", "code_details"],
 ];
 
-/// Which of them a path is; by its length most are told apart.
-fn place_of(path: &[&str]) -> Option<usize> {
-    let last = path.last()?;
-    let same = |known: &&[&str]| {
-        known.last().is_some_and(|name| name.len() == last.len()) && *known == path
-    };
-    PROPERTIES.iter().position(same)
-}
-
 type Property = Option<Option<Vec<u8>>>;
 
 /// One field, changed since the map was read.
@@ -190,7 +181,7 @@ impl Memo {
     }
 
     pub(crate) fn property(&self, host: &dyn Host, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        let place = place_of(path);
+        let place = PROPERTIES.iter().position(|known| *known == path);
         let (Some(place), Ok(mut properties)) = (place, self.properties.try_borrow_mut()) else {
             return host.property(path);
         };

@@ -76,7 +76,11 @@ pub fn lifetime(
 ) -> Lifetime {
     let of = |span, source| Lifetime { span, source };
     let none = Policy::default();
-    let policy = if is_stream(headers) { &none } else { policy };
+    let policy = if *policy != none && is_stream(headers) {
+        &none
+    } else {
+        policy
+    };
     if let Some(forced) = policy.forced {
         return of(forced, Source::Forced);
     }
