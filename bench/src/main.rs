@@ -45,8 +45,8 @@ impl Options {
     fn read() -> Result<Self, String> {
         let mut options = Options {
             starts: 3,
-            rounds: 4,
-            requests: 5_000,
+            rounds: 6,
+            requests: 2_500,
             connections: 64,
             out: PathBuf::from("docs/performance"),
             only: None,

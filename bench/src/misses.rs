@@ -2,7 +2,7 @@
 
 use crate::config::{self, wasm, Chain};
 use crate::process::{free_port, free_ports, Proxy, OTHERS, PROXY};
-use crate::stats::{least, median};
+use crate::stats::{estimate, median, Estimate};
 use crate::subjects::module;
 use crate::{keys, peers, Options};
 use serde_json::json;
@@ -13,10 +13,10 @@ use std::error::Error;
 pub struct Misses {
     /// What it is.
     pub name: &'static str,
-    /// CPU time per request: of the best round after each start, the median.
+    /// CPU time per request: of the median round after each start, the median.
     pub cpu_us: f64,
-    /// What that is above "no filter".
-    pub above_us: f64,
+    /// What that is above "no filter", start by start.
+    pub above: Estimate,
 }
 
 fn subjects() -> [(&'static str, Chain); 3] {
@@ -32,7 +32,7 @@ fn subjects() -> [(&'static str, Chain); 3] {
     ]
 }
 
-/// The best round of each after one start.
+/// The median round of each after one start.
 fn measure_once(options: &Options, upstream: u16) -> Result<Vec<f64>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
@@ -62,7 +62,7 @@ fn measure_once(options: &Options, upstream: u16) -> Result<Vec<f64>, Box<dyn Er
             }
         }
     }
-    Ok(seen.iter().map(|rounds| least(rounds)).collect())
+    Ok(seen.iter().map(|rounds| median(rounds)).collect())
 }
 
 /// Measures all in turns, `starts` times from their start on.
@@ -76,6 +76,10 @@ pub fn measure(options: &Options) -> Result<Vec<Misses>, Box<dyn Error>> {
         starts.push(measure_once(options, port)?);
     }
     let cpu = |at: usize| median(&starts.iter().map(|seen| seen[at]).collect::<Vec<_>>());
+    let above = |at: usize| {
+        let above: Vec<f64> = starts.iter().map(|seen| seen[at] - seen[0]).collect();
+        estimate(&above)
+    };
     let names = subjects().map(|(name, _)| name);
     Ok(names
         .into_iter()
@@ -83,7 +87,7 @@ pub fn measure(options: &Options) -> Result<Vec<Misses>, Box<dyn Error>> {
         .map(|(at, name)| Misses {
             name,
             cpu_us: cpu(at),
-            above_us: cpu(at) - cpu(0),
+            above: above(at),
         })
         .collect())
 }

@@ -46,7 +46,7 @@ impl Running {
 }
 
 /// So many measurements go before those that count.
-const WARM: usize = 2;
+const WARM: usize = 4;
 
 /// Where a response has 64 KB.
 const LARGE: &str = "/large";

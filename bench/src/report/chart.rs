@@ -18,7 +18,10 @@ fn colour(one: &Summary) -> &'static str {
 }
 
 pub(super) fn bars(summaries: &[Summary]) -> Document {
-    let most = summaries.iter().map(|one| one.cpu_us).fold(1.0, f64::max);
+    let most = summaries
+        .iter()
+        .map(|one| one.http1.cpu_us)
+        .fold(1.0, f64::max);
     let height = summaries.len() * ROW + 40;
     let mut document = Document::new()
         .set("viewBox", (0, 0, WIDTH as usize, height))
@@ -32,7 +35,7 @@ pub(super) fn bars(summaries: &[Summary]) -> Document {
         );
     for (at, one) in summaries.iter().enumerate() {
         let y = at * ROW + 30;
-        let width = one.cpu_us / most * (WIDTH - LEFT - 60.0);
+        let width = one.http1.cpu_us / most * (WIDTH - LEFT - 60.0);
         document = document
             .add(
                 Text::new(one.name.as_str())
@@ -49,7 +52,7 @@ pub(super) fn bars(summaries: &[Summary]) -> Document {
                     .set("fill", colour(one)),
             )
             .add(
-                Text::new(format!("{:.1}", one.cpu_us))
+                Text::new(format!("{:.1}", one.http1.cpu_us))
                     .set("x", format!("{:.1}", LEFT + width + 5.0))
                     .set("y", y + 13),
             );

@@ -1,11 +1,105 @@
 //! Tables.
 
-use super::Summary;
+use super::{Cost, Summary};
 use crate::misses::Misses;
 use crate::probe::Call;
 use crate::scaling::Scaling;
+use crate::stats::Estimate;
 use crate::Options;
 use std::fmt::Write;
+
+/// What is to be compared: a subject, and what it is measured against.
+const COMPARED: [(&str, &str); 19] = [
+    ("rate-limit", "do-nothing SDK filter"),
+    (
+        "rate-limit, nothing per route, no fields",
+        "do-nothing SDK filter",
+    ),
+    (
+        "rate-limit, nothing per route, no fields",
+        "Lua limiter (per worker)",
+    ),
+    (
+        "rate-limit, nothing per route, no fields",
+        "native local_ratelimit",
+    ),
+    (
+        "host calls of rate-limit, nothing per route, no fields, nothing else",
+        "do-nothing SDK filter",
+    ),
+    ("circuit-breaker", "do-nothing SDK filter"),
+    (
+        "circuit-breaker, nothing per route",
+        "do-nothing SDK filter",
+    ),
+    (
+        "host calls of circuit-breaker, nothing per route, nothing else",
+        "do-nothing SDK filter",
+    ),
+    ("trace-headers", "do-nothing SDK filter"),
+    ("trace-headers, nothing per route", "do-nothing SDK filter"),
+    (
+        "host calls of trace-headers, nothing per route, nothing else",
+        "do-nothing SDK filter",
+    ),
+    ("trace-headers", "native tracing and request id"),
+    ("all four filters, forwarded", "four do-nothing SDK filters"),
+    (
+        "all four as one (seawall.wasm), forwarded",
+        "four do-nothing SDK filters",
+    ),
+    (
+        "host calls of seawall.wasm, nothing else",
+        "four do-nothing SDK filters",
+    ),
+    ("response-cache, hit", "native cache_v2, hit"),
+    (
+        "response-cache, hit, nothing per route",
+        "native cache_v2, hit",
+    ),
+    (
+        "response-cache, hit of 64 KB",
+        "native cache_v2, hit of 64 KB",
+    ),
+    ("response-cache, hit of 64 KB", "no filter, 64 KB"),
+];
+
+fn with_error(estimate: Estimate) -> String {
+    if estimate.error.is_nan() {
+        // One start says nothing of how far others would be.
+        return format!("{:+.1}", estimate.value);
+    }
+    format!("{:+.1} ± {:.1}", estimate.value, estimate.error)
+}
+
+/// Each of them in the same starts as what it is compared with.
+fn compared(text: &mut String, summaries: &[Summary]) {
+    let named = |name: &str| summaries.iter().find(|one| one.name == name);
+    let pairs: Vec<_> = COMPARED
+        .iter()
+        .filter_map(|(this, other)| Some((named(this)?, named(other)?)))
+        .collect();
+    if pairs.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\nThe same, beside what does nothing or does the same work; CPU µs/request above it:\n\n\
+         | | above | HTTP/1.1 | HTTP/2 |\n\
+         | --- | --- | ---: | ---: |"
+    );
+    for (this, other) in pairs {
+        let http2 = this.http2.as_ref().zip(other.http2.as_ref());
+        let http2 = http2.map_or_else(String::new, |(this, other)| with_error(this.above(other)));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {http2} |",
+            this.name,
+            other.name,
+            with_error(this.http1.above(&other.http1))
+        );
+    }
+}
 
 pub(super) fn tables(
     options: &Options,
@@ -19,21 +113,37 @@ pub(super) fn tables(
     let _ = writeln!(
         text,
         "Written by `make bench`: {machine}; {} starts, after each {} rounds of {} requests, {} at a time, one worker.\n\
-         CPU: of the best round after each start, the median. The rest: medians.\n\n\
-         | | CPU µs/request, HTTP/1.1 | above no filter | ratio | HTTP/2 | above no filter | requests/s | p50 µs | p99 µs |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+         Medians; ± is the standard error over the starts.\n\n\
+         | | CPU µs/request, HTTP/1.1 | above no filter | ratio | HTTP/2 | above no filter | ratio | requests/s | p50 µs | p99 µs |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         options.starts, options.rounds, options.requests, options.connections
     );
+    let none = summaries.first();
+    let cells = |cost: Option<&Cost>, none: Option<&Cost>| match (cost, none) {
+        (Some(cost), Some(none)) => format!(
+            "{:.1} | {} | {:.2}",
+            cost.cpu_us,
+            with_error(cost.above),
+            cost.cpu_us / none.cpu_us
+        ),
+        _ => " | |".to_owned(),
+    };
     for one in summaries {
-        let (cpu, above) = one.http2.map_or_else(Default::default, |(cpu, above)| {
-            (format!("{cpu:.1}"), format!("{above:+.1}"))
-        });
         let _ = writeln!(
             text,
-            "| {} | {:.1} | {:+.1} | {:.2} | {cpu} | {above} | {:.0} | {:.0} | {:.0} |",
-            one.name, one.cpu_us, one.added_us, one.ratio, one.per_second, one.p50_us, one.p99_us
+            "| {} | {} | {} | {:.0} | {:.0} | {:.0} |",
+            one.name,
+            cells(Some(&one.http1), none.map(|none| &none.http1)),
+            cells(
+                one.http2.as_ref(),
+                none.and_then(|none| none.http2.as_ref())
+            ),
+            one.per_second,
+            one.p50_us,
+            one.p99_us
         );
     }
+    compared(&mut text, summaries);
     let _ = writeln!(
         text,
         "\nA miss that is stored: every request is for another URL of 1 KB, over HTTP/2:\n\n\
@@ -43,8 +153,10 @@ pub(super) fn tables(
     for one in misses {
         let _ = writeln!(
             text,
-            "| {} | {:.1} | {:+.1} |",
-            one.name, one.cpu_us, one.above_us
+            "| {} | {:.1} | {} |",
+            one.name,
+            one.cpu_us,
+            with_error(one.above)
         );
     }
     let _ = writeln!(

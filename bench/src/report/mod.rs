@@ -7,7 +7,7 @@ use crate::load::Measured;
 use crate::misses::Misses;
 use crate::probe::Call;
 use crate::scaling::Scaling;
-use crate::stats::{least, median};
+use crate::stats::{estimate, level, median, Estimate};
 use crate::subjects::Subject;
 use crate::Options;
 use serde_json::json;
@@ -21,14 +21,10 @@ pub struct Summary {
     pub name: String,
     /// Which filter it belongs to.
     pub group: &'static str,
-    /// CPU per request: of the best round after each start, the median.
-    pub cpu_us: f64,
-    /// What that is above "no filter".
-    pub added_us: f64,
-    /// That divided by the cost of "no filter".
-    pub ratio: f64,
-    /// The same over HTTP/2: CPU per request, and above "no filter"; of a proxy that speaks it here.
-    pub http2: Option<(f64, f64)>,
+    /// Over HTTP/1.1.
+    pub http1: Cost,
+    /// Over HTTP/2, of a proxy that speaks it here.
+    pub http2: Option<Cost>,
     /// Median requests per second.
     pub per_second: f64,
     /// Median of the rounds' medians.
@@ -37,31 +33,61 @@ pub struct Summary {
     pub p99_us: f64,
 }
 
-fn summarize(options: &Options, subjects: &[Subject]) -> Vec<Summary> {
-    let cpu = |rounds: &[Measured]| {
-        let best = rounds.chunks(options.rounds.max(1)).map(|start| {
-            let seen: Vec<f64> = start.iter().map(|seen| seen.cpu_us).collect();
-            least(&seen)
-        });
-        median(&best.collect::<Vec<_>>())
+/// What a subject costs in one protocol.
+#[derive(Debug, serde::Serialize)]
+pub struct Cost {
+    /// CPU per request: the median of the starts, of each the median of its rounds, once what the rounds do to all is taken out.
+    pub cpu_us: f64,
+    /// What that is above "no filter", start by start.
+    pub above: Estimate,
+    /// That of each start.
+    pub starts_us: Vec<f64>,
+}
+
+impl Cost {
+    /// What it is above another one, start by start.
+    pub fn above(&self, other: &Self) -> Estimate {
+        estimate(&differences(&self.starts_us, &other.starts_us))
+    }
+}
+
+fn differences(these: &[f64], others: &[f64]) -> Vec<f64> {
+    let pairs = these.iter().zip(others);
+    pairs.map(|(this, other)| this - other).collect()
+}
+
+/// The costs of all subjects in one protocol; the first one is "no filter".
+fn costs(options: &Options, subjects: &[Subject], of: fn(&Subject) -> &[Measured]) -> Vec<Cost> {
+    let figures = |subject| of(subject).iter().map(|seen| seen.cpu_us).collect();
+    let mut rounds: Vec<Vec<f64>> = subjects.iter().map(figures).collect();
+    level(&mut rounds);
+    let starts = |rounds: &Vec<f64>| -> Vec<f64> {
+        rounds.chunks(options.rounds.max(1)).map(median).collect()
     };
+    let starts: Vec<Vec<f64>> = rounds.iter().map(starts).collect();
+    let none = starts.first().cloned().unwrap_or_default();
+    let cost = |starts_us: Vec<f64>| Cost {
+        cpu_us: median(&starts_us),
+        above: estimate(&differences(&starts_us, &none)),
+        starts_us,
+    };
+    starts.into_iter().map(cost).collect()
+}
+
+fn summarize(options: &Options, subjects: &[Subject]) -> Vec<Summary> {
     let of = |subject: &Subject, what: fn(&Measured) -> f64| {
         median(&subject.rounds.iter().map(what).collect::<Vec<_>>())
     };
-    let (none, none_http2) = (cpu(&subjects[0].rounds), cpu(&subjects[0].http2));
-    let http2 = |subject: &Subject| {
-        let cpu = cpu(&subject.http2);
-        (!subject.http2.is_empty()).then_some((cpu, cpu - none_http2))
-    };
+    let http1 = costs(options, subjects, |subject| &subject.rounds);
+    let http2 = costs(options, subjects, |subject| &subject.http2);
     subjects
         .iter()
-        .map(|subject| Summary {
+        .zip(http1.into_iter().zip(http2))
+        .map(|(subject, (http1, http2))| Summary {
             name: subject.name.clone(),
             group: subject.group,
-            cpu_us: cpu(&subject.rounds),
-            added_us: cpu(&subject.rounds) - none,
-            ratio: cpu(&subject.rounds) / none,
-            http2: http2(subject),
+            http1,
+            http2: (!subject.http2.is_empty()).then_some(http2),
             per_second: of(subject, |seen| seen.per_second),
             p50_us: of(subject, |seen| seen.p50_us),
             p99_us: of(subject, |seen| seen.p99_us),
