@@ -1,6 +1,6 @@
 //! The client's side.
 
-use crate::wait::PATIENCE;
+use crate::wait::{within, PATIENCE};
 use futures_util::future::join_all;
 use reqwest::Method;
 use std::net::SocketAddr;
@@ -212,4 +212,20 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
             _ => return received,
         }
     }
+}
+
+/// Sends bytes as they are on a new connection and returns what has come back when it ends with `last`; the answer goes on as
+/// long as the connection is held.
+pub async fn open_until(address: SocketAddr, bytes: &[u8], last: &str) -> (TcpStream, String) {
+    let mut connection = TcpStream::connect(address).await.expect("it listens");
+    connection.write_all(bytes).await.expect("it is taken");
+    let mut received = Vec::new();
+    within(last, async {
+        while !received.ends_with(last.as_bytes()) {
+            received.push(connection.read_u8().await.expect("more comes"));
+        }
+    })
+    .await;
+    let text = String::from_utf8_lossy(&received).into_owned();
+    (connection, text)
 }

@@ -1,6 +1,6 @@
 //! Calls that last: tunnels, streams that are open for long, and uploads. None of them fails or hangs by lasting.
 
-use seawall_tests::client::raw;
+use seawall_tests::client::{open_until, raw};
 use seawall_tests::prelude::*;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,18 +102,9 @@ async fn a_connect_tunnel_has_worked_once_it_stands() {
     assert_eq!(envoy.stat(&format!("{PREFIX}.refused")).await, 1);
 }
 
-/// Sends a request and keeps its connection, so that the answer goes on.
+/// An answer that goes on, and its status line.
 async fn open(address: SocketAddr) -> (TcpStream, String) {
-    let mut connection = TcpStream::connect(address).await.expect("Envoy listens");
-    connection
-        .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .expect("it is sent");
-    let mut head = vec![0; 12];
-    within("the status line", connection.read_exact(&mut head))
-        .await
-        .expect("an answer");
-    (connection, String::from_utf8_lossy(&head).into_owned())
+    open_until(address, b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n", "\r\n").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +133,7 @@ async fn a_probe_whose_stream_is_still_open_when_its_lease_ends_has_succeeded() 
     .await;
     for _ in 0..20 {
         let (_stream, status) = open(envoy.address).await;
-        assert_eq!(status, "HTTP/1.1 200");
+        assert!(status.starts_with("HTTP/1.1 200"), "{status}");
     }
     assert_eq!(envoy.stat(&format!("{PREFIX}.failures")).await, 1);
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{answer, cases, others};
-use seawall_tests::client::raw;
+use seawall_tests::client::{open_until, raw};
 use seawall_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,19 +159,9 @@ async fn events_arrive_one_by_one() {
         .route(Route::prefix("/").timeout("0s"))
         .start()
         .await;
-    let mut connection = tokio::net::TcpStream::connect(envoy.address).await.unwrap();
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let request = b"GET /events HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
-    connection.write_all(request).await.unwrap();
-    let mut received = Vec::new();
-    // It does not wait for the second one.
-    within("the first event comes", async {
-        while !String::from_utf8_lossy(&received).contains("data: 1\n\n") {
-            received.push(connection.read_u8().await.unwrap());
-        }
-    })
-    .await;
-    let text = String::from_utf8_lossy(&received);
+    // The first one does not wait for the second one.
+    let (_open, text) = open_until(envoy.address, request, "data: 1\n\n").await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
 }
 

@@ -1,5 +1,6 @@
 //! response-cache in a real Envoy: what origins send that no specification foresees, and what a 304 says to one client.
 
+use seawall_tests::client::open_until;
 use seawall_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,20 +119,10 @@ async fn nobody_waits_for_the_end_of_an_event_stream() {
         .route(Route::prefix("/").timeout("0s"))
         .start()
         .await;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut open = Vec::new();
     for _ in 0..3 {
-        let mut connection = tokio::net::TcpStream::connect(envoy.address).await.unwrap();
         let request = b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n";
-        connection.write_all(request).await.unwrap();
-        let mut received = Vec::new();
-        within("the first event comes", async {
-            while !String::from_utf8_lossy(&received).contains("data: 1\n\n") {
-                received.push(connection.read_u8().await.unwrap());
-            }
-        })
-        .await;
-        open.push(connection);
+        open.push(open_until(envoy.address, request, "data: 1\n\n").await);
     }
     assert_eq!(upstream.hits(), 3);
 }

@@ -48,12 +48,8 @@ pub(super) fn chain(document: &Node) -> Option<Chain> {
 fn block(names: &[&str], code: &str, holder: &Field, settings: &str) -> Option<Block> {
     let filter = Filter::of_plugin(names, code)?;
     let settings = holder.value.field(settings);
-    Some(Block {
-        filter,
-        at: settings.map_or(holder.at, |field| field.at),
-        settings: settings.map(|field| Rc::clone(&field.value)),
-        entry: String::new(),
-        vm: String::new(),
-        off: false,
-    })
+    Some(settings.map_or_else(
+        || Block::empty(filter, holder.at),
+        |field| Block::holding(filter, field),
+    ))
 }

@@ -66,14 +66,7 @@ fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
     let mut blocks = Vec::new();
     for field in metadata.fields() {
         match Filter::of_namespace(&field.name) {
-            Some(filter) => blocks.push(Block {
-                filter,
-                at: field.at,
-                settings: Some(Rc::clone(&field.value)),
-                entry: String::new(),
-                vm: String::new(),
-                off: false,
-            }),
+            Some(filter) => blocks.push(Block::holding(filter, field)),
             None if field.name.starts_with("seawall") => found.problems.push(Misplaced {
                 at: field.at,
                 problem: format!(

@@ -9,7 +9,7 @@ mod walk;
 pub use manager::Manager;
 pub use walk::find;
 
-use crate::document::{Node, Position};
+use crate::document::{Field, Node, Position};
 use crate::filters::Filter;
 use std::rc::Rc;
 
@@ -52,6 +52,29 @@ pub struct Block {
     pub vm: String,
     /// The entry is switched off where nothing says otherwise.
     pub off: bool,
+}
+
+impl Block {
+    /// None of its settings are there.
+    fn empty(filter: Filter, at: Position) -> Self {
+        Block {
+            filter,
+            at,
+            settings: None,
+            entry: String::new(),
+            vm: String::new(),
+            off: false,
+        }
+    }
+
+    /// The field holds its settings.
+    fn holding(filter: Filter, field: &Field) -> Self {
+        let settings = Some(Rc::clone(&field.value));
+        Block {
+            settings,
+            ..Block::empty(filter, field.at)
+        }
+    }
 }
 
 /// Whether entries of the chain are switched off, by their names.

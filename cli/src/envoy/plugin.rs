@@ -98,27 +98,13 @@ fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
     }
     let block = |filter: Filter| {
         let field = settings.field(&filter.block())?;
-        Some(Block {
-            filter,
-            at: field.at,
-            settings: Some(Rc::clone(&field.value)),
-            entry: String::new(),
-            vm: String::new(),
-            off: false,
-        })
+        Some(Block::holding(filter, field))
     };
     Filter::ALL.into_iter().filter_map(block).collect()
 }
 
 fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {
-    let mut block = Block {
-        filter,
-        at: config.at,
-        settings: None,
-        entry: String::new(),
-        vm: String::new(),
-        off: false,
-    };
+    let mut block = Block::empty(filter, config.at);
     let Some(field) = config.value.field("configuration") else {
         return block;
     };
