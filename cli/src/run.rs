@@ -73,12 +73,24 @@ fn print(text: &[u8]) -> Result<(), Trouble> {
 
 fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, Trouble> {
     let mut all = Report::default();
+    let mut unread = Vec::new();
     for file in files {
-        let (name, text) = text(file)?;
+        let (name, text) = match text(file) {
+            Ok(read) => read,
+            Err(trouble) => {
+                unread.push(trouble);
+                continue;
+            }
+        };
         let report = check(&name, &text);
         all.plugins += report.plugins;
         all.metadata += report.metadata;
         all.problems.extend(report.problems);
+    }
+    let read = files.len() - unread.len();
+    let trouble = (!unread.is_empty()).then(|| unread.join("\nseawall: "));
+    if let (0, Some(trouble)) = (read, &trouble) {
+        return Err(trouble.clone());
     }
     let wrong = if strict {
         all.problems.len()
@@ -92,12 +104,12 @@ fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, 
                 .problems
                 .iter()
                 .try_for_each(|problem| output::problem(&mut out, problem))
-                .and_then(|()| output::summary(&mut out, &all, files.len()));
+                .and_then(|()| output::summary(&mut out, &all, read));
             written.map_err(|error| error.to_string())?;
         }
         Format::Json => {
             let report = json!({
-                "files": files.len(),
+                "files": read,
                 "plugins": all.plugins,
                 "metadata": all.metadata,
                 "errors": all.count(Severity::Error),
@@ -108,7 +120,8 @@ fn check_files(files: &[PathBuf], strict: bool, format: Format) -> Result<bool, 
         }
     }
     print(&out)?;
-    Ok(wrong == 0)
+    // What is wrong with the files that could be read is said all the same.
+    trouble.map_or(Ok(wrong == 0), Err)
 }
 
 fn explain_request(arguments: &Explain, format: Format) -> Result<bool, Trouble> {

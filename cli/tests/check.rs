@@ -88,6 +88,17 @@ fn an_unreadable_file_and_a_wrong_argument_are_told_from_a_wrong_configuration()
         "{}",
         ran.err
     );
+    // The others are checked all the same.
+    let ran = piped(&["check", "nothing.yaml", "-", "nor.yaml"], "a: [1\nb: 2\n");
+    assert_eq!(ran.code, 2);
+    for file in [
+        "seawall: nothing.yaml cannot be read",
+        "\nseawall: nor.yaml cannot",
+    ] {
+        assert!(ran.err.contains(file), "{}", ran.err);
+    }
+    assert!(ran.out.contains("standard input:2:"), "{}", ran.out);
+    assert!(ran.out.contains("1 file checked"), "{}", ran.out);
     assert_eq!(seawall(&["check"]).code, 2);
     assert_eq!(seawall(&["chekc"]).code, 2);
     let ran = piped(&["check", "-"], "a: [1\nb: 2\n");
@@ -234,4 +245,30 @@ fn settings_in_patches_of_routes_are_settings_of_routes() {
     }
     let ran = piped(&["check", "-"], &istio("CLUSTER"));
     assert!(ran.out.contains("has no effect here"), "{}", ran.out);
+}
+
+#[test]
+fn cors_behind_a_filter_that_answers_is_worth_a_warning() {
+    let cors = "- name: c\n  typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}\n";
+    let entry = |filter: &str, settings: &str| {
+        format!(
+            "- name: x\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      name: {filter}\n      vm_config: {{vm_id: a, code: {{local: {{filename: {filter}.wasm}}}}}}\n      configuration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {settings}}}\n"
+        )
+    };
+    let warned = |first: &str, second: &str| {
+        let ran = piped(&["check", "-"], &format!("http_filters:\n{first}{second}"));
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.contains("warning: cors comes after")
+    };
+    for (filter, settings, answers) in [
+        ("response-cache", "{}", true),
+        ("circuit-breaker", "{}", true),
+        ("seawall", "{response_cache: {}}", true),
+        ("seawall", "{trace_headers: {}}", false),
+        ("trace-headers", "{}", false),
+    ] {
+        let filter = entry(filter, settings);
+        assert_eq!(warned(&filter, cors), answers, "{filter}");
+        assert!(!warned(cors, &filter), "{filter}");
+    }
 }

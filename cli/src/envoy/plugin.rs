@@ -6,6 +6,7 @@ use crate::filters::Filter;
 use std::rc::Rc;
 
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const STRUCT: &str = "google.protobuf.Struct";
 const TEXT: &str = "google.protobuf.StringValue";
 
@@ -24,6 +25,33 @@ fn unwrap(typed: &Node) -> Option<&Node> {
         }
         _ => None,
     }
+}
+
+/// The plugins of a chain, in its order.
+pub(super) fn chain(entries: &[Rc<Node>], found: &mut Found) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for entry in entries {
+        let answers = blocks
+            .iter()
+            .any(|block| block.filter != Filter::TraceHeaders);
+        if answers && is_cors(entry) {
+            found.problems.push(Misplaced {
+                at: entry.at,
+                problem: "cors comes after filters of Seawall that answer: scripts of other origins cannot read what those say, preflights count as \
+                          requests, and a cache stores the origin that asked first for everybody; put it before them"
+                    .to_owned(),
+                error: false,
+            });
+        }
+        blocks.extend(plugins(entry, found));
+    }
+    blocks
+}
+
+fn is_cors(entry: &Node) -> bool {
+    let typed = entry.get("typed_config");
+    let kind = typed.map(|typed| message(typed.text_of("@type")));
+    kind == Some(CORS)
 }
 
 /// The plugins of an entry of `http_filters` (or of an extension configuration that is delivered by itself): none where it is

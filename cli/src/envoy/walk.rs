@@ -65,10 +65,7 @@ fn walk_field(field: &Field, name: &str, found: &mut Found) {
 /// Takes what is known of a map, and answers which of its fields that was.
 fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
     if let Some(filters) = node.get("http_filters") {
-        let entries = filters.items().iter();
-        let plugins = entries
-            .flat_map(|entry| plugin::plugins(entry, found))
-            .collect();
+        let plugins = plugin::chain(filters.items(), found);
         let routes = node.get("route_config");
         let hosts = routes.map(|routes| metadata::hosts(routes, found));
         found.chains.push(Chain {
