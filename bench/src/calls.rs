@@ -48,6 +48,13 @@ pub fn alone(folder: &Path, filter: &str, configuration: &Value) -> Result<Value
     Ok(written(folder, filter, configuration, &Exchange::default())?.0)
 }
 
+/// A filter that asks for no callback: what Envoy charges for any filter, whatever it does.
+pub fn none(folder: &Path) -> Result<Value, Box<dyn Error>> {
+    let path = folder.join("none.wasm");
+    fs::write(&path, Floor::default().module(|_| false)?)?;
+    Ok(wasm("no callbacks", &path, json!({})))
+}
+
 /// The filter that makes the calls of a cache hit.
 pub fn hit(folder: &Path, configuration: &Value) -> Result<Value, Box<dyn Error>> {
     let stored = Exchange::default().answers("cache-control", "max-age=3600");

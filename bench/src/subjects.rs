@@ -46,7 +46,7 @@ impl Running {
 }
 
 /// So many measurements go before those that count.
-const WARM: usize = 4;
+const WARM: usize = 3;
 
 /// Where a response has 64 KB.
 const LARGE: &str = "/large";
@@ -121,6 +121,12 @@ fn chains(folder: &Path) -> Result<Vec<Entry>, Box<dyn Error>> {
     let four = ["a", "b", "c", "d"].map(noop);
     Ok(vec![
         ("yardstick", "no filter", "/plain", Chain::default()),
+        (
+            "yardstick",
+            "filter without callbacks",
+            "/plain",
+            Chain::of(vec![calls::none(folder)?]),
+        ),
         (
             "yardstick",
             "do-nothing SDK filter",
@@ -222,6 +228,15 @@ fn chains(folder: &Path) -> Result<Vec<Entry>, Box<dyn Error>> {
             "an answer of the route itself (direct_response)",
             "/cached",
             peers::direct(),
+        ),
+        (
+            "yardstick",
+            "an answer of the route itself, behind a filter without callbacks",
+            "/cached",
+            Chain {
+                filters: vec![calls::none(folder)?],
+                ..peers::direct()
+            },
         ),
         (
             "response-cache",
