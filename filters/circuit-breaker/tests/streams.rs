@@ -1,0 +1,176 @@
+//! What a stream goes through besides its headers: bodies, trailers, tunnels, and what is left for the access log.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+use common::*;
+use seawall_core::plugin::Stream;
+
+fn worker(world: &World, configuration: &Value) -> Worker {
+    Vm::start(world, 1, configuration)
+}
+
+/// A call whose body is to follow.
+fn with_body(worker: &mut Worker) -> Call {
+    let mut call = worker.open(&[
+        ("xds.cluster_name", b"payments"),
+        ("response.flags", &0u64.to_le_bytes()),
+        ("response.code_details", b"via_upstream"),
+    ]);
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
+    let ended = worker.request_bytes(&mut call, GET.map(own).to_vec(), false);
+    assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+    call
+}
+
+/// The end of a call's body.
+fn sent(worker: &mut Worker, call: &mut Call) {
+    worker.host.open(call.context);
+    call.stream.request_body(&worker.host, 0, true);
+}
+
+fn trailers(worker: &mut Worker, call: &mut Call, fields: &[(&str, &str)]) {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+    worker.host.open(call.context);
+    worker.host.put_trailers(fields.iter().map(own).collect());
+    call.stream.response_trailers(&worker.host);
+}
+
+#[test]
+fn a_grpc_status_counts_when_its_trailers_come_and_only_then() {
+    for (fields, at_once, in_the_end) in [
+        (&[("grpc-status", "14")][..], 1, 1),
+        (&[("grpc-status", "0")], 0, 0),
+        // Trailers that say nothing of a status leave the verdict to the end.
+        (&[("x-sum", "1")], 0, 0),
+    ] {
+        let world = World::new();
+        let mut worker = worker(&world, &json!({}));
+        let mut call = admitted(&mut worker, "payments");
+        worker.response(&mut call, &[(":status", "200")], false);
+        worker.response_body(&mut call, b"message", false);
+        assert_eq!(metric(&world, "failures"), 0);
+        trailers(&mut worker, &mut call, fields);
+        assert_eq!(metric(&world, "failures"), at_once, "{fields:?}");
+        worker.finish(call);
+        assert_eq!(metric(&world, "failures"), in_the_end, "{fields:?}");
+    }
+}
+
+/// What has its trailers has come whole, so that what Envoy says of the stream afterwards is not its end.
+#[test]
+fn what_has_trailers_came_whole() {
+    let world = World::new();
+    let mut worker = worker(&world, &json!({}));
+    for (with, failures) in [(true, 0), (false, 1)] {
+        let mut call = admitted(&mut worker, "payments");
+        worker.response(&mut call, &[(":status", "200")], false);
+        worker.response_body(&mut call, b"text", false);
+        if with {
+            trailers(&mut worker, &mut call, &[("x-sum", "1")]);
+        }
+        worker.host.open(call.context);
+        let reset = 0x10u64.to_le_bytes();
+        worker.host.put_property(&["response", "flags"], &reset);
+        worker.finish(call);
+        assert_eq!(metric(&world, "failures"), failures, "{with}");
+    }
+}
+
+#[test]
+fn a_tunnel_that_breaks_off_has_worked() {
+    for (method, failures) in [("CONNECT", 0), ("GET", 1)] {
+        let world = World::new();
+        let mut worker = worker(&world, &json!({}));
+        let mut call = admitted(&mut worker, "payments");
+        worker.response(&mut call, &[(":status", "200")], false);
+        worker.response_body(&mut call, b"bytes", false);
+        worker.host.open(call.context);
+        let reset = 0x10u64.to_le_bytes();
+        worker.host.put_property(&["response", "flags"], &reset);
+        let method = method.as_bytes();
+        worker.host.put_property(&["request", "method"], method);
+        worker.finish(call);
+        assert_eq!(metric(&world, "failures"), failures, "{method:?}");
+    }
+}
+
+/// The upstream's time begins when it has the whole request, and is over once it has begun to answer.
+#[test]
+fn a_call_is_timed_from_the_end_of_its_body_to_its_answer() {
+    let world = World::new();
+    let mut worker = worker(&world, &json!({"slow_after": "1s"}));
+    let wait = |worker: &mut Worker| {
+        for _ in 0..15 {
+            world.advance(Span::from_millis(100));
+            worker.tick();
+        }
+        metric(&world, "overdue")
+    };
+    let mut slow = with_body(&mut worker);
+    assert_eq!(wait(&mut worker), 0, "still sending");
+    sent(&mut worker, &mut slow);
+    assert_eq!(wait(&mut worker), 1);
+    worker.finish(slow);
+    let mut answered = with_body(&mut worker);
+    worker.response(&mut answered, &[(":status", "200")], false);
+    sent(&mut worker, &mut answered);
+    assert_eq!(wait(&mut worker), 1, "it has begun to answer");
+    worker.response_body(&mut answered, b"text", true);
+    worker.finish(answered);
+    assert_eq!(metric(&world, "overdue"), 1);
+}
+
+/// The two records of a call that has ended as `end` has it.
+fn records(configuration: &Value, end: impl FnOnce(&mut Worker, &mut Call)) -> [Option<String>; 2] {
+    let world = World::new();
+    let mut worker = worker(&world, configuration);
+    let mut call = worker.open(&[
+        ("xds.cluster_name", b"payments"),
+        ("response.flags", &0u64.to_le_bytes()),
+        ("response.code_details", b"via_upstream"),
+    ]);
+    worker.request(&mut call, &GET);
+    end(&mut worker, &mut call);
+    worker.host.open(call.context);
+    call.stream.log(&worker.host);
+    ["verdict", "evidence"].map(|record| {
+        let value = worker.property(&call, &format!("seawall.circuit_breaker.{record}"));
+        value.map(|value| String::from_utf8(value).unwrap())
+    })
+}
+
+#[test]
+fn the_access_log_has_the_verdict_and_what_it_is_made_of() {
+    let answer = |worker: &mut Worker, call: &mut Call| {
+        worker.response(call, &[(":status", "200")], false);
+        trailers(worker, call, &[("grpc-status", "14")]);
+    };
+    let logged = records(&json!({"access_log": true}), answer);
+    assert_eq!(
+        logged.map(Option::unwrap),
+        [
+            "failure:grpc_status",
+            "request+response+trailers+log flags=0x0 details=via_upstream"
+        ]
+    );
+    assert_eq!(records(&json!({}), answer), [None, None]);
+    let refused = records(
+        &json!({"access_log": true, "mode": "forced_open"}),
+        |_, _| {},
+    );
+    assert_eq!(refused.map(Option::unwrap), ["none", "request+log"]);
+    let overdue = records(
+        &json!({"access_log": true, "slow_after": "1s"}),
+        |worker, call| {
+            worker.host.world().advance(Span::from_secs(2));
+            worker.response(call, &[(":status", "200")], false);
+        },
+    );
+    assert_eq!(overdue[0].as_deref(), Some("slow:overdue"));
+}
