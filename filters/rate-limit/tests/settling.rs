@@ -1,0 +1,115 @@
+//! What becomes of charges whose responses do not come by, and of requests that cost nothing.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::filter::{answered, begin, count, passes, rig, Rig};
+use seawall_core::testing::Ended;
+use serde_json::{json, Value};
+
+/// A request whose response does not come by, and the status that its client got.
+fn ends_elsewhere(rig: &mut Rig, status: Option<u64>) {
+    let (exchange, ended) = begin(rig, &[], &[]);
+    assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+    rig.host.open(exchange.context);
+    if let Some(status) = status {
+        let status = status.to_le_bytes();
+        rig.host.put_property(&["response", "code"], &status);
+    }
+    rig.finish(exchange);
+}
+
+fn charging(charge: Value) -> Rig {
+    rig(json!({"limits": [{"name": "a", "requests": 3, "per": "1d", "charge": charge}]}))
+}
+
+/// A filter behind this one may answer past it; then the status alone decides.
+#[test]
+fn of_a_response_that_did_not_come_by_the_status_says_what_it_costs() {
+    for (status, left) in [
+        (Some(200), 3),
+        (Some(404), 2),
+        (Some(503), 3),
+        // Nobody was answered: what was charged stays.
+        (Some(0), 2),
+        (None, 2),
+    ] {
+        let mut rig = charging(json!({"status": "4xx"}));
+        ends_elsewhere(&mut rig, status);
+        assert_eq!(passing_at_once(&mut rig), left, "{status:?}");
+    }
+    // What a field says is not known, so what was reserved stays, except where the status alone makes it free.
+    for (status, left) in [(Some(200), 2), (Some(500), 3), (None, 2)] {
+        let mut rig = charging(json!({"status": "2xx", "header": "x-cost", "reserve": 1}));
+        ends_elsewhere(&mut rig, status);
+        assert_eq!(passing_at_once(&mut rig), left, "{status:?}");
+    }
+    let mut rig = charging(json!({"header": "x-cost", "reserve": 1}));
+    ends_elsewhere(&mut rig, Some(500));
+    assert_eq!(passing_at_once(&mut rig), 2, "without a list, any status");
+}
+
+/// How many requests fit beside each other; they all stay open.
+fn passing_at_once(rig: &mut Rig) -> usize {
+    (0..9)
+        .map(|_| begin(rig, &[], &[]).1)
+        .filter(|ended| matches!(ended, Ended::Forwarded(_)))
+        .count()
+}
+
+/// The status that counted is known once for all limits of a request, and each settles by its own list.
+#[test]
+fn each_limit_settles_by_its_own_list() {
+    let limit = |name, status| json!({"name": name, "requests": 3, "per": "1d", "charge": {"status": status}});
+    let mut rig = rig(json!({"limits": [limit("a", "2xx"), limit("b", "4xx"), limit("c", "2xx")]}));
+    for _ in 0..3 {
+        ends_elsewhere(&mut rig, Some(201));
+    }
+    let (exchange, ended) = begin(&mut rig, &[], &[]);
+    let Ended::Replied(reply) = ended else {
+        panic!("not refused but {ended:?}");
+    };
+    rig.finish(exchange);
+    let told = reply.header("ratelimit").unwrap();
+    assert!(told.contains("\"b\";r=3"), "{told}");
+    let refused = ["a", "b", "c"].map(|limit| count(&rig, limit, "refused"));
+    assert_eq!(refused, [1, 0, 1]);
+}
+
+/// The service is not asked for what costs nothing.
+#[test]
+fn what_costs_nothing_needs_no_service() {
+    let mut rig = rig(json!({
+        "fleet": {"cluster": "c", "on_error": "deny"},
+        "limits": [{"name": "there", "scope": "fleet", "requests": 3, "per": "1d", "cost": 0}],
+    }));
+    for _ in 0..5 {
+        assert!(passes(&mut rig, &[]));
+    }
+    assert!(rig.host.take_callouts().is_empty());
+    assert_eq!(count(&rig, "there", "allowed"), 5);
+}
+
+/// A response that does come by is what counts, whatever the client got in the end.
+#[test]
+fn what_the_response_has_settled_the_end_leaves_alone() {
+    let mut rig = charging(json!({"status": "4xx"}));
+    for _ in 0..5 {
+        let (exchange, ended) = begin(&mut rig, &[], &[]);
+        assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+        rig.host.open(exchange.context);
+        let status = 404u64.to_le_bytes();
+        rig.host.put_property(&["response", "code"], &status);
+        answered(&mut rig, exchange, &[(":status", "200")]);
+    }
+    assert_eq!(passing_at_once(&mut rig), 3);
+}
