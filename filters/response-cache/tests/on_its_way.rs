@@ -1,0 +1,157 @@
+//! What happens to an answer between its request and its end: invalidations, trailers, and upstreams that break off.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+
+mod common;
+
+use common::{cache, ok, request, Cache, Got, Origin};
+use seawall_core::plugin::Stream;
+use seawall_core::testing::{Ended, Exchange};
+use seawall_response_cache::CacheStream;
+use serde_json::json;
+
+fn get(cache: &mut Cache) -> (Exchange<CacheStream>, Ended) {
+    cache.start(&request("GET", "/", &[]))
+}
+
+/// Places of one bucket of the table.
+const PLACES: usize = 8;
+
+/// The table remembers an invalidation only where it has a free place; the flight knows of it all the same.
+#[test]
+fn an_answer_that_was_on_its_way_is_not_stored_where_the_table_has_no_room_for_the_invalidation() {
+    let mut cache = Cache::alone(&json!({
+        "refresh": {"algorithm": "off"}, "max_entries": PLACES, "admission": false,
+    }));
+    let others: Vec<_> = (0..PLACES).map(|at| format!("/other/{at}")).collect();
+    for other in &others {
+        cache.get(other, &ok("max-age=60", "x"));
+    }
+    for other in &others {
+        assert!(cache.get(other, &Origin::default()).is_hit(), "{other}");
+    }
+    let (reader, ended) = get(&mut cache);
+    assert!(matches!(ended, Ended::Forwarded(_)));
+    cache.advance(10);
+    cache.send(&request("POST", "/", &[]), &Origin::status("200"));
+    cache.answer(reader, &ok("max-age=60", "old"));
+    assert_eq!(cache.metric("rejected.outdated"), 1);
+    assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
+}
+
+#[test]
+fn a_body_ends_with_its_trailers_as_well() {
+    let mut cache = cache();
+    let (mut exchange, _) = get(&mut cache);
+    let headers = [(":status", "200"), ("cache-control", "max-age=60")];
+    cache.vm.response(&mut exchange, &headers, false);
+    assert_eq!(cache.part(&mut exchange, b"whole", false), b"whole");
+    let (waiting, ended) = get(&mut cache);
+    assert_eq!(ended, Ended::Paused);
+    cache.vm.host.open(exchange.context);
+    let trailers = vec![("x-sum".to_owned(), b"1".to_vec())];
+    cache.vm.host.put_trailers(trailers);
+    exchange.stream.response_trailers(&cache.vm.host);
+    cache.vm.deliver();
+    let got: Got = cache.vm.reply(&waiting).expect("answered").into();
+    assert_eq!(got.body, b"whole");
+    assert_eq!(got.header("x-sum"), None);
+    cache.vm.finish(waiting);
+    cache.vm.finish(exchange);
+    assert!(cache.get("/", &Origin::default()).is_hit());
+    assert_eq!(cache.metric("rejected.incomplete"), 0);
+}
+
+/// How many of three that wait go to the origin when the first one ends with these properties, in the middle of its body or before
+/// any answer came by.
+fn released(begun: bool, properties: &[(&str, &[u8])]) -> (usize, i64) {
+    let mut cache = cache();
+    let (mut leader, _) = get(&mut cache);
+    let waiting: Vec<_> = (0..3).map(|_| get(&mut cache).0).collect();
+    if begun {
+        let headers = [(":status", "200"), ("cache-control", "max-age=60")];
+        cache.vm.response(&mut leader, &headers, false);
+        cache.part(&mut leader, b"half", false);
+    }
+    cache.vm.host.open(leader.context);
+    for (name, value) in properties {
+        cache.vm.host.put_property(&["response", name], value);
+    }
+    cache.vm.finish(leader);
+    cache.vm.deliver();
+    let resumed = waiting.iter().filter(|one| cache.vm.resumed(one)).count();
+    for exchange in waiting {
+        cache.vm.finish(exchange);
+    }
+    (resumed, cache.metric("rejected.incomplete"))
+}
+
+/// A client that leaves says nothing of the upstream: one of those who wait takes its place. An upstream that broke off may do so
+/// again, and whoever failed may fail again: then nobody waits for the next one to find that out.
+#[test]
+fn who_waits_is_handed_over_or_released_by_what_ended_the_first() {
+    for (details, expected) in [
+        (&b"downstream_remote_disconnect"[..], 1),
+        (
+            b"upstream_reset_after_response_started{connection_termination}",
+            3,
+        ),
+        (b"response_timeout", 3),
+        (b"stream_idle_timeout", 1),
+        (b"", 1),
+    ] {
+        let (count, incomplete) = released(true, &[("code_details", details)]);
+        assert_eq!((count, incomplete), (expected, 1), "{details:?}");
+    }
+    let code = |code: u64| code.to_le_bytes();
+    // An answer of a filter behind this one, which went to the client without coming by.
+    assert_eq!(released(false, &[("code", &code(503))]).0, 3);
+    assert_eq!(released(false, &[("code", &code(0))]).0, 1);
+    assert_eq!(released(false, &[]).0, 1);
+}
+
+/// What a purge says that it has done, and what it counts.
+#[test]
+fn purges_say_what_they_did_and_are_counted() {
+    let mut cache = Cache::alone(&json!({
+        "refresh": {"algorithm": "off"}, "purge": {"secret_header": "x-purge", "secret": "let-me-in"},
+    }));
+    let mut purges = 0;
+    for (kind, target) in [
+        ("key", "example.com/a"),
+        ("prefix", "example.com/a"),
+        ("all", "*"),
+    ] {
+        for mode in ["hard", "soft"] {
+            cache.get("/a", &ok("max-age=60", "x"));
+            let fields = [
+                ("x-purge", "let-me-in"),
+                ("seawall-purge", kind),
+                ("seawall-purge-mode", mode),
+            ];
+            let got = cache.send(&request("PURGE", "/a", &fields), &Origin::default());
+            let said: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+            assert_eq!(said["purged"], kind);
+            assert_eq!(said["mode"], mode);
+            assert_eq!(said["target"], target);
+            purges += 1;
+            assert_eq!(cache.metric("purges"), purges, "{kind} {mode}");
+        }
+    }
+    for secret in ["", "let-me-iX", "Xet-me-in", "let-me-in-", "let-me-i"] {
+        let asked = request("PURGE", "/a", &[("x-purge", secret)]);
+        assert_eq!(
+            cache.send(&asked, &Origin::default()).status,
+            403,
+            "{secret}"
+        );
+    }
+    assert_eq!(cache.metric("purges_refused"), 5);
+    assert_eq!(cache.metric("purges"), purges);
+}
