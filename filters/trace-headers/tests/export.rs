@@ -298,3 +298,45 @@ fn which_requests_are_errors() {
         assert_eq!(found, failed, "{kind} {properties:?}");
     }
 }
+
+/// How a gRPC call ended is told by the name of its status, or the number of one that has none.
+#[test]
+fn the_status_of_a_grpc_call() {
+    for (status, name) in [
+        (0i64, "OK"),
+        (5, "NOT_FOUND"),
+        (14, "UNAVAILABLE"),
+        (17, "17"),
+    ] {
+        let mut vm = exporting(json!({}));
+        let (code, status) = (200i64.to_le_bytes(), status.to_le_bytes());
+        let mut exchange = vm.open(&[("response.code", &code), ("response.grpc_status", &status)]);
+        vm.request(
+            &mut exchange,
+            &with(&[("content-type", "application/grpc")]),
+        );
+        vm.finish(exchange);
+        let body = tick(&mut vm).expect("a call").body;
+        // `KeyValue.value = 2`, `AnyValue.string_value = 1`.
+        let attribute = |key: &str, text: &str| {
+            let size = u8::try_from(text.len()).unwrap();
+            [
+                key.as_bytes(),
+                &[0x12, size + 2, 0x0a, size],
+                text.as_bytes(),
+            ]
+            .concat()
+        };
+        for expected in [
+            attribute("rpc.system.name", "grpc"),
+            attribute("rpc.status_code", name),
+        ] {
+            let mut windows = body.windows(expected.len());
+            assert!(
+                windows.any(|part| part == expected),
+                "{}",
+                body.escape_ascii()
+            );
+        }
+    }
+}

@@ -3,27 +3,7 @@
 use super::raw::{Failures, Number};
 use crate::outcome::Rules;
 use seawall_core::config::ConfigErrors;
-
-/// The names of the gRPC statuses, by their numbers.
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use seawall_core::grpc::STATUSES;
 
 pub(super) fn validate(raw: Failures, errors: &mut ConfigErrors) -> Rules {
     let mut rules = Rules::default();
@@ -95,7 +75,7 @@ fn grpc_status(status: &Number) -> Option<u32> {
         Number::Number(number) => *number,
         Number::Word(word) => {
             let name = word.to_ascii_uppercase();
-            u32::try_from(GRPC.iter().position(|known| *known == name)?).ok()?
+            u32::try_from(STATUSES.iter().position(|known| *known == name)?).ok()?
         }
     };
     (1..=16).contains(&number).then_some(number)

@@ -169,15 +169,15 @@ impl Server {
     }
 
     /// Notes how a gRPC call ended; the name of an error.
-    fn call_error(&mut self, host: &dyn Host) -> Option<&'static str> {
+    fn call_error(&mut self, host: &dyn Host) -> Option<String> {
         if !self.grpc {
             return None;
         }
         let status = read(host, &["response", "grpc_status"]).and_then(|bytes| number(&bytes))?;
-        note(&mut self.attributes, "rpc.system", b"grpc");
-        let key = "rpc.grpc.status_code";
-        push(&mut self.attributes, key, Value::Number(status));
-        grpc::error(status)
+        let name = grpc::name(status);
+        note(&mut self.attributes, "rpc.system.name", b"grpc");
+        note(&mut self.attributes, "rpc.status_code", name.as_bytes());
+        grpc::is_error(status).then_some(name)
     }
 
     /// What the other filters have decided: what they leave for the access log where they are told to, else what the
@@ -225,7 +225,7 @@ impl Server {
             None | Some(0) => Some("aborted".to_owned()),
             Some(status) if status >= 500 => Some(status.to_string()),
             Some(status) if cut(host, status, &details) => Some("aborted".to_owned()),
-            Some(_) => self.call_error(host).map(str::to_owned),
+            Some(_) => self.call_error(host),
         };
         let failed = kind.is_some();
         if let Some(kind) = kind {
