@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{ask, count, passes, passing, Rig};
+use common::filter::{answered, ask, begin, count, passes, passing, Rig};
 use proptest::prelude::*;
 use seawall_core::testing::{Vm, World};
 use seawall_core::time::Span;
@@ -92,6 +92,63 @@ fn bans_go_on() {
     assert!(!passes(&mut rig, &[("t", "x")]));
     world.advance(Span::from_secs(2_500));
     assert!(passes(&mut rig, &[("t", "x")]));
+}
+
+/// The one that comes first writes down which table there was; all others read it.
+#[test]
+fn every_worker_finds_what_the_table_before_holds() {
+    for (first, second) in [(64, 100_000), (100_000, 64)] {
+        let world = World::new();
+        let limit = tenant(json!({}));
+        let mut rig = with(&world, 1, &limit, first);
+        for name in ["x", "y", "z"] {
+            assert_eq!(passing(&mut rig, &[("t", name)], 6), 6);
+        }
+        let mut rigs = [2, 3, 4].map(|number| with(&world, number, &limit, second));
+        for (rig, name) in rigs.iter_mut().zip(["x", "y", "z"]) {
+            assert_eq!(passing(rig, &[("t", name)], 9), 4, "{name}");
+        }
+        // And later on nobody looks there any more: it has drained.
+        world.advance(Span::from_secs(3_600));
+        let mut late = with(&world, 5, &limit, second);
+        late.host.forget_calls();
+        assert_eq!(passing(&mut late, &[("t", "z")], 1), 1);
+        let reads = late.host.calls()["shared_get"];
+        late.host.forget_calls();
+        assert_eq!(passing(&mut late, &[("t", "z")], 1), 1);
+        assert_eq!((reads, late.host.calls()["shared_get"]), (2, 1));
+    }
+}
+
+/// Who owes more than the quota, and what counts of the window before, is looked for as long as that may be.
+#[test]
+fn what_lasts_longer_than_the_period_goes_on() {
+    let world = World::new();
+    let limit = tenant(json!({"per": "1m", "cost": 0, "charge": {"header": "x-cost"}}));
+    let mut rig = with(&world, 1, &limit, 64);
+    let (exchange, _) = begin(&mut rig, &[], &[("t", "x")]);
+    answered(&mut rig, exchange, &[(":status", "200"), ("x-cost", "35")]);
+    let mut rig = with(&world, 2, &limit, 100_000);
+    assert!(passes(&mut rig, &[("t", "y")]));
+    world.advance(Span::from_secs(140));
+    assert!(!passes(&mut rig, &[("t", "x")]), "25 too many take 150 s");
+    world.advance(Span::from_secs(20));
+    assert!(passes(&mut rig, &[("t", "x")]));
+
+    let world = World::new();
+    let limit = tenant(json!({"algorithm": "sliding_window"}));
+    let hour = Span::from_secs(3_600).as_nanos();
+    let into = world.now().as_nanos() % hour;
+    world.advance(Span(hour - into));
+    let mut rig = with(&world, 1, &limit, 64);
+    assert_eq!(passing(&mut rig, &[("t", "x")], 6), 6);
+    let mut rig = with(&world, 2, &limit, 100_000);
+    assert!(passes(&mut rig, &[("t", "y")]));
+    world.advance(Span::from_secs(3_900));
+    assert!(
+        passing(&mut rig, &[("t", "x")], 20) < 6,
+        "of the six, 5.5 count"
+    );
 }
 
 #[test]

@@ -12,8 +12,9 @@
 
 mod common;
 
-use common::filter::{answered, begin, count, passes, rig, Rig};
-use seawall_core::testing::Ended;
+use common::filter::{answered, begin, count, passes, rig, wait, Rig};
+use seawall_core::testing::{Ended, Exchange};
+use seawall_rate_limit::Request;
 use serde_json::{json, Value};
 
 /// A request whose response does not come by, and the status that its client got.
@@ -112,4 +113,50 @@ fn what_the_response_has_settled_the_end_leaves_alone() {
         answered(&mut rig, exchange, &[(":status", "200")]);
     }
     assert_eq!(passing_at_once(&mut rig), 3);
+}
+
+fn opens(rig: &mut Rig) -> Exchange<Request> {
+    let (exchange, ended) = begin(rig, &[], &[]);
+    assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+    exchange
+}
+
+/// What is free after all is given back whoever came in between, as long as it has not drained by itself; and where it has, nobody
+/// gets it twice. With small numbers and with those that take more than 64 bits.
+#[test]
+fn what_is_given_back_late_is_given_back_once() {
+    let small = json!({"requests": 3, "per": "30s"});
+    let large = json!({"requests": 3_000, "per": "8760h", "cost": 1_000});
+    for numbers in [small, large] {
+        let mut limit = json!({"name": "a", "charge": {"status": "4xx"}});
+        for (field, value) in numbers.as_object().unwrap() {
+            limit[field] = value.clone();
+        }
+        let part = if limit["cost"].is_null() {
+            10
+        } else {
+            10_512_000
+        };
+        let limits = json!({ "limits": [limit] });
+        // In use all the time: three come one after the other, and the first one is free.
+        let mut under_way = rig(limits.clone());
+        let first = opens(&mut under_way);
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            wait(&under_way, part / 10);
+            others.push(opens(&mut under_way));
+        }
+        wait(&under_way, part / 10);
+        answered(&mut under_way, first, &[(":status", "200")]);
+        assert_eq!(passing_at_once(&mut under_way), 1, "{limits}");
+        // Unused for so long that the first one has drained: what is there is that of the others.
+        let mut drained = rig(limits.clone());
+        let first = opens(&mut drained);
+        wait(&drained, 4 * part);
+        others.push(opens(&mut drained));
+        others.push(opens(&mut drained));
+        wait(&drained, part / 10);
+        answered(&mut drained, first, &[(":status", "200")]);
+        assert_eq!(passing_at_once(&mut drained), 1, "{limits}");
+    }
 }
