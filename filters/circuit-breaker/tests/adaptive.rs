@@ -95,3 +95,45 @@ fn a_healthy_upstream_is_never_refused_and_costs_nothing_shared() {
     assert_eq!(worker.host.calls().get("shared_set"), None);
     assert_eq!(worker.host.calls().get("shared_get"), None);
 }
+
+/// What a worker has counted and not told yet counts in its own decisions.
+#[test]
+fn what_is_known_here_counts_before_it_is_told() {
+    let world = World::new();
+    let mut worker: Worker = Vm::start(&world, 1, &json!({"adaptive": {"k": 2.0}}));
+    let under_way: Vec<_> = (0..60).map(|_| admitted(&mut worker, "a")).collect();
+    let failing: Vec<_> = (0..40).map(|_| admitted(&mut worker, "a")).collect();
+    for call in failing {
+        end(&mut worker, call, "503");
+    }
+    for call in under_way {
+        end(&mut worker, call, "200");
+    }
+    // 60 of 100 are accepted, so nothing is refused; by what has been told alone, none of 40 is.
+    for _ in 0..20 {
+        let call = admitted(&mut worker, "a");
+        end(&mut worker, call, "200");
+    }
+    assert_eq!(metric(&world, "refused"), 0);
+}
+
+/// A gRPC status that blames the request is an answer, unless it says that there were too many.
+#[test]
+fn a_grpc_status_is_accepted_unless_it_says_too_many() {
+    for (status, refused) in [("5", false), ("8", true), ("0", false)] {
+        let world = World::new();
+        let mut worker: Worker = Vm::start(&world, 1, &json!({"adaptive": {}}));
+        for n in 0..200 {
+            let (mut call, ended) = begin(&mut worker, "a", &GET);
+            if !matches!(ended, Ended::Forwarded(_)) {
+                break_off(&mut worker, call, 0);
+                continue;
+            }
+            let said = if n % 10 == 0 { "14" } else { status };
+            let headers = [(":status", "200"), ("grpc-status", said)];
+            worker.response(&mut call, &headers, true);
+            worker.finish(call);
+        }
+        assert_eq!(metric(&world, "refused") > 0, refused, "{status}");
+    }
+}

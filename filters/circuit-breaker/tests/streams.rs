@@ -174,3 +174,49 @@ fn the_access_log_has_the_verdict_and_what_it_is_made_of() {
     );
     assert_eq!(overdue[0].as_deref(), Some("slow:overdue"));
 }
+
+/// What follows a change of protocol is no HTTP: how it ends says nothing.
+#[test]
+fn a_change_of_protocol_is_the_answer() {
+    for (status, failures) in [("101", 0), ("100", 1), ("102", 1), ("200", 1)] {
+        let world = World::new();
+        let mut worker = worker(&world, &json!({}));
+        let mut call = admitted(&mut worker, "payments");
+        worker.response(&mut call, &[(":status", status)], false);
+        worker.host.open(call.context);
+        let reset = 0x10u64.to_le_bytes();
+        worker.host.put_property(&["response", "flags"], &reset);
+        worker.finish(call);
+        assert_eq!(metric(&world, "failures"), failures, "{status}");
+    }
+}
+
+/// What becomes of probes is counted.
+#[test]
+fn probes_are_counted_by_what_became_of_them() {
+    let world = World::new();
+    let configuration =
+        json!({"failure_threshold": 1, "open_for": "1s", "jitter": 0, "probes": 1, "successes": 1});
+    let mut worker = worker(&world, &configuration);
+    let counted = || {
+        ["sent", "succeeded", "failed", "ignored"]
+            .map(|what| metric(&world, &format!("probe.{what}")))
+    };
+    call(&mut worker, "payments", "500");
+    for (number, (end_with, expected)) in [
+        ("500", [1, 0, 1, 0]),
+        ("left", [2, 0, 1, 1]),
+        ("200", [3, 1, 1, 1]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.advance(Span::from_secs(20));
+        let probe = admitted(&mut worker, "payments");
+        match end_with {
+            "left" => break_off(&mut worker, probe, LEFT),
+            status => end(&mut worker, probe, status),
+        }
+        assert_eq!(counted(), expected, "{number}: {end_with}");
+    }
+}
