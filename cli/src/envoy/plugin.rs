@@ -31,10 +31,8 @@ fn unwrap(typed: &Node) -> Option<&Node> {
 pub(super) fn chain(entries: &[Rc<Node>], found: &mut Found) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for entry in entries {
-        let answers = blocks
-            .iter()
-            .any(|block| block.filter != Filter::TraceHeaders);
-        if answers && is_cors(entry) {
+        let answers = |block: &Block| block.filter != Filter::TraceHeaders;
+        if is_cors(entry) && blocks.iter().any(answers) {
             found.problems.push(Misplaced {
                 at: entry.at,
                 problem: "cors comes after filters of Seawall that answer: scripts of other origins cannot read what those say, preflights count as \

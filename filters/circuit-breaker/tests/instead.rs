@@ -10,14 +10,6 @@
 mod common;
 use common::*;
 
-fn worker(world: &World, more: &Value) -> Worker {
-    let mut configuration = json!({"failure_threshold": 1, "jitter": 0, "open_for": "10s"});
-    for (field, value) in more.as_object().unwrap() {
-        configuration[field] = value.clone();
-    }
-    Vm::start(world, 1, &configuration)
-}
-
 #[test]
 fn a_refusal_by_hand_says_so() {
     for (explain, expected) in [
@@ -27,7 +19,7 @@ fn a_refusal_by_hand_says_so() {
     ] {
         let world = World::new();
         let configuration = json!({"mode": "forced_open", "response_header": explain});
-        let mut worker = worker(&world, &configuration);
+        let mut worker = sensitive(&world, &configuration);
         let refused = refusal(&mut worker, "payments", &GET);
         assert_eq!(refused.header("x-seawall-breaker"), expected);
         assert_eq!(refused.header("retry-after"), Some("10"));
@@ -39,7 +31,7 @@ fn a_refusal_by_hand_says_so() {
 fn another_route_takes_refused_calls_or_they_are_refused() {
     let world = World::new();
     let route = json!({"fallback": {"route": {"header": "x-standby", "value": "1"}}});
-    let mut worker = worker(&world, &route);
+    let mut worker = sensitive(&world, &route);
     let first = admitted(&mut worker, "payments");
     end(&mut worker, first, "500");
     let (call, ended) = begin(&mut worker, "payments", &GET);
@@ -83,7 +75,7 @@ fn the_answer_to_a_failed_call_has_its_id_and_its_fields_once() {
         let world = World::new();
         let configuration = json!({"failure_threshold": 0, "failure_percentage": 0,
             "fallback": {"status": 200, "headers": fields, "body": "instead", "on_failure": true}});
-        let mut worker = worker(&world, &configuration);
+        let mut worker = sensitive(&world, &configuration);
         let mut headers = GET.to_vec();
         headers.push(("x-request-id", &sent));
         let reply = failed(&mut worker, &headers).unwrap();
@@ -108,6 +100,6 @@ fn the_answer_to_a_failed_call_has_its_id_and_its_fields_once() {
 fn a_breaker_that_only_watches_answers_no_failed_call() {
     let world = World::new();
     let configuration = json!({"mode": "shadow", "fallback": {"status": 200, "body": "instead", "on_failure": true}});
-    let mut worker = worker(&world, &configuration);
+    let mut worker = sensitive(&world, &configuration);
     assert_eq!(failed(&mut worker, &GET), None);
 }

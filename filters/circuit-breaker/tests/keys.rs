@@ -10,14 +10,6 @@
 mod common;
 use common::*;
 
-fn worker(world: &World, more: &Value) -> Worker {
-    let mut configuration = json!({"failure_threshold": 1, "jitter": 0, "open_for": "10s"});
-    for (field, value) in more.as_object().unwrap() {
-        configuration[field] = value.clone();
-    }
-    Vm::start(world, 1, &configuration)
-}
-
 fn fail(worker: &mut Worker, headers: &[(&str, &str)]) {
     let (call, ended) = begin(worker, "payments", headers);
     assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
@@ -34,7 +26,7 @@ fn passes(worker: &mut Worker, headers: &[(&str, &str)]) -> bool {
 #[test]
 fn all_spellings_of_a_host_share_a_breaker() {
     let world = World::new();
-    let mut worker = worker(&world, &json!({"key": ["host"]}));
+    let mut worker = sensitive(&world, &json!({"key": ["host"]}));
     fail(&mut worker, &[(":authority", "shop.example")]);
     for (authority, open) in [
         ("Shop.Example:8080", true),
@@ -59,7 +51,7 @@ fn all_spellings_of_a_host_share_a_breaker() {
 fn long_values_are_told_apart_by_their_ends_and_shown_by_their_beginnings() {
     let world = World::new();
     let key = json!({"key": [{"header": "x-tenant"}], "response_header": "full"});
-    let mut worker = worker(&world, &key);
+    let mut worker = sensitive(&world, &key);
     for length in [60, 64, 65, 250, 256, 257, 2_000] {
         let same = "t".repeat(length - 1);
         let (bad, good) = (format!("{same}b"), format!("{same}g"));
@@ -80,7 +72,7 @@ fn long_values_are_told_apart_by_their_ends_and_shown_by_their_beginnings() {
 fn each_part_of_a_key_is_shown_by_name() {
     let world = World::new();
     let key = json!({"key": ["cluster", {"header": "x-tenant"}], "response_header": "full"});
-    let mut worker = worker(&world, &key);
+    let mut worker = sensitive(&world, &key);
     fail(&mut worker, &[("x-tenant", "acme")]);
     let refused = refusal(&mut worker, "payments", &[("x-tenant", "acme")]);
     assert_eq!(
@@ -98,7 +90,7 @@ fn each_part_of_a_key_is_shown_by_name() {
 #[test]
 fn lines_that_were_withheld_are_counted_in_the_next_one() {
     let world = World::new();
-    let mut worker = worker(&world, &json!({"key": [{"header": "x-tenant"}]}));
+    let mut worker = sensitive(&world, &json!({"key": [{"header": "x-tenant"}]}));
     for tenant in 0..70 {
         fail(&mut worker, &[("x-tenant", &tenant.to_string())]);
     }

@@ -74,10 +74,7 @@ fn what_has_trailers_came_whole() {
         if with {
             trailers(&mut worker, &mut call, &[("x-sum", "1")]);
         }
-        worker.host.open(call.context);
-        let reset = 0x10u64.to_le_bytes();
-        worker.host.put_property(&["response", "flags"], &reset);
-        worker.finish(call);
+        cut_short(&mut worker, call);
         assert_eq!(metric(&world, "failures"), failures, "{with}");
     }
 }
@@ -91,11 +88,9 @@ fn a_tunnel_that_breaks_off_has_worked() {
         worker.response(&mut call, &[(":status", "200")], false);
         worker.response_body(&mut call, b"bytes", false);
         worker.host.open(call.context);
-        let reset = 0x10u64.to_le_bytes();
-        worker.host.put_property(&["response", "flags"], &reset);
         let method = method.as_bytes();
         worker.host.put_property(&["request", "method"], method);
-        worker.finish(call);
+        cut_short(&mut worker, call);
         assert_eq!(metric(&world, "failures"), failures, "{method:?}");
     }
 }
@@ -183,10 +178,7 @@ fn a_change_of_protocol_is_the_answer() {
         let mut worker = worker(&world, &json!({}));
         let mut call = admitted(&mut worker, "payments");
         worker.response(&mut call, &[(":status", status)], false);
-        worker.host.open(call.context);
-        let reset = 0x10u64.to_le_bytes();
-        worker.host.put_property(&["response", "flags"], &reset);
-        worker.finish(call);
+        cut_short(&mut worker, call);
         assert_eq!(metric(&world, "failures"), failures, "{status}");
     }
 }

@@ -13,6 +13,7 @@
 mod common;
 
 use common::filter::{answered, begin, count, passes, rig, wait, Rig};
+use seawall_core::config::merge;
 use seawall_core::testing::{Ended, Exchange};
 use seawall_rate_limit::Request;
 use serde_json::{json, Value};
@@ -128,10 +129,7 @@ fn what_is_given_back_late_is_given_back_once() {
     let small = json!({"requests": 3, "per": "30s"});
     let large = json!({"requests": 3_000, "per": "8760h", "cost": 1_000});
     for numbers in [small, large] {
-        let mut limit = json!({"name": "a", "charge": {"status": "4xx"}});
-        for (field, value) in numbers.as_object().unwrap() {
-            limit[field] = value.clone();
-        }
+        let limit = merge(&json!({"name": "a", "charge": {"status": "4xx"}}), &numbers);
         let part = if limit["cost"].is_null() {
             10
         } else {

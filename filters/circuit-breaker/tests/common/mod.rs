@@ -11,6 +11,7 @@
 )]
 
 pub use seawall_circuit_breaker::CircuitBreaker;
+pub use seawall_core::config::merge;
 pub use seawall_core::host::Failure;
 pub use seawall_core::testing::{Ended, Exchange, SentReply, Vm, World};
 pub use seawall_core::time::{Span, Timestamp};
@@ -24,10 +25,19 @@ pub const GET: [(&str, &str); 3] = [(":method", "GET"), (":path", "/"), (":autho
 /// Envoy's flag of a client that left.
 pub const LEFT: u64 = 0x4000;
 
+/// Envoy's flag of an upstream that reset the stream.
+const UPSTREAM_RESET: u64 = 0x10;
+
 pub fn workers(world: &World, count: u32, configuration: &Value) -> Vec<Worker> {
     (1..=count)
         .map(|number| Vm::start(world, number, configuration))
         .collect()
+}
+
+/// A worker whose breakers open with the first failure, with these settings besides.
+pub fn sensitive(world: &World, more: &Value) -> Worker {
+    let first = json!({"failure_threshold": 1, "jitter": 0, "open_for": "10s"});
+    Vm::start(world, 1, &merge(&first, more))
 }
 
 pub fn metric(world: &World, name: &str) -> i64 {
@@ -65,6 +75,14 @@ pub fn break_off(worker: &mut Worker, call: Call, flags: u64) {
         .host
         .put_property(&["response", "flags"], &flags.to_le_bytes());
     worker.host.put_property(&["response", "code_details"], b"");
+    worker.finish(call);
+}
+
+/// The end of a call whose answer had begun and then broke off.
+pub fn cut_short(worker: &mut Worker, call: Call) {
+    worker.host.open(call.context);
+    let reset = UPSTREAM_RESET.to_le_bytes();
+    worker.host.put_property(&["response", "flags"], &reset);
     worker.finish(call);
 }
 
