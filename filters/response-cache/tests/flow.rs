@@ -219,18 +219,6 @@ fn unsafe_methods_invalidate_when_they_go_well() {
 }
 
 #[test]
-fn an_answer_that_was_on_its_way_during_an_invalidation_is_not_stored() {
-    let mut cache = cache();
-    let (reader, ended) = cache.start(&request("GET", "/", &[]));
-    assert!(matches!(ended, Ended::Forwarded(_)));
-    cache.advance(10);
-    cache.send(&request("POST", "/", &[]), &Origin::status("200"));
-    cache.answer(reader, &ok("max-age=60", "old"));
-    assert_eq!(cache.metric("rejected.outdated"), 1);
-    assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
-}
-
-#[test]
 fn calls_of_grpc_change_nothing() {
     let mut cache = cache();
     cache.get("/", &ok("max-age=600", "x"));
