@@ -8,7 +8,7 @@
 use crate::text::name_of_place;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
-use seawall_core::shared::{update, Step, UpdateError};
+use seawall_core::shared::{update_from, Present, Step, UpdateError};
 use seawall_core::time::Timestamp;
 
 /// Values in shared data.
@@ -165,24 +165,33 @@ pub fn tells(host: &dyn Host, fingerprint: Fingerprint, queue: u32, now: Timesta
     told.unwrap_or(true)
 }
 
-/// True when the key was invalidated since this flight began.
-pub fn is_outdated(host: &dyn Host, fingerprint: Fingerprint, leader: u64, now: Timestamp) -> bool {
-    let outdated = change(host, fingerprint, now, |place| {
-        let found = find(place, fingerprint, leader);
-        (found.is_some_and(|flight| flight.outdated), false)
-    });
-    outdated.unwrap_or(true)
+/// True when the key was invalidated since this flight began; and what was read to know that, for [`end`].
+pub fn is_outdated(
+    host: &dyn Host,
+    fingerprint: Fingerprint,
+    leader: u64,
+) -> (bool, Option<Present>) {
+    let Ok(read) = host.shared_get(&place_key(fingerprint)) else {
+        return (true, None);
+    };
+    let mut place = read.as_ref().and_then(|(value, _)| decode(value));
+    let flight = place
+        .as_mut()
+        .and_then(|place| find(place, fingerprint, leader));
+    (flight.is_some_and(|flight| flight.outdated), Some(read))
 }
 
-/// Ends a flight. `unshared` remembers until then that answers of this key are not shared. The queues that wait.
+/// Ends a flight, whose place may be `known`. `unshared` remembers until then that answers of this key are not shared. The
+/// queues that wait.
 pub fn end(
     host: &dyn Host,
     fingerprint: Fingerprint,
     leader: u64,
     now: Timestamp,
     unshared: Option<Timestamp>,
+    known: Option<Present>,
 ) -> Vec<u32> {
-    let ended = change(host, fingerprint, now, |place| {
+    let ended = change_from(host, fingerprint, now, known, |place| {
         let mut queues = Vec::new();
         let mut changed = false;
         place.flights.retain_mut(|flight| {
@@ -235,7 +244,18 @@ fn change<R>(
     now: Timestamp,
     act: impl Fn(&mut Place) -> (R, bool),
 ) -> Result<R, UpdateError> {
-    let updated = update(host, &place_key(fingerprint), ATTEMPTS, |value| {
+    change_from(host, fingerprint, now, None, act)
+}
+
+fn change_from<R>(
+    host: &dyn Host,
+    fingerprint: Fingerprint,
+    now: Timestamp,
+    known: Option<Present>,
+    act: impl Fn(&mut Place) -> (R, bool),
+) -> Result<R, UpdateError> {
+    let key = place_key(fingerprint);
+    let updated = update_from(host, &key, ATTEMPTS, known, |value| {
         let mut place = value.and_then(decode).unwrap_or_default();
         place.flights.retain(|flight| flight.until > now.0);
         place.unshared.retain(|(_, until)| *until > now.0);
@@ -329,8 +349,8 @@ mod tests {
         assert_eq!(join(3, Wish::Wait(6), 10), Joined::Waits);
         assert_eq!(join(4, Wish::LeadOrWait(5), 10), Joined::Waits);
         assert_eq!(join(5, Wish::Lead, 10), Joined::Taken);
-        assert_eq!(end(&host, KEY, 9, at(10), None), Vec::<u32>::new());
-        assert_eq!(end(&host, KEY, 1, at(10), None), vec![6, 5]);
+        assert_eq!(end(&host, KEY, 9, at(10), None, None), Vec::<u32>::new());
+        assert_eq!(end(&host, KEY, 1, at(10), None, None), vec![6, 5]);
         assert_eq!(join(2, Wish::Wait(6), 10), Joined::Alone);
         assert_eq!(join(2, Wish::Lead, 10), Joined::Leads);
     }
@@ -352,7 +372,7 @@ mod tests {
         for n in 0..100u128 {
             // All in one place.
             let key = Fingerprint(n);
-            end(&host, key, 1, at(10), Some(at(20)));
+            end(&host, key, 1, at(10), Some(at(20)), None);
         }
         let join =
             |key, now| join(&host, Fingerprint(key), Wish::LeadOrWait(5), lease(1, now)).unwrap();
@@ -366,9 +386,9 @@ mod tests {
     fn an_invalidation_reaches_the_flight() {
         let host = FakeHost::new(&World::new(), 1);
         join(&host, KEY, Wish::Lead, lease(1, 10)).unwrap();
-        assert!(!is_outdated(&host, KEY, 1, at(10)));
+        assert!(!is_outdated(&host, KEY, 1).0);
         outdate(&host, KEY, at(10));
-        assert!(is_outdated(&host, KEY, 1, at(10)));
+        assert!(is_outdated(&host, KEY, 1).0);
     }
 
     #[test]
@@ -382,7 +402,7 @@ mod tests {
             );
         }
         outdate(&host, KEY, at(10));
-        assert!(is_outdated(&host, KEY, 1, at(10)) && is_outdated(&host, other, 2, at(10)));
+        assert!(is_outdated(&host, KEY, 1).0 && is_outdated(&host, other, 2).0);
     }
 
     #[test]

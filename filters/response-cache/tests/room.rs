@@ -63,6 +63,7 @@ impl Store {
             asked: now,
             updates: None,
             now,
+            ..Insert::default()
         };
         let put = self.table.insert(&self.host, entry(key, size), insert);
         self.world.advance(Span::from_secs(1));
@@ -81,7 +82,7 @@ impl Store {
     }
 
     fn bytes(&self) -> u64 {
-        self.table.bytes(&self.host).unwrap()
+        self.table.budget().used(&self.host).unwrap()
     }
 }
 

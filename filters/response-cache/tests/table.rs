@@ -14,10 +14,12 @@ use common::{ok, Cache, Origin};
 use proptest::prelude::*;
 use seawall_core::hash::Secret;
 use seawall_core::headers::Headers;
+use seawall_core::host::Expect;
 use seawall_core::testing::{FakeHost, World};
 use seawall_core::time::{Span, Timestamp};
 use seawall_response_cache::entry::{Content, Entry, Meta};
 use seawall_response_cache::refresh::Random;
+use seawall_response_cache::store::bucket::Bucket;
 use seawall_response_cache::store::{Changes, Insert, Layout, Table};
 use serde_json::json;
 use std::rc::Rc;
@@ -59,6 +61,7 @@ fn put(table: &Table, host: &FakeHost, entry: Entry) -> bool {
         asked: now,
         updates: None,
         now,
+        ..Insert::default()
     };
     table.insert(host, entry, insert).is_ok()
 }
@@ -84,7 +87,7 @@ fn keys_and_bytes_are_bounded_whatever_arrives() {
             &host,
             entry(n, u64::from(n) + 1, (n as usize * 37) % 3000),
         );
-        assert!(table.bytes(&host).unwrap() <= 100_000);
+        assert!(table.budget().used(&host).unwrap() <= 100_000);
     }
     assert!(stored(&world) <= 100_000);
     assert!(
@@ -220,21 +223,46 @@ fn a_table_of_another_size_frees_the_one_before() {
     let mut new = Cache::new(&world, 2, &json!({"max_entries": 100}));
     assert!(!new.get("/", &ok("no-store", "x")).is_hit());
     assert_eq!(stored(&world), 0);
+    old.vm.end();
     let bytes = world.shared_get("seawall.response_cache.bytes").unwrap().0;
     assert_eq!(bytes, 0u64.to_le_bytes());
     new.get("/1", &ok("max-age=60", "new"));
     assert_eq!(new.get("/1", &Origin::default()).body, b"new");
 }
 
+/// Whether a value is an entry, whole, of its bucket's slot; empty ones are nobody's.
+fn is_of_its_slot(world: &World, name: &str) -> bool {
+    let value = world.shared_get(name).unwrap().0;
+    if value.is_empty() {
+        return true;
+    }
+    let places: Vec<usize> = name.rsplit('.').map(|at| at.parse().unwrap_or(0)).collect();
+    let bucket = world.shared_get(&format!("seawall.response_cache.i.{}", places[1]));
+    let bucket = Bucket::decode(&bucket.unwrap().0);
+    let slot = bucket.0[places[0]].expect("a value without a slot");
+    let Content::Response { meta, body, .. } = Entry::decode(&value).unwrap().content else {
+        panic!("a response")
+    };
+    slot.generation == meta.generation && body.iter().all(|byte| *byte == meta.generation as u8)
+}
+
+/// A worker with gauges learns from them that another one was in between, and one without looks.
 #[test]
-fn a_rival_between_any_two_steps_never_makes_an_answer_wrong() {
-    for at in 0..12 {
+fn a_rival_between_any_two_steps_leaves_no_value_that_is_not_its_slots() {
+    for (at, gauges) in (0..14).flat_map(|at| [(at, false), (at, true)]) {
         let world = World::new();
         let mine = FakeHost::new(&world, 1);
         let rival_host = Rc::new(FakeHost::new(&world, 2));
         let shape = layout(1, 1 << 20, false);
-        let table_mine = table(shape);
-        let rival = table(shape);
+        let table = |host: &FakeHost| {
+            let changes = if gauges {
+                Changes::define(host)
+            } else {
+                Changes::default()
+            };
+            Table::new(shape, Secret([1; 16]), 7, changes)
+        };
+        let (table_mine, rival) = (table(&mine), table(&rival_host));
         // A full bucket, so that both claim the same slot.
         for n in 0..8 {
             put(&table_mine, &mine, entry(n, u64::from(n) + 1, 10));
@@ -250,23 +278,52 @@ fn a_rival_between_any_two_steps_never_makes_an_answer_wrong() {
         });
         put(&table_mine, &mine, entry(9, 99, 10));
         mine.before_shared(|| {});
-        let fresh = table(shape);
+        let values = world.shared_names();
+        for name in values.iter().filter(|name| name.contains(".e.")) {
+            assert!(is_of_its_slot(&world, name), "{name} at {at}, {gauges}");
+        }
+        let fresh = table(&rival_host);
         for key in (0..10u32).chain([100]) {
-            if let Some(found) = fresh
-                .find(&*rival_host, &key.to_le_bytes(), world.now())
-                .unwrap()
-            {
+            let found = fresh.find(&*rival_host, &key.to_le_bytes(), world.now());
+            if let Some(found) = found.unwrap() {
                 assert_eq!(found.entry.key, key.to_le_bytes());
-                let Content::Response { meta, body, .. } = &found.entry.content else {
-                    panic!("a response")
-                };
-                assert!(
-                    body.iter().all(|byte| *byte == meta.generation as u8),
-                    "mixed"
-                );
             }
         }
     }
+}
+
+/// Who takes a slot says so before: then whoever is about to write a value there learns of it in time.
+#[test]
+fn a_slot_is_announced_before_it_is_taken_and_whose_it_was_takes_its_value_back() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let changes = Changes::define(&host);
+    let table = Table::new(layout(1, 1 << 24, false), Secret([1; 16]), 7, changes);
+    let gauge = |world: &World| world.metric("seawall.response_cache.generation.0");
+    let begun = gauge(&world);
+    let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let (log, hooked) = (Rc::clone(&seen), world.clone());
+    host.before_shared(move || log.borrow_mut().push(gauge(&hooked) - begun));
+    let steps = || std::mem::take(&mut *seen.borrow_mut());
+    assert!(put(&table, &host, entry(1, 10, 10)));
+    // The budget, the bucket, the value.
+    assert_eq!(steps(), [0, 0, 0, 1, 1]);
+    table.invalidate(&host, &1u32.to_le_bytes(), world.now());
+    // The bucket and the value; the bytes are kept for the next entry.
+    assert_eq!(steps(), [2, 3, 4]);
+    // Another worker takes the slot, and comes no further.
+    let (at, hooked) = (std::cell::Cell::new(0), world.clone());
+    let rival = FakeHost::new(&world, 2);
+    let theirs = Changes::define(&rival);
+    host.before_shared(move || {
+        if at.replace(at.get() + 1) == 2 {
+            theirs.advance(&rival, 0, 1);
+            hooked.shared_set("seawall.response_cache.i.0", b"", Expect::Anything);
+        }
+    });
+    assert!(!put(&table, &host, entry(1, 11, 10)));
+    host.before_shared(|| {});
+    assert_eq!(stored(&world), 0);
 }
 
 #[test]
@@ -309,11 +366,7 @@ fn while_a_value_is_replaced_readers_use_the_one_before_from_their_copies() {
     world.advance(Span::from_secs(1));
     writer.invalidate(&mine, &key, soon);
     put(&writer, &mine, entry(1, 12, 10));
-    world.shared_set(
-        "seawall.response_cache.e.0.0",
-        b"",
-        seawall_core::host::Expect::Anything,
-    );
+    world.shared_set("seawall.response_cache.e.0.0", b"", Expect::Anything);
     assert_eq!(generation(&reader, &rival_host), None);
 }
 
@@ -332,7 +385,7 @@ proptest! {
             if put(table, host, entry(key, generation, size)) {
                 last.insert(key, generation);
             }
-            prop_assert!(table.bytes(host).unwrap() <= 20_000);
+            prop_assert!(table.budget().used(host).unwrap() <= 20_000);
             for (table, host) in tables.iter().zip(&hosts) {
                 if let Some(found) = table.find(host, &key.to_le_bytes(), Timestamp(1)).unwrap() {
                     prop_assert_eq!(Some(&found.entry.generation()), last.get(&key));

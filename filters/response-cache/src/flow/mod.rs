@@ -108,7 +108,7 @@ impl Core {
     /// Brings the metrics of the table up to date.
     pub fn report(&self, host: &dyn Host, worker: &Worker) {
         self.metrics.evicted.add(host, worker.table.take_evicted());
-        if let Ok(bytes) = worker.table.bytes(host) {
+        if let Ok(bytes) = worker.table.budget().used(host) {
             if self.reported.replace(bytes) != bytes {
                 self.metrics.bytes.set(host, bytes);
             }

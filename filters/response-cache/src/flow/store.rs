@@ -5,7 +5,6 @@ use super::lookup::{find, sent, sent_at};
 use super::Cx;
 use crate::config::Cookies;
 use crate::entry::{Content, Entry, Meta};
-use crate::flight::is_outdated;
 use crate::http::age::{initial, Times};
 use crate::http::directives::{Qualified, ResponseDirectives};
 use crate::http::fields::{lacks_the_indispensable, to_store, Leave};
@@ -212,7 +211,7 @@ pub fn store(
     body: Vec<u8>,
 ) -> Result<(), Refusal> {
     if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) {
-        if is_outdated(cx.host, fingerprint, leader, cx.now) {
+        if cx.worker.is_outdated(cx.host, fingerprint, leader) {
             return Err(Refusal::Outdated);
         }
     }
@@ -221,6 +220,9 @@ pub fn store(
         asked: exchange.asked,
         updates: pending.updates,
         now: cx.now,
+        known: fetch
+            .leader
+            .and_then(|leader| cx.worker.take_bucket(leader)),
     };
     let fields = vary::fields(&pending.headers);
     let present = if fields.is_empty() && exchange.salt.is_none() {
@@ -307,6 +309,7 @@ fn variants(
         asked: exchange.asked,
         updates: None,
         now: cx.now,
+        known: None,
     };
     let entry = Entry {
         key: exchange.key.clone(),

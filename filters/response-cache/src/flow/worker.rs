@@ -7,10 +7,10 @@ use super::{Core, Cx};
 use crate::flight::{self, Lease};
 use crate::purge::Purges;
 use crate::refresh::Random;
-use crate::store::{adopt, alone::Alone, Changes, Layout, Table};
+use crate::store::{adopt, alone::Alone, BucketRead, Changes, Layout, Table};
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::{Answer, Host};
-use seawall_core::shared::secret;
+use seawall_core::shared::{secret, Present};
 use seawall_core::time::{Span, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -33,11 +33,15 @@ const MOST_ASKED: usize = 64;
 const MOST_WAITING: usize = 8192;
 
 /// A flight that this worker leads.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Leading {
     fingerprint: Fingerprint,
     renewed: Timestamp,
     lease: Span,
+    /// The bucket of its key as it was when nothing was there.
+    bucket: Option<BucketRead>,
+    /// Its place among the flights, as it was read last.
+    place: Option<Present>,
 }
 
 /// The state.
@@ -106,14 +110,30 @@ impl Worker {
         Some(queue)
     }
 
-    /// Remembers a flight to renew.
+    /// Remembers a flight to renew. What it will store was looked for just now.
     pub fn lead(&self, leader: u64, fingerprint: Fingerprint, now: Timestamp, lease: Span) {
         let leading = Leading {
             fingerprint,
             renewed: now,
             lease,
+            bucket: self.table.take_lacking(),
+            place: None,
         };
         self.leading.borrow_mut().insert(leader, leading);
+    }
+
+    /// Whether what a flight brings was invalidated meanwhile.
+    pub fn is_outdated(&self, host: &dyn Host, fingerprint: Fingerprint, leader: u64) -> bool {
+        let (outdated, place) = flight::is_outdated(host, fingerprint, leader);
+        if let Some(leading) = self.leading.borrow_mut().get_mut(&leader) {
+            leading.place = place;
+        }
+        outdated
+    }
+
+    /// The bucket of a flight's key as it was when nothing was there.
+    pub fn take_bucket(&self, leader: u64) -> Option<BucketRead> {
+        self.leading.borrow_mut().get_mut(&leader)?.bucket.take()
     }
 
     /// Ends a flight and wakes who waits, here and in other workers. `look_again` tells them that what they wait for may
@@ -126,8 +146,9 @@ impl Worker {
         look_again: bool,
         unshared: Option<Timestamp>,
     ) {
-        self.leading.borrow_mut().remove(&leader);
-        let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared);
+        let leading = self.leading.borrow_mut().remove(&leader);
+        let place = leading.and_then(|leading| leading.place);
+        let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared, place);
         let mut message = fingerprint.0.to_le_bytes().to_vec();
         message.push(u8::from(look_again));
         for queue in queues {
@@ -282,6 +303,7 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
     for (leader, leading) in leading {
         worker.end_flight(cx, leading.fingerprint, leader, true, None);
     }
+    worker.table.budget().end(host);
 }
 
 /// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
@@ -293,6 +315,7 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
     };
     if now.since(worker.reported.get()) >= Span::from_secs(1) {
         worker.reported.set(now);
+        worker.table.budget().settle(host);
         core.report(host, worker);
     }
     if idle {
@@ -331,24 +354,17 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
             }
         }
     }
-    let due: Vec<(u64, Leading)> = worker
-        .leading
-        .borrow()
-        .iter()
-        .filter(|(_, leading)| now.since(leading.renewed).0 >= leading.lease.0 / 3)
-        .map(|(leader, leading)| (*leader, *leading))
-        .collect();
-    for (leader, leading) in due {
+    worker.leading.borrow_mut().retain(|leader, leading| {
+        if now.since(leading.renewed).0 < leading.lease.0 / 3 {
+            return true;
+        }
         let lease = Lease {
-            leader,
+            leader: *leader,
             until: now.saturating_add(leading.lease),
             now,
         };
-        if flight::renew(host, leading.fingerprint, lease) {
-            worker.lead(leader, leading.fingerprint, now, leading.lease);
-        } else {
-            // Somebody else leads by now, for this worker was too late.
-            worker.leading.borrow_mut().remove(&leader);
-        }
-    }
+        leading.renewed = now;
+        // Else somebody else leads by now, for this worker was too late.
+        flight::renew(host, leading.fingerprint, lease)
+    });
 }

@@ -1,7 +1,7 @@
 //! Room for new entries: which ones are given up for it, and for which it is not worth it.
 
 use super::bucket::Slot;
-use super::{budget, Table};
+use super::Table;
 use crate::http::storable::Refusal;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
@@ -36,7 +36,7 @@ impl Table {
         // One large entry may need the room of many small ones.
         let mut lost = 0u32;
         for _ in 0..256u32 {
-            let reserved = budget::reserve(host, weight, self.layout.most_bytes);
+            let reserved = self.budget.reserve(host, weight);
             if reserved.map_err(|_| Refusal::Internal)? {
                 return Ok(());
             }
@@ -56,7 +56,7 @@ impl Table {
                 }
             }
         }
-        let reserved = budget::reserve(host, weight, self.layout.most_bytes);
+        let reserved = self.budget.reserve(host, weight);
         if reserved.map_err(|_| Refusal::Internal)? {
             Ok(())
         } else {
@@ -92,7 +92,7 @@ impl Table {
             return;
         }
         self.recounted.set(now);
-        let Ok(before) = budget::used(host) else {
+        let Ok(used) = self.budget.used(host) else {
             return;
         };
         let mut total = 0u64;
@@ -108,6 +108,6 @@ impl Table {
                 .sum();
             total = total.saturating_add(weight);
         }
-        budget::correct(host, before, total);
+        self.budget.correct(host, used, total);
     }
 }

@@ -14,4 +14,4 @@ mod table;
 
 pub use adopt::adopt;
 pub use changes::{Changes, GROUPS};
-pub use table::{buckets_for, Found, Insert, Layout, Table};
+pub use table::{buckets_for, BucketRead, Found, Insert, Layout, Table};

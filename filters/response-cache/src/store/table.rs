@@ -6,7 +6,7 @@
 //! value, has found nothing.
 
 use super::bucket::{Bucket, Slot, State, WAYS};
-use super::budget;
+use super::budget::Budget;
 use super::changes::Changes;
 use super::hot::Hot;
 use super::sketch::Sketch;
@@ -16,9 +16,10 @@ use crate::key::fingerprint;
 use crate::refresh::Random;
 use crate::text::name_of_place;
 use seawall_core::bytes::same;
+use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
-use seawall_core::shared::{update, Step};
+use seawall_core::shared::{update, update_from, Present, Step};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -53,7 +54,7 @@ pub struct Found {
 }
 
 /// A write.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 pub struct Insert {
     /// When it becomes useless.
     pub until: Timestamp,
@@ -63,6 +64,25 @@ pub struct Insert {
     pub updates: Option<u64>,
     /// The time.
     pub now: Timestamp,
+    /// The bucket of its key, where that was read already.
+    pub known: Option<BucketRead>,
+}
+
+/// A bucket as it was read.
+#[derive(Debug)]
+pub struct BucketRead {
+    bucket: u32,
+    read: Present,
+}
+
+/// A slot that was taken for an entry.
+#[derive(Debug, Clone, Copy)]
+struct Claimed {
+    way: usize,
+    /// What was in it.
+    replaced: Option<Slot>,
+    /// How often this was announced.
+    tries: u64,
 }
 
 /// The table, as one worker sees it.
@@ -71,11 +91,14 @@ pub struct Table {
     pub(super) layout: Layout,
     secret: Secret,
     changes: Changes,
+    pub(super) budget: Budget,
     pub(super) hot: RefCell<Hot>,
     pub(super) sketch: RefCell<Sketch>,
     random: RefCell<Random>,
     pub(super) recounted: Cell<Timestamp>,
     pub(super) evicted: Cell<u64>,
+    /// The bucket in which a key was looked for last, and not found.
+    lacking: RefCell<Option<BucketRead>>,
 }
 
 pub(super) fn bucket_key(bucket: u32) -> String {
@@ -93,11 +116,13 @@ impl Table {
             layout,
             secret,
             changes,
+            budget: Budget::new(layout.most_bytes),
             hot: RefCell::new(Hot::new(layout.worker_bytes)),
             sketch: RefCell::default(),
             random: RefCell::new(Random::new(seed)),
             recounted: Cell::default(),
             evicted: Cell::default(),
+            lacking: RefCell::default(),
         }
     }
 
@@ -161,7 +186,10 @@ impl Table {
         now: Timestamp,
     ) -> Answer<Option<Found>> {
         let bucket = fingerprint.slot(self.layout.buckets);
-        let Some((way, slot)) = self.read_bucket(host, bucket)?.find(fingerprint) else {
+        let read = host.shared_get(&bucket_key(bucket))?;
+        let slots = read.as_ref().map(|(value, _)| Bucket::decode(value));
+        let Some((way, slot)) = slots.and_then(|slots| slots.find(fingerprint)) else {
+            *self.lacking.borrow_mut() = Some(BucketRead { bucket, read });
             return Ok(None);
         };
         if slot.state == State::Tombstone {
@@ -194,6 +222,11 @@ impl Table {
             purged: None,
             slot: named.then_some(warm.unwrap_or(used)),
         }))
+    }
+
+    /// The bucket that [`Table::find_as`] has read last where there was no such key, for an insertion that may follow.
+    pub fn take_lacking(&self) -> Option<BucketRead> {
+        self.lacking.take()
     }
 
     fn load(
@@ -235,11 +268,17 @@ impl Table {
             state: State::Full,
             demand: self.sketch.borrow().estimate(fingerprint),
         };
+        let before = self.changes.seen(host, fingerprint, insert.now);
+        let now = insert.now;
         let claimed = self.claim(host, bucket, slot, insert);
-        let (way, replaced) = match claimed {
+        let Claimed {
+            way,
+            replaced,
+            tries,
+        } = match claimed {
             Ok(claimed) => claimed,
             Err(refusal) => {
-                let _ = budget::release(host, weight);
+                self.budget.release(host, weight);
                 return Err(refusal);
             }
         };
@@ -248,7 +287,7 @@ impl Table {
         // Until now, copies of what it replaces were good.
         self.changes.advance(host, bucket, self.layout.buckets);
         if let Some(old) = replaced {
-            let _ = budget::release(host, u64::from(old.weight));
+            self.budget.release(host, u64::from(old.weight));
             if old.fingerprint != fingerprint && old.state != State::Tombstone {
                 self.evicted.set(self.evicted.get().saturating_add(1));
             }
@@ -257,13 +296,17 @@ impl Table {
             self.clear(host, bucket, fingerprint, entry.generation());
             return Err(Refusal::Internal);
         }
-        // Somebody may have claimed the slot between the claim and the write: then the value is nobody's.
-        let mine = self.read_bucket(host, bucket).is_ok_and(|slots| {
-            slots
-                .find(fingerprint)
-                .is_some_and(|(_, found)| found.generation == slot.generation)
-        });
-        if !mine {
+        // Somebody may have claimed the slot between the claim and the write: then the value is nobody's. Whoever did has said so
+        // in between.
+        let said = |before: Seen| before.number().checked_add(tries)?.checked_add(1);
+        let after = self.changes.seen(host, fingerprint, now);
+        let alone = after.is_some_and(|after| before.and_then(said) == Some(after.number()));
+        let mine = || {
+            let slots = self.read_bucket(host, bucket).ok()?;
+            let (_, found) = slots.find(fingerprint)?;
+            Some(found.generation == slot.generation)
+        };
+        if !alone && mine() != Some(true) {
             let _ = host.shared_set(&key, &[], Expect::Anything);
             return Err(Refusal::Outdated);
         }
@@ -277,8 +320,11 @@ impl Table {
         bucket: u32,
         slot: Slot,
         insert: Insert,
-    ) -> Result<(usize, Option<Slot>), Refusal> {
-        let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
+    ) -> Result<Claimed, Refusal> {
+        let tries = Cell::new(0u64);
+        let known = insert.known.filter(|known| known.bucket == bucket);
+        let known = known.map(|known| known.read);
+        let updated = update_from(host, &bucket_key(bucket), ATTEMPTS, known, |value| {
             let mut slots = Bucket::decode(value.unwrap_or_default());
             let place = match slots.find(slot.fingerprint) {
                 Some((_, old)) if old.state == State::Tombstone && old.until > insert.asked => {
@@ -312,9 +358,22 @@ impl Table {
                 ..slot
             };
             slots.set(way, Some(next));
-            Step::Write(slots.encode(), Ok((way, replaced)))
+            self.announce(host, bucket);
+            tries.set(tries.get().saturating_add(1));
+            let claimed = Claimed {
+                way,
+                replaced,
+                tries: tries.get(),
+            };
+            Step::Write(slots.encode(), Ok(claimed))
         });
         updated.map_err(|_| Refusal::Internal)?.result
+    }
+
+    /// Says that a slot may be taken away, after its bucket was read and before that is written: who writes a value meanwhile
+    /// learns that its slot may be another's by then.
+    fn announce(&self, host: &dyn Host, bucket: u32) {
+        self.changes.advance(host, bucket, self.layout.buckets);
     }
 
     /// Frees a slot if it still holds this generation; true when it did.
@@ -347,6 +406,7 @@ impl Table {
             let found = slots.find(fingerprint);
             if change(&mut slots, found) {
                 let kept = slots.find(fingerprint).map(|(_, slot)| slot.weight);
+                self.announce(host, bucket);
                 Step::Write(slots.encode(), Some((found, kept)))
             } else {
                 Step::Keep(None)
@@ -360,7 +420,7 @@ impl Table {
             found.filter(|(_, slot)| slot.weight > 0 && kept.unwrap_or(0) == 0)
         {
             let _ = host.shared_set(&entry_key(bucket, way), &[], Expect::Anything);
-            let _ = budget::release(host, u64::from(slot.weight));
+            self.budget.release(host, u64::from(slot.weight));
         }
         true
     }
@@ -394,12 +454,9 @@ impl Table {
         existed.get()
     }
 
-    /// Bytes in use, by the budget.
-    ///
-    /// # Errors
-    /// When the host fails.
-    pub fn bytes(&self, host: &dyn Host) -> Answer<u64> {
-        budget::used(host)
+    /// The part of the budget that this worker has.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 }
 

@@ -4,7 +4,7 @@
 //! make an update exact, if creating is conditional as well ([`Expect::Absent`]) and a lost race is tried again.
 
 use crate::hash::Secret;
-use crate::host::{Answer, Expect, Failure, Host, Swap};
+use crate::host::{Answer, Expect, Failure, Host, Swap, Version};
 
 /// What an update decides about the value it was shown.
 #[derive(Debug)]
@@ -47,11 +47,8 @@ pub fn update<R>(
 ) -> Result<Updated<R>, UpdateError> {
     for conflicts in 0..attempts {
         let current = host.shared_get(key).map_err(UpdateError::Host)?;
-        let (value, expect) = match &current {
-            Some((value, version)) => (Some(value.as_slice()), Expect::Version(*version)),
-            None => (None, Expect::Absent),
-        };
-        match decide(value.filter(|bytes| !bytes.is_empty())) {
+        let (value, expect) = shown(&current);
+        match decide(value) {
             Step::Keep(result) => return Ok(Updated { result, conflicts }),
             Step::Write(bytes, result) => {
                 match host
@@ -65,6 +62,48 @@ pub fn update<R>(
         }
     }
     Err(UpdateError::Contended)
+}
+
+/// A value as it was read, and its version; `None` where there was none.
+pub type Present = Option<(Vec<u8>, Version)>;
+
+/// What a decision is shown of a value, and what its write expects.
+fn shown(present: &Present) -> (Option<&[u8]>, Expect) {
+    match present {
+        Some((value, version)) => {
+            let value = Some(value.as_slice()).filter(|bytes| !bytes.is_empty());
+            (value, Expect::Version(*version))
+        }
+        None => (None, Expect::Absent),
+    }
+}
+
+/// The same as [`update`], and without reading where nobody has changed the value since it was `known`.
+///
+/// `decide` sees that value first. What it does not write it decides again by the present one.
+///
+/// # Errors
+/// As [`update`].
+pub fn update_from<R>(
+    host: &dyn Host,
+    key: &str,
+    attempts: u32,
+    known: Option<Present>,
+    mut decide: impl FnMut(Option<&[u8]>) -> Step<R>,
+) -> Result<Updated<R>, UpdateError> {
+    if let Some(known) = known {
+        let (value, expect) = shown(&known);
+        if let Step::Write(bytes, result) = decide(value) {
+            let written = host.shared_set(key, &bytes, expect);
+            if written.map_err(UpdateError::Host)? == Swap::Done {
+                return Ok(Updated {
+                    result,
+                    conflicts: 0,
+                });
+            }
+        }
+    }
+    update(host, key, attempts, decide)
 }
 
 /// Creates a value if there is none; true when it was created here.
