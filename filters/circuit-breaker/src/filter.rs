@@ -23,7 +23,7 @@ use std::rc::Rc;
 pub(crate) const TICK: Span = Span::from_millis(100);
 
 /// The key of the secret in shared data.
-const SECRET: &str = "seawall.circuit_breaker.secret";
+const SECRET: &str = "seawall.cb.secret";
 
 /// The circuit breaker.
 #[derive(Debug, Default)]

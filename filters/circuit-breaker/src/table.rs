@@ -8,6 +8,7 @@ use crate::breaker::window::{Tally, Window, CELLS};
 use crate::breaker::{Reason, Record, State, MOST_PROBES};
 use crate::policy::Policy;
 use seawall_core::hash::Fingerprint;
+use seawall_core::name::Name;
 use seawall_core::time::{Span, Timestamp};
 
 /// Breakers per slot.
@@ -18,15 +19,8 @@ const ENTRY: usize = 16 + 3 + 4 + 4 + 24 + 8 * MOST_PROBES + 16 + 16 * CELLS;
 const VERSION: u8 = 3;
 
 /// The key of a slot in shared data.
-pub fn slot_name(slot: u32) -> String {
-    const PREFIX: &str = "seawall.circuit_breaker.";
-    let mut name = String::with_capacity(PREFIX.len().saturating_add(5));
-    name.push_str(PREFIX);
-    // `format!` costs several times as much, and this is on the way of every call.
-    for shift in [16, 12, 8, 4, 0] {
-        name.push(char::from_digit((slot >> shift) & 0xf, 16).unwrap_or('0'));
-    }
-    name
+pub fn slot_name(slot: u32) -> Name {
+    Name::of("seawall.cb.", slot)
 }
 
 /// How many slots hold so many breakers.

@@ -5,9 +5,9 @@
 //! flight sends the key there. Keys whose answers could not be shared are remembered for a while, so that nobody waits
 //! for them.
 
-use crate::text::name_of_place;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::Host;
+use seawall_core::name::Name;
 use seawall_core::shared::{update_from, Present, Step, UpdateError};
 use seawall_core::time::Timestamp;
 
@@ -80,8 +80,8 @@ pub fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
     Fingerprint(number ^ u128::from(u64::MAX))
 }
 
-fn place_key(fingerprint: Fingerprint) -> String {
-    name_of_place("f", &[fingerprint.slot(PLACES)])
+fn place_key(fingerprint: Fingerprint) -> Name {
+    Name::of("seawall.rc.f.", fingerprint.slot(PLACES))
 }
 
 /// Joins the flight of a key.

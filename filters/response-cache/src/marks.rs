@@ -5,8 +5,8 @@
 //! it had to forget. An answer that was asked for before that is gone, so what is forgotten makes an invalidation hit more,
 //! never less. Only routes with such keys read them.
 
-use crate::text::name_of_place;
 use seawall_core::host::{Answer, Host};
+use seawall_core::name::Name;
 use seawall_core::shared::{update, Step, UpdateError};
 use seawall_core::time::Timestamp;
 
@@ -21,8 +21,8 @@ const MARK: usize = 12;
 const ATTEMPTS: u32 = 64;
 
 /// The value in which a URL with this number ([`crate::purge::number_of_url`]) is marked.
-fn name(url: u32) -> String {
-    name_of_place("urls", &[url >> (u32::BITS - VALUE_BITS)])
+fn name(url: u32) -> Name {
+    Name::of("seawall.rc.u.", url >> (u32::BITS - VALUE_BITS))
 }
 
 fn time(bytes: &[u8]) -> Timestamp {

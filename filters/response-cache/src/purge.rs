@@ -18,8 +18,8 @@ use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-const EPOCH_KEY: &str = "seawall.response_cache.epoch";
-const LIST_KEY: &str = "seawall.response_cache.purges";
+const EPOCH_KEY: &str = "seawall.rc.epoch";
+const LIST_KEY: &str = "seawall.rc.purges";
 
 /// Prefixes that are remembered one by one; an older one counts as a purge of everything.
 pub const MOST_PREFIXES: usize = 128;

@@ -15,7 +15,7 @@ use seawall_response_cache::store::budget::Budget;
 const WORKERS: usize = 3;
 
 fn taken(world: &World) -> u64 {
-    let value = world.shared_get("seawall.response_cache.bytes");
+    let value = world.shared_get("seawall.rc.bytes");
     value.map_or(0, |(bytes, _)| {
         u64::from_le_bytes(bytes.try_into().unwrap())
     })

@@ -16,7 +16,7 @@ use seawall_response_cache::entry::{Content, Entry, Meta};
 use seawall_response_cache::http::storable::Refusal;
 use seawall_response_cache::store::{Changes, Insert, Layout, Table};
 
-const BYTES: &str = "seawall.response_cache.bytes";
+const BYTES: &str = "seawall.rc.bytes";
 
 struct Store {
     world: World,

@@ -224,7 +224,7 @@ fn a_table_of_another_size_frees_the_one_before() {
     assert!(!new.get("/", &ok("no-store", "x")).is_hit());
     assert_eq!(stored(&world), 0);
     old.vm.end();
-    let bytes = world.shared_get("seawall.response_cache.bytes").unwrap().0;
+    let bytes = world.shared_get("seawall.rc.bytes").unwrap().0;
     assert_eq!(bytes, 0u64.to_le_bytes());
     new.get("/1", &ok("max-age=60", "new"));
     assert_eq!(new.get("/1", &Origin::default()).body, b"new");
@@ -237,7 +237,7 @@ fn is_of_its_slot(world: &World, name: &str) -> bool {
         return true;
     }
     let places: Vec<usize> = name.rsplit('.').map(|at| at.parse().unwrap_or(0)).collect();
-    let bucket = world.shared_get(&format!("seawall.response_cache.i.{}", places[1]));
+    let bucket = world.shared_get(&format!("seawall.rc.i.{}", places[1]));
     let bucket = Bucket::decode(&bucket.unwrap().0);
     let slot = bucket.0[places[0]].expect("a value without a slot");
     let Content::Response { meta, body, .. } = Entry::decode(&value).unwrap().content else {
@@ -318,7 +318,7 @@ fn a_slot_is_announced_before_it_is_taken_and_whose_it_was_takes_its_value_back(
     host.before_shared(move || {
         if at.replace(at.get() + 1) == 2 {
             theirs.advance(&rival, 0, 1);
-            hooked.shared_set("seawall.response_cache.i.0", b"", Expect::Anything);
+            hooked.shared_set("seawall.rc.i.00000000", b"", Expect::Anything);
         }
     });
     assert!(!put(&table, &host, entry(1, 11, 10)));
@@ -366,7 +366,7 @@ fn while_a_value_is_replaced_readers_use_the_one_before_from_their_copies() {
     world.advance(Span::from_secs(1));
     writer.invalidate(&mine, &key, soon);
     put(&writer, &mine, entry(1, 12, 10));
-    world.shared_set("seawall.response_cache.e.0.0", b"", Expect::Anything);
+    world.shared_set("seawall.rc.e.000000000", b"", Expect::Anything);
     assert_eq!(generation(&reader, &rival_host), None);
 }
 

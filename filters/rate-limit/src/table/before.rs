@@ -5,7 +5,6 @@
 //! one that is only tried changes nothing. Little-endian: the slots of this table and of the one before (four bytes each),
 //! and the time of the change (eight).
 
-use super::name::Name;
 use super::slot::Slot;
 use super::transaction::Claim;
 use super::Table;
@@ -107,7 +106,7 @@ pub(super) fn adopt(
         return Ok(adopted);
     };
     let tags = [claim.tag, claim.penalty.map_or(claim.tag, |(tag, _)| tag)];
-    let Some((value, _)) = host.shared_get(Name::of(before).as_str())? else {
+    let Some((value, _)) = host.shared_get(&super::name(before))? else {
         return Ok(adopted);
     };
     let held = Slot::read(Some(value));

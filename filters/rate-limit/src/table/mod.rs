@@ -5,7 +5,6 @@
 
 mod before;
 mod change;
-mod name;
 mod one;
 mod slot;
 mod transaction;
@@ -15,6 +14,13 @@ pub use change::{hold, now_refused, settle, Left, Noted, Settlement};
 pub use one::{decide_one, One};
 pub use slot::{MOST, WAYS};
 pub use transaction::{decide, Claim, Decision};
+
+use seawall_core::name::Name;
+
+/// The shared-data key of a slot.
+fn name(slot: u32) -> Name {
+    Name::of("seawall.rl.", slot)
+}
 
 /// How the table is cut, and how patient its users are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

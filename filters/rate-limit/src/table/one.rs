@@ -2,12 +2,12 @@
 
 use super::before::{adopt, Adopted};
 use super::change::keep;
-use super::name::Name;
 use super::slot::Slot;
 use super::transaction::Claim;
 use super::Table;
 use crate::quota::Verdict;
 use seawall_core::host::{Answer, Expect, Host, Swap};
+use seawall_core::name::Name;
 use seawall_core::shared::UpdateError;
 use seawall_core::time::Timestamp;
 
@@ -34,7 +34,7 @@ pub fn decide_one(
     now: Timestamp,
     claim: &Claim<'_>,
 ) -> Result<One, UpdateError> {
-    let name = Name::of(claim.slot);
+    let name = super::name(claim.slot);
     for conflicts in 0..table.attempts {
         let (mut slot, expect, came_over, mut one) =
             look(host, table, &name, now, claim).map_err(UpdateError::Host)?;
@@ -51,7 +51,7 @@ pub fn decide_one(
         }
         one.evicted |= slot.put(claim.tag, verdict.charged, now, &[], table.ways);
         let swap = host
-            .shared_set(name.as_str(), slot.bytes(), expect)
+            .shared_set(&name, slot.bytes(), expect)
             .map_err(UpdateError::Host)?;
         if swap == Swap::Done {
             return Ok(one);
@@ -71,7 +71,7 @@ fn look(
 ) -> Answer<(Slot, Expect, bool, One)> {
     let mut patience = table.patience;
     loop {
-        let (value, expect) = match host.shared_get(name.as_str())? {
+        let (value, expect) = match host.shared_get(name)? {
             Some((value, version)) => (Some(value), Expect::Version(version)),
             None => (None, Expect::Absent),
         };

@@ -7,7 +7,6 @@
 
 use super::before::adopt;
 use super::change::keep;
-use super::name::Name;
 use super::one::decide_one;
 use super::slot::Slot;
 use super::Table;
@@ -78,7 +77,7 @@ pub(super) struct Held {
 }
 
 pub(super) fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
-    let found = host.shared_get(Name::of(slot).as_str())?;
+    let found = host.shared_get(&super::name(slot))?;
     let (value, expect) = match found {
         Some((value, version)) => (Some(value), Expect::Version(version)),
         None => (None, Expect::Absent),
@@ -91,7 +90,7 @@ pub(super) fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
 }
 
 pub(super) fn write(host: &dyn Host, slot: u32, held: &Held) -> Answer<bool> {
-    let swap = host.shared_set(Name::of(slot).as_str(), held.slot.bytes(), held.expect)?;
+    let swap = host.shared_set(&super::name(slot), held.slot.bytes(), held.expect)?;
     Ok(swap == Swap::Done)
 }
 

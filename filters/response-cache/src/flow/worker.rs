@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::rc::Rc;
 
-const SECRET_KEY: &str = "seawall.response_cache.secret";
+const SECRET_KEY: &str = "seawall.rc.secret";
 
 /// How often the timer looks at what waits; waits are exact to this.
 pub const TICK: Span = Span::from_millis(50);

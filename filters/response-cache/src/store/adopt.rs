@@ -10,7 +10,7 @@ use seawall_core::host::{Answer, Expect, Host, Swap};
 
 /// More than the largest table has.
 const MOST_BUCKETS: u32 = 1 << 20;
-const KEY: &str = "seawall.response_cache.buckets";
+const KEY: &str = "seawall.rc.buckets";
 
 /// Makes this number of buckets the present one.
 ///

@@ -9,7 +9,7 @@ use seawall_core::host::{Answer, Host};
 use seawall_core::shared::{update, Step, UpdateError};
 use std::cell::Cell;
 
-const KEY: &str = "seawall.response_cache.bytes";
+const KEY: &str = "seawall.rc.bytes";
 
 /// Losing this often means that something is wrong; the answer is then not stored.
 const ATTEMPTS: u32 = 64;

@@ -14,11 +14,11 @@ use crate::entry::Entry;
 use crate::http::storable::Refusal;
 use crate::key::fingerprint;
 use crate::refresh::Random;
-use crate::text::name_of_place;
 use seawall_core::bytes::same;
 use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
+use seawall_core::name::Name;
 use seawall_core::shared::{update, update_from, Present, Step};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
@@ -101,12 +101,12 @@ pub struct Table {
     lacking: RefCell<Option<BucketRead>>,
 }
 
-pub(super) fn bucket_key(bucket: u32) -> String {
-    name_of_place("i", &[bucket])
+pub(super) fn bucket_key(bucket: u32) -> Name {
+    Name::of("seawall.rc.i.", bucket)
 }
 
-pub(super) fn entry_key(bucket: u32, way: usize) -> String {
-    name_of_place("e", &[bucket, u32::try_from(way).unwrap_or(u32::MAX)])
+pub(super) fn entry_key(bucket: u32, way: usize) -> Name {
+    Name::of("seawall.rc.e.", bucket).part(way)
 }
 
 impl Table {

@@ -14,9 +14,15 @@ pub struct Fingerprint(pub u128);
 impl Fingerprint {
     /// Which of `slots` slots this key belongs to; zero when there are none.
     pub fn slot(self, slots: u32) -> u32 {
-        // The upper half chooses the slot, the lower half tells keys of one slot apart.
-        let upper = (self.0 >> 64) as u64;
-        (u128::from(upper).saturating_mul(u128::from(slots)) >> 64) as u32
+        // The upper half chooses the slot, the lower half tells keys of one slot apart. It is taken times `slots`, of which the
+        // upper half counts; in two steps, for wasm has no product of 128 bits.
+        let slots = u64::from(slots);
+        let (high, low) = ((self.0 >> 96) as u32, (self.0 >> 64) as u32);
+        let carried = u64::from(low).saturating_mul(slots) >> 32;
+        let product = u64::from(high)
+            .saturating_mul(slots)
+            .saturating_add(carried);
+        (product >> 32) as u32
     }
 
     /// The half that is kept in a slot to tell its keys apart; never zero, which marks an empty place.
@@ -86,6 +92,14 @@ mod tests {
     fn slots_are_within_bounds() {
         for n in 0..1000u32 {
             assert!(of(&[&n.to_le_bytes()]).slot(7) < 7);
+        }
+        for (key, slots) in [
+            (of(&[b"b"]).0, 1 << 20),
+            (u128::MAX, u32::MAX),
+            (1 << 127, 3),
+        ] {
+            let exact = ((key >> 64) * u128::from(slots)) >> 64;
+            assert_eq!(u128::from(Fingerprint(key).slot(slots)), exact);
         }
         assert_eq!(of(&[b"a"]).slot(0), 0);
         assert_eq!(Fingerprint(u128::MAX).slot(u32::MAX), u32::MAX - 1);

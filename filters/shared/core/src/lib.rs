@@ -26,6 +26,7 @@ pub mod headers;
 pub mod host;
 pub mod log;
 pub mod metrics;
+pub mod name;
 pub mod path;
 pub mod plugin;
 pub mod reply;
