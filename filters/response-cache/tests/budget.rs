@@ -113,4 +113,9 @@ fn what_cannot_be_given_back_is_held_on_to() {
     host.heal();
     budget.end(&host);
     assert_eq!(taken(host.world()), 0);
+    // What is stored after that is all that is taken.
+    assert!(budget.reserve(&host, 300).unwrap());
+    assert_eq!(taken(host.world()), 300);
+    budget.release(&host, 300);
+    assert_eq!(taken(host.world()), 0);
 }

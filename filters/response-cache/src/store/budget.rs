@@ -44,7 +44,8 @@ pub fn release(host: &dyn Host, bytes: u64) -> Result<(), UpdateError> {
 #[derive(Debug)]
 pub struct Budget {
     most: u64,
-    part: u64,
+    /// What is taken at a time, besides what an entry needs.
+    part: Cell<u64>,
     /// Taken of the whole, and no entry's yet.
     held: Cell<u64>,
     /// Whether that was needed since [`Budget::settle`] looked last.
@@ -56,7 +57,7 @@ impl Budget {
     pub fn new(most: u64) -> Self {
         Budget {
             most,
-            part: most / PARTS,
+            part: Cell::new(most / PARTS),
             held: Cell::default(),
             needed: Cell::default(),
         }
@@ -72,12 +73,13 @@ impl Budget {
             self.held.set(left);
             return Ok(true);
         }
+        let part = self.part.get();
         let lacking = bytes.saturating_sub(self.held.get());
         let updated = update(host, KEY, ATTEMPTS, |value| {
             let total = read(value).saturating_add(lacking);
-            let more = total.saturating_add(self.part);
+            let more = total.saturating_add(part);
             let (total, rest) = if more <= self.most {
-                (more, self.part)
+                (more, part)
             } else {
                 (total, 0)
             };
@@ -97,8 +99,9 @@ impl Budget {
     pub fn release(&self, host: &dyn Host, bytes: u64) {
         let held = self.held.get().saturating_add(bytes);
         self.held.set(held);
-        if held > self.part.saturating_mul(2) {
-            self.give(host, held.saturating_sub(self.part));
+        let part = self.part.get();
+        if held > part.saturating_mul(2) {
+            self.give(host, held.saturating_sub(part));
         }
     }
 
@@ -116,8 +119,9 @@ impl Budget {
         }
     }
 
-    /// Gives back everything.
+    /// Gives back everything, and holds nothing from now on: requests that are still under way may store, and nobody looks after it.
     pub fn end(&self, host: &dyn Host) {
+        self.part.set(0);
         self.give(host, self.held.get());
     }
 
@@ -134,7 +138,9 @@ impl Budget {
     /// Corrects the number to the bytes that all entries have together and what workers may hold besides, where it was more
     /// and nobody has changed it since it was `used`.
     pub fn correct(&self, host: &dyn Host, used: u64, counted: u64) {
-        let elsewhere = self.part.saturating_mul(2).saturating_mul(MOST_HOLDERS);
+        let elsewhere = (self.most / PARTS)
+            .saturating_mul(2)
+            .saturating_mul(MOST_HOLDERS);
         let from = used.saturating_add(self.held.get());
         let to = counted
             .saturating_add(self.held.get())
