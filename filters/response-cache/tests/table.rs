@@ -236,10 +236,14 @@ fn is_of_its_slot(world: &World, name: &str) -> bool {
     if value.is_empty() {
         return true;
     }
-    let places: Vec<usize> = name.rsplit('.').map(|at| at.parse().unwrap_or(0)).collect();
-    let bucket = world.shared_get(&format!("seawall.rc.i.{}", places[1]));
+    let (bucket, way) = name
+        .trim_start_matches("seawall.rc.e.")
+        .split_at_checked(8)
+        .expect("a bucket and a way");
+    let bucket = world.shared_get(&format!("seawall.rc.i.{bucket}"));
     let bucket = Bucket::decode(&bucket.unwrap().0);
-    let slot = bucket.0[places[0]].expect("a value without a slot");
+    let way = usize::from_str_radix(way, 16).unwrap();
+    let slot = bucket.0[way].expect("a value without a slot");
     let Content::Response { meta, body, .. } = Entry::decode(&value).unwrap().content else {
         panic!("a response")
     };
