@@ -9,7 +9,7 @@
 )]
 
 use seawall_core::host::{Expect, Host, Swap, Version};
-use seawall_core::shared::{create, secret, update, Step};
+use seawall_core::shared::{create, secret, update, update_from, Step};
 use seawall_core::testing::{FakeHost, World};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -47,6 +47,32 @@ fn a_rival_before_every_access_costs_a_retry_and_loses_nothing() {
             2 + rivals
         );
     }
+}
+
+/// What is known begins an update only where it still is the present; and what it would not write is asked again.
+#[test]
+fn what_is_known_saves_a_read_and_nothing_is_decided_by_it_alone() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let next = |known| {
+        host.forget_calls();
+        let updated = update_from(&host, "n", 10, Some(known), |value| match count(value) {
+            9 => Step::Keep(9),
+            n => Step::Write(vec![n + 1], n + 1),
+        });
+        let reads = host.calls().get("shared_get").copied();
+        (updated.unwrap().result, reads.unwrap_or(0))
+    };
+    assert_eq!(next(None), (1, 0), "absent, as it was known");
+    assert_eq!(next(None), (2, 1), "absent no more");
+    let known = world.shared_get("n");
+    assert_eq!(next(known.clone()), (3, 0));
+    assert_eq!(next(known), (4, 1), "changed since");
+    world.shared_set("n", &[9], Expect::Anything);
+    let nine = world.shared_get("n");
+    assert_eq!(next(nine.clone()), (9, 1), "kept, and still so");
+    world.shared_set("n", &[5], Expect::Anything);
+    assert_eq!(next(nine), (6, 1), "kept once, and not so any more");
 }
 
 #[test]
