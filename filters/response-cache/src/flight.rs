@@ -392,6 +392,16 @@ mod tests {
     }
 
     #[test]
+    fn who_joins_between_the_last_look_and_the_end_is_told_of_the_end() {
+        let host = FakeHost::new(&World::new(), 1);
+        join(&host, KEY, Wish::Lead, lease(1, 10)).unwrap();
+        let (_, known) = is_outdated(&host, KEY, 1);
+        let waits = join(&host, KEY, Wish::Wait(5), lease(2, 10));
+        assert_eq!(waits, Ok(Joined::Waits));
+        assert_eq!(end(&host, KEY, 1, at(10), None, known), vec![5]);
+    }
+
+    #[test]
     fn who_has_credentials_flies_apart_and_is_outdated_with_the_key() {
         let host = FakeHost::new(&World::new(), 1);
         let other = of_credentials(KEY);

@@ -331,6 +331,27 @@ fn a_slot_is_announced_before_it_is_taken_and_whose_it_was_takes_its_value_back(
 }
 
 #[test]
+fn what_was_stored_since_the_lookup_stays_beside_what_that_led_to() {
+    let world = World::new();
+    let host = FakeHost::new(&world, 1);
+    let table = table(layout(1, 1 << 20, false));
+    let find = |key: u32| table.find(&host, &key.to_le_bytes(), world.now()).unwrap();
+    assert!(find(1).is_none());
+    let known = table.take_lacking();
+    assert!(known.is_some());
+    assert!(put(&table, &host, entry(2, 20, 10)));
+    let until = world.now().saturating_add(Span::from_secs(60));
+    let insert = Insert {
+        until,
+        known,
+        ..Insert::default()
+    };
+    table.insert(&host, entry(1, 10, 10), insert).unwrap();
+    assert!(find(1).is_some() && find(2).is_some());
+    assert!(table.take_lacking().is_none(), "both were found");
+}
+
+#[test]
 fn while_a_value_is_replaced_readers_use_the_one_before_from_their_copies() {
     let world = World::new();
     let shape = layout(1, 1 << 20, true);

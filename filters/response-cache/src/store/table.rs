@@ -186,6 +186,7 @@ impl Table {
         now: Timestamp,
     ) -> Answer<Option<Found>> {
         let bucket = fingerprint.slot(self.layout.buckets);
+        self.lacking.take();
         let read = host.shared_get(&bucket_key(bucket))?;
         let slots = read.as_ref().map(|(value, _)| Bucket::decode(value));
         let Some((way, slot)) = slots.and_then(|slots| slots.find(fingerprint)) else {
