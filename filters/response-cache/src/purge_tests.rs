@@ -96,6 +96,29 @@ fn tags_and_everything_hard_and_soft() {
 }
 
 #[test]
+fn of_soft_purges_by_other_names_the_earlier_one_says_since_when() {
+    let host = FakeHost::new(&World::new(), 1);
+    let later = NOW.saturating_add(Span::from_secs(9));
+    let tag = |name: &[u8]| What::Tags(vec![name.to_vec()]);
+    for (first, second) in [
+        (tag(b"news"), tag(b"sport")),
+        (tag(b"sport"), What::All),
+        (What::All, tag(b"news")),
+        (What::Prefix(b"example.com/".to_vec()), tag(b"news")),
+    ] {
+        let purges = Purges::default();
+        let before = purges.refresh(&host, NOW).unwrap();
+        for (what, at) in [(first, NOW), (second, later)] {
+            purges.purge(&host, &SECRET, &what, true, at).unwrap();
+        }
+        purges.refresh(&host, later).unwrap();
+        let headers = tagged("sport news");
+        let verdict = purges.check(&SECRET, &key("/"), before, Some(&headers), None);
+        assert_eq!(verdict, Verdict::Stale(NOW));
+    }
+}
+
+#[test]
 fn what_does_not_fit_hits_more() {
     let host = FakeHost::new(&World::new(), 1);
     let purges = Purges::default();
