@@ -29,35 +29,32 @@ fi
 
 step "unit and property tests, natively"
 cargo test --locked "${pure[@]}"
-if [ -z "$filter" ]; then cargo test --locked -p seawall-parsers; fi
 
 step "the same cores on wasm32, under Node.js"
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$PWD/.tools/bin/wasm-bindgen-test-runner" \
   cargo test --locked --target wasm32-unknown-unknown "${pure[@]}" --test wasm
 
+if [ -z "$filter" ]; then
+  step "the command, the tools, the modules on an interpreter, in a real Envoy, and as a fleet on a real Redis"
+  # In one go, so that what they depend on is built once, and all of them, however many fail: one run says everything.
+  cargo test --locked --no-fail-fast -p seawall-parsers -p seawall-vm-host -p seawall-cli -p seawall-bench -p seawall-module \
+    -p seawall-tests -p seawall-rls
+  exit
+fi
+
 step "no status of any host call makes a module trap"
 cargo test --locked -p seawall-vm-host "${filter//-/_}"
 
-if [ -z "$filter" ]; then
-  step "the seawall command and the tools"
-  cargo test --locked -p seawall-cli -p seawall-bench -p seawall-module
-fi
-
 step "in a real Envoy"
-if [ -z "$filter" ]; then
-  # All of them, however many fail: one run says everything.
-  cargo test --locked --no-fail-fast -p seawall-tests
-else
-  targets=()
-  for file in tests/tests/"${filter//-/_}"*.rs tests/tests/"${filter//-/_}"*/main.rs; do
-    [ -e "$file" ] || continue
-    name=${file%/main.rs}
-    targets+=(--test "$(basename "$name" .rs)")
-  done
-  cargo test --locked -p seawall-tests "${targets[@]}"
-fi
+targets=()
+for file in tests/tests/"${filter//-/_}"*.rs tests/tests/"${filter//-/_}"*/main.rs; do
+  [ -e "$file" ] || continue
+  name=${file%/main.rs}
+  targets+=(--test "$(basename "$name" .rs)")
+done
+cargo test --locked -p seawall-tests "${targets[@]}"
 
-if [ -z "$filter" ] || [ "$filter" = rate-limit ]; then
+if [ "$filter" = rate-limit ]; then
   step "limits that a fleet shares, through a real service on a real Redis"
   cargo test --locked -p seawall-rls
 fi
