@@ -1,6 +1,6 @@
 //! The plugin configuration: a block for each filter that is to run.
 
-use seawall_core::config::{parse, ConfigErrors};
+use seawall_core::config::{parse, unknown, ConfigErrors};
 use serde_json::Value;
 
 /// The filters in the order in which requests pass them.
@@ -27,10 +27,7 @@ pub(crate) fn blocks(configuration: &[u8]) -> Result<Blocks, ConfigErrors> {
     for (name, value) in fields {
         let known = BLOCKS.iter().position(|block| *block == name);
         match known.and_then(|at| blocks.get_mut(at)) {
-            None => errors.add(
-                name.as_str(),
-                format!("unknown field `{name}`, expected one of {BLOCKS:?}"),
-            ),
+            None => errors.add(name.as_str(), unknown("field", &name, &BLOCKS)),
             Some(_) if !value.is_object() => {
                 errors.add(
                     name.as_str(),

@@ -11,6 +11,7 @@ mod merge;
 mod node;
 pub(crate) mod protobuf;
 mod read;
+mod words;
 
 #[doc(hidden)]
 pub use declare::{fill, Place};
@@ -19,6 +20,7 @@ pub use merge::merge;
 pub use node::decimal;
 pub(crate) use read::whole_numbers;
 pub use read::{parse, read};
+pub use words::unknown;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

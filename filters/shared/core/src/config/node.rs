@@ -4,6 +4,7 @@
 //! This one is both at once, and prints numbers without the standard library's machinery for floating point: together a
 //! fifth of a module.
 
+use super::words;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, Expected, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
@@ -75,41 +76,19 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        mismatch("type", &found, expected)
+        Error::new(words::mismatch("type", &found, expected))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        mismatch("value", &found, expected)
+        Error::new(words::mismatch("value", &found, expected))
     }
-}
 
-fn mismatch(what: &str, found: &Unexpected<'_>, expected: &dyn Expected) -> Error {
-    let found = match found {
-        Unexpected::Bool(value) => format!("boolean `{value}`"),
-        Unexpected::Unsigned(number) => format!("integer `{number}`"),
-        Unexpected::Signed(number) => format!("integer `{number}`"),
-        Unexpected::Float(number) => format!("floating point `{}`", decimal(*number)),
-        Unexpected::Str(text) => format!("string {text:?}"),
-        Unexpected::Unit => "null".to_owned(),
-        Unexpected::Seq => "sequence".to_owned(),
-        Unexpected::Map => "map".to_owned(),
-        _ => "something else".to_owned(),
-    };
-    let expected = expected.to_string();
-    let expected = in_words(&expected);
-    de::Error::custom(format!("invalid {what}: {found}, expected {expected}"))
-}
+    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
+        Error::new(words::unknown("field", name, known))
+    }
 
-/// What serde and types of Rust call by names that nobody who writes YAML knows.
-fn in_words(expected: &str) -> &str {
-    match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        other if other.starts_with("struct ") => "an object of settings",
-        other => other,
+    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
+        Error::new(words::unknown("variant", name, known))
     }
 }
 
@@ -317,10 +296,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
                         name,
                         value: Some(Node(value)),
                     }),
-                    _ => Err(de::Error::invalid_value(
-                        Unexpected::Map,
-                        &"map with a single key",
-                    )),
+                    _ => self.refuse(&OneOf(variants)),
                 }
             }
             _ => self.refuse(&OneOf(variants)),

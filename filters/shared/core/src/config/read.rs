@@ -228,11 +228,11 @@ mod tests {
         let expected = [
             "limits[0].requests: invalid type: string \"x\", expected a whole number from 0 on",
             "limits[1].requests: invalid type: string \"x\", expected a whole number from 0 on",
-            "per: invalid type: map, expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
+            "per: invalid type: an object, expected a duration such as \"500ms\", \"10s\", \"1m\", \"2h\" or \"1d\"",
         ];
         assert_eq!(found, expected);
         let found = errors(json!({"limits": {"requests": 5}}));
-        assert_eq!(found, ["limits: invalid type: map, expected a list"]);
+        assert_eq!(found, ["limits: invalid type: an object, expected a list"]);
         // Every place is that in what was written, however much before it was left out.
         let found = errors(json!({"limits": [7, {}, true, {"requests": "x"}, null, 8]}));
         let places: Vec<_> = found
@@ -250,6 +250,21 @@ mod tests {
             ]
         );
         // A word is a word, and not the name of something.
+        assert_eq!(
+            errors(json!({"mode": {"shadow": 1}}))[0],
+            "mode.shadow: invalid type: integer `1`, expected the word alone"
+        );
+        assert_eq!(
+            errors(json!({"mode": {"shadow": {}, "for": []}})),
+            ["mode: invalid type: an object, expected one of `enforce`, `shadow`"]
+        );
+        assert_eq!(
+            errors(json!({"limit": [], "mode": "Shadow"})),
+            [
+                "limit: unknown field `limit` (did you mean `limits`?), expected one of `limits`, `per`, `mode`, `share`",
+                "mode: unknown variant `Shadow` (did you mean `shadow`?), expected `enforce` or `shadow`",
+            ]
+        );
         for mode in [
             json!({"shadow": 1}),
             json!({"shadow": {}}),
@@ -273,7 +288,7 @@ mod tests {
         let found = errors(parse(br#"{"limits": [{"requests": 5.5}]}"#).unwrap());
         assert_eq!(
             found,
-            ["limits[0].requests: invalid type: floating point `5.5`, expected a whole number from 0 on"]
+            ["limits[0].requests: invalid type: number `5.5`, expected a whole number from 0 on"]
         );
     }
 
