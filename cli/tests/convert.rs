@@ -358,10 +358,12 @@ rate_limits:
   - remote_address: {}
   - destination_cluster: {}
   - source_cluster: {}
+  - request_headers: {header_name: ':authority', descriptor_key: authority}
 descriptors:
 - {entries: [{key: path, value: /a}, {key: method, value: POST}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
 - {entries: [{key: remote_address, value: 10.0.0.1}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
 - {entries: [{key: destination_cluster, value: c}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
+- {entries: [{key: authority, value: 'Shop:8080'}, {key: path, value: '/b?c=d'}], token_bucket: {max_tokens: 3, fill_interval: 1s}}
 ",
     );
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -374,6 +376,8 @@ descriptors:
             &json!({"path": "/a", "method": "POST"}),
             &json!({"cidr": "10.0.0.1"}),
             &Value::Null,
+            // A rule with a port or a query could never hold.
+            &json!({"host": "shop", "path": "/b"}),
         ]
     );
     let remarks = found["remarks"].to_string();

@@ -2,6 +2,7 @@
 
 use super::{name, unused, Converted};
 use crate::document::{Content, Node};
+use seawall_core::authority::host;
 use serde_json::{json, Map, Value};
 
 const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -348,6 +349,12 @@ fn part(
                 }
             }
             (Value::String(word), _) if ["path", "method", "host"].contains(&word.as_str()) => {
+                // A query or a port is no part of what is compared.
+                let value = match word.as_str() {
+                    "path" => value.split('?').next().unwrap_or_default().to_owned(),
+                    "host" => String::from_utf8_lossy(&host(value.into_bytes())).into_owned(),
+                    _ => value,
+                };
                 rule.insert(word.clone(), json!(value));
             }
             (Value::String(word), _) if word == "client_address" => {

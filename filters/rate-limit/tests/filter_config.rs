@@ -23,6 +23,7 @@ fn all_mistakes_are_named_at_once() {
             {"name": "twice", "requests": 1, "per": "soon"},
             {"name": "twice", "requests": 1, "per": "1m", "key": ["adress", {"header": "x", "cookie": "y"}, {}]},
             {"name": "none"},
+            {"requests": 1, "per": "1m"},
             {"name": "both", "requests": 1, "per": "1m", "concurrent": 5},
             {"name": "month", "requests": 1, "per": "month"},
             {"name": "window", "requests": 1, "per": "1m", "algorithm": "fixed_window", "burst": 4},
@@ -43,9 +44,10 @@ fn all_mistakes_are_named_at_once() {
         "limits[2].name: is the name of another limit, got \"twice\"",
         "limits[3].requests: is missing",
         "limits[3].per: is missing",
-        "limits[4].requests: cannot be combined with `concurrent`",
-        "limits[5].per: months and years are for `algorithm: fixed_window` only",
-        "limits[6].burst: is for `algorithm: gcra` only",
+        "limits[4].name: is missing; it must be 1 to 64 letters, digits, `_` or `-`",
+        "limits[5].requests: cannot be combined with `concurrent`",
+        "limits[6].per: months and years are for `algorithm: fixed_window` only",
+        "limits[7].burst: is for `algorithm: gcra` only",
         "max_keys: must be from 16 to 16777216, got 1",
         "answer.status: must be from 400 to 599, got 200",
     ];
@@ -113,6 +115,41 @@ fn places_are_counted_in_one_way_only() {
         found,
         ["answer.content_type: must be printable ASCII, got \"a\\nb\""]
     );
+}
+
+#[test]
+fn a_condition_that_can_never_hold_is_a_mistake() {
+    for (field, good, wrong) in [
+        (
+            "path",
+            &["/", "/a*", "*", "*/a", "/a%3f"][..],
+            &["a", "", "/a?b=1", "*?b", "^/a"][..],
+        ),
+        (
+            "host",
+            &[
+                "shop", "*.shop", "Shop", "[::1]", "[fe80:*", "*::1]", "a:", "10.0.0.1",
+            ],
+            &["shop:8080", "*:80", "shop:*", "[::1]:443", "10.0.0.1:80"],
+        ),
+        (
+            "method",
+            &["GET", "PURGE", "purge", "*", "G*"],
+            &["get", "Post"],
+        ),
+        ("route", &["a?b:80"], &[]),
+    ] {
+        for text in good.iter().chain(wrong) {
+            let found = errors(json!({"exempt": {field: [text]}}));
+            let expected = usize::from(wrong.contains(text));
+            assert_eq!(found.len(), expected, "{field} {text}: {found:?}");
+            let named = format!("exempt.{field}: must ");
+            assert!(
+                found.iter().all(|line| line.starts_with(&named)),
+                "{found:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -384,6 +384,7 @@ fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> R
             "must have a condition: `route`, `host`, `path`, `method`, `header` or `cidr`",
         );
     }
+    can_hold(&raw, path, errors);
     let mut headers = Vec::new();
     for (name, wanted) in raw.header.unwrap_or_default() {
         let path = format!("{path}.header.{name}");
@@ -418,6 +419,50 @@ fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> R
         cidrs,
         trusted_hops: frame.trusted_hops,
     }
+}
+
+/// Refuses what can never hold: a limit would silently be for nobody, and so would an exemption.
+fn can_hold(raw: &RawRule, path: &str, errors: &mut ConfigErrors) {
+    let mut refuse = |field: &str, values: &Option<Many<String>>, check: fn(&str) -> bool, must| {
+        for text in values.iter().flat_map(|Many(values)| values) {
+            if !check(text) {
+                errors.add(
+                    format!("{path}.{field}"),
+                    format!("must {must}, got {text:?}"),
+                );
+            }
+        }
+    };
+    let is_path = |text: &str| text.starts_with(['/', '*']) && !text.contains('?');
+    refuse(
+        "path",
+        &raw.path,
+        is_path,
+        "begin with `/` or `*` and have no query",
+    );
+    refuse("host", &raw.host, has_no_port, "have no port");
+    let is_method = |text: &str| {
+        let lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
+        !(lower && METHODS.iter().any(|known| text.eq_ignore_ascii_case(known)))
+    };
+    refuse("method", &raw.method, is_method, "be in capitals");
+}
+
+/// The methods of HTTP, whose case matters. Others may be in whatever case.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+
+/// False for a host with a port, and for anything with one. Within an address in brackets a colon is none.
+fn has_no_port(host: &str) -> bool {
+    let Some((name, port)) = host.rsplit_once(':') else {
+        return true;
+    };
+    let is_name = name.ends_with(']') || !name.contains([':', '[']);
+    let is_port = port
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'*');
+    !(is_name && is_port && !port.is_empty())
 }
 
 fn patterns(values: Option<Many<String>>, path: &str, errors: &mut ConfigErrors) -> Vec<Pattern> {

@@ -42,7 +42,11 @@ pub(super) fn limit(
 ) -> Limit {
     let name = raw.name.unwrap_or_default();
     if !is_name(&name) {
-        let problem = format!("must be 1 to 64 letters, digits, `_` or `-`, got {name:?}");
+        let allowed = "must be 1 to 64 letters, digits, `_` or `-`";
+        let problem = match name.as_str() {
+            "" => format!("is missing; it {allowed}"),
+            name => format!("{allowed}, got {name:?}"),
+        };
         errors.add(format!("{path}.name"), problem);
     }
     let mut parts = Vec::new();
