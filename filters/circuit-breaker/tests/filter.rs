@@ -366,10 +366,10 @@ fn configuration_errors_name_their_fields() {
         "key": ["cluster", {"header": "X Y"}], "mode": "loud", "fallback": {"status": 99, "bdy": ""},
     }));
     for part in [
-        "failure_threshold: must be 0 to 1000000, got 2000000",
+        "failure_threshold: must be from 0 to 1000000, got 2000000",
         "max_open_for: must be at least open_for (2m), got 1m",
         "jitter:",
-        "probes: must be 1 to 8, got 9",
+        "probes: must be from 1 to 8, got 9",
         "key[1].header",
         "mode: unknown variant `loud`",
         "fallback.status",
@@ -384,15 +384,15 @@ fn configuration_errors_name_their_fields() {
         // Not of fields that only follow from it.
         (
             json!({"slow_after": "0s"}),
-            "slow_after: must be 1ms to 1d, got 0s",
+            "slow_after: must be from 1ms to 1d, got 0s",
         ),
         (
             json!({"open_for": "2d"}),
-            "open_for: must be 1ms to 1d, got 2d",
+            "open_for: must be from 1ms to 1d, got 2d",
         ),
         (
             json!({"max_open_for": "2d"}),
-            "max_open_for: must be 0s to 1d, got 2d",
+            "max_open_for: must be from 0s to 1d, got 2d",
         ),
         (
             json!({"fallback": {"status": 204, "body": "none"}}),

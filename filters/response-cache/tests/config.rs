@@ -27,7 +27,7 @@ fn every_refusal_names_the_field_what_was_found_and_what_is_allowed() {
         ),
         (
             json!({"max_entries": 0}),
-            "max_entries: must be between 1 and 4194304, got 0".to_owned(),
+            "max_entries: must be from 1 to 4194304, got 0".to_owned(),
         ),
         (
             json!({"worker_memory": "1GiB"}),
@@ -47,7 +47,7 @@ fn every_refusal_names_the_field_what_was_found_and_what_is_allowed() {
         ),
         (
             json!({"coalesce": {"lease": "1ms"}}),
-            "coalesce.lease: must be between 1s and 1h, got 1ms".to_owned(),
+            "coalesce.lease: must be from 1s to 1h, got 1ms".to_owned(),
         ),
         (
             json!({"key": {"cookies": ["a=b"]}}),
@@ -126,6 +126,9 @@ fn each_mistake_is_at_its_field() {
         // Whoever may not purge is everybody but those who are named.
         (purge(json!({})), "purge"),
         (purge(json!({"cidrs": []})), "purge"),
+        // Who is named wrongly is named: that alone is to be said.
+        (purge(json!({"cidrs": ["x"]})), "purge.cidrs[0]"),
+        (purge(json!({"secret": "12345678"})), "purge.secret_header"),
         (purge(json!({"cidrs": ["10.0.0.0/8"]})), ""),
         (
             purge(json!({"cidrs": ["10.0.0.0/8", "x"]})),

@@ -140,6 +140,11 @@ fn configuration_errors_name_their_fields() {
             "{expected}\n{found:#?}"
         );
     }
+    // A list whose networks are all wrong is not one without networks.
+    assert!(
+        !found.iter().any(|line| line.starts_with("trust.cidrs: ")),
+        "{found:#?}"
+    );
 }
 
 #[test]

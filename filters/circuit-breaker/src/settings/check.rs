@@ -26,7 +26,7 @@ pub(super) fn within(
     most: u32,
 ) -> u32 {
     if !(least..=most).contains(&value) {
-        errors.add(path, format!("must be {least} to {most}, got {value}"));
+        errors.add(path, format!("must be from {least} to {most}, got {value}"));
     }
     value
 }
@@ -39,7 +39,7 @@ pub(super) fn between(
     most: f64,
 ) -> f64 {
     if !(least..=most).contains(&value) {
-        errors.add(path, format!("must be {least} to {most}, got {value}"));
+        errors.add(path, format!("must be from {least} to {most}, got {value}"));
     }
     value
 }
@@ -52,7 +52,7 @@ pub(super) fn lasting(
     most: Span,
 ) -> Span {
     if value < least || value > most {
-        errors.add(path, format!("must be {least} to {most}, got {value}"));
+        errors.add(path, format!("must be from {least} to {most}, got {value}"));
     }
     value
 }

@@ -235,7 +235,9 @@ pub(super) fn rules(raw: Option<Vec<RawRule>>, path: &str, errors: &mut ConfigEr
 
 pub(super) fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
     let mut cidrs = Vec::new();
-    for (at, text) in raw.cidrs.unwrap_or_default().iter().enumerate() {
+    let named = raw.cidrs.unwrap_or_default();
+    let nobody = named.is_empty() && raw.secret_header.is_none() && raw.secret.is_none();
+    for (at, text) in named.iter().enumerate() {
         match Cidr::parse(text) {
             Some(cidr) => cidrs.push(cidr),
             None => errors.add(
@@ -267,7 +269,8 @@ pub(super) fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
             None
         }
     };
-    if cidrs.is_empty() && secret.is_none() {
+    // What was named and is wrong has been said already.
+    if nobody {
         errors.add(
             "purge",
             "must have cidrs, or secret_header and secret: otherwise nobody could purge",

@@ -166,7 +166,7 @@ impl seawall_core::config::Settings for Settings {
         if !(64 * 1024..=1 << 40).contains(&max_bytes) {
             errors.add(
                 "max_bytes",
-                format!("must be between 64KiB and 1024GiB, got {max_bytes} bytes"),
+                format!("must be from 64KiB to 1024GiB, got {max_bytes} bytes"),
             );
         }
         let max_entry = raw
@@ -175,7 +175,7 @@ impl seawall_core::config::Settings for Settings {
         if max_entry == 0 || max_entry > max_bytes || max_entry > 256 * MIB {
             errors.add(
                 "max_entry_bytes",
-                format!("must be between 1 and max_bytes ({max_bytes}), at most 256MiB, got {max_entry} bytes"),
+                format!("must be from 1 to 256MiB and at most max_bytes ({max_bytes}), got {max_entry} bytes"),
             );
         }
         let by_default = u32::try_from(max_bytes / BYTES_PER_ENTRY).unwrap_or(MOST_ENTRIES);
@@ -185,7 +185,7 @@ impl seawall_core::config::Settings for Settings {
         if max_entries == 0 || max_entries > MOST_ENTRIES {
             errors.add(
                 "max_entries",
-                format!("must be between 1 and {MOST_ENTRIES}, got {max_entries}"),
+                format!("must be from 1 to {MOST_ENTRIES}, got {max_entries}"),
             );
         }
         let worker = raw.worker_memory.map_or(WORKER_MEMORY, |bytes| bytes.0);
@@ -220,7 +220,7 @@ impl seawall_core::config::Settings for Settings {
         if coalesce.lease < Span::from_secs(1) || coalesce.lease > Span::from_secs(3600) {
             errors.add(
                 "coalesce.lease",
-                format!("must be between 1s and 1h, got {}", coalesce.lease),
+                format!("must be from 1s to 1h, got {}", coalesce.lease),
             );
         }
         let status = raw.cache_status.unwrap_or_default();
@@ -228,7 +228,7 @@ impl seawall_core::config::Settings for Settings {
         if !is_token(&name) {
             errors.add(
                 "cache_status.name",
-                format!("must be a token (letters, digits, - . _), got {name:?}"),
+                format!("must be a token (a letter, then letters, digits, - . _), got {name:?}"),
             );
         }
         Settings {

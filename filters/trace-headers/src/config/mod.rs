@@ -120,13 +120,15 @@ impl Configuration for Settings {
         }
         let mode = raw.trust.mode.unwrap_or_default();
         peers(&raw.trust, errors);
-        let cidrs = cidrs(raw.trust.cidrs.take().unwrap_or_default(), errors);
-        if mode == trust::Mode::Cidr && cidrs.is_empty() {
+        let networks = raw.trust.cidrs.take().unwrap_or_default();
+        // What is named and wrong is said below.
+        if mode == trust::Mode::Cidr && networks.is_empty() {
             errors.add(
                 "trust.cidrs",
                 "must name at least one network with mode cidr, got none",
             );
         }
+        let cidrs = cidrs(networks, errors);
         let read = formats("read", raw.read, Some(Format::W3c), errors);
         let write = formats("write", raw.write, Some(Format::W3c), errors);
         let clear = formats("clear", raw.clear, None, errors);
@@ -290,7 +292,7 @@ fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
         match Cidr::parse(text) {
             Some(cidr) => found.push(cidr),
             None => {
-                let allowed = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+                let allowed = "a network such as \"10.0.0.0/8\" or \"fd00::/8\", with nothing behind its length";
                 refuse(errors, &item("trust.cidrs", at), allowed, text);
             }
         }
