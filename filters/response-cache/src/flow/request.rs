@@ -176,7 +176,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                 Why::Request => Forward::Request,
             });
             let has_validator = crate::http::storable::has_validator(headers);
-            // Without validators a range or a condition can only be the origin's to answer.
+            // Who asks for a validation wants the origin's own word, and not what another request has brought.
             let occasion = if why == Why::Request {
                 Occasion::Alone
             } else {
@@ -258,6 +258,7 @@ fn go(
         .no_store
         .iter()
         .any(|rule| rule.holds(&exchange.request));
+    // Without validators a range or a condition can only be the origin's to answer.
     let leads = may_store
         && !ruled_out
         && (can_fill(exchange) || (has_validator && exchange.request.method == Method::Get));
