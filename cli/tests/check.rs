@@ -172,6 +172,20 @@ fn help_names_every_command_and_the_exit_codes() {
 }
 
 #[test]
+fn settings_of_a_route_without_the_prefix_of_their_name_are_told_of() {
+    let text = "route_config:\n  virtual_hosts:\n  - routes:\n    - match: {prefix: /}\n      metadata: {filter_metadata: {rate-limit: {enabled: false}, circuit_breaker: {}, envoy.lb: {}}}\n";
+    let ran = piped(&["check", "-"], text);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    for text in [
+        ":5:36: warning: \"rate-limit\" is not read by the filters; settings of a route are under \"seawall.rate_limit\"",
+        "warning: \"circuit_breaker\" is not read by the filters; settings of a route are under \"seawall.circuit_breaker\"",
+        "2 warnings",
+    ] {
+        assert!(ran.out.contains(text), "{text}: {}", ran.out);
+    }
+}
+
+#[test]
 fn the_module_with_all_filters_is_taken_apart() {
     let text = "http_filters:\n- name: seawall\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      vm_config: {code: {local: {filename: dist/seawall.wasm}}}\n      configuration:\n        \"@type\": type.googleapis.com/google.protobuf.Struct\n        value:\n          rate_limit: {limits: 7}\n          circuit_breaker: {}\n          colour: {}\nroute_config:\n  virtual_hosts:\n  - routes:\n    - match: {prefix: /}\n      metadata: {filter_metadata: {seawall.circuit_breaker: {mode: loud}}}\n";
     let ran = piped(&["check", "-"], text);

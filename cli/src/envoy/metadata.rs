@@ -1,7 +1,7 @@
 //! Settings in the metadata of routes and virtual hosts.
 
 use super::{Block, Found, Host, Misplaced, Route, Switches};
-use crate::document::Node;
+use crate::document::{Field, Node};
 use crate::filters::Filter;
 use std::rc::Rc;
 
@@ -76,10 +76,25 @@ fn blocks(node: &Node, found: &mut Found) -> Vec<Block> {
                 ),
                 error: true,
             }),
-            None => {}
+            None => found.problems.extend(without_its_prefix(field)),
         }
     }
     blocks
+}
+
+/// A name as the blocks of the four as one have it, which says nothing to anybody in metadata. It may be of another filter.
+fn without_its_prefix(field: &Field) -> Option<Misplaced> {
+    let whole = format!("seawall.{}", field.name.replace('-', "_"));
+    let filter = Filter::of_namespace(&whole)?;
+    Some(Misplaced {
+        at: field.at,
+        problem: format!(
+            "{:?} is not read by the filters; settings of a route are under {:?}",
+            field.name,
+            filter.namespace()
+        ),
+        error: false,
+    })
 }
 
 /// The filters that `typed_per_filter_config` switches on or off here.
