@@ -39,9 +39,8 @@ fn an_answer_that_was_on_its_way_during_an_invalidation_is_not_stored() {
 /// Places of one bucket of the table.
 const PLACES: usize = 8;
 
-/// The table remembers an invalidation only where it has a free place; the flight knows of it all the same.
-#[test]
-fn an_answer_that_was_on_its_way_is_not_stored_where_the_table_has_no_room_for_the_invalidation() {
+/// A cache whose one bucket is full.
+fn full() -> Cache {
     let mut cache = Cache::alone(&json!({
         "refresh": {"algorithm": "off"}, "max_entries": PLACES, "admission": false,
     }));
@@ -52,7 +51,68 @@ fn an_answer_that_was_on_its_way_is_not_stored_where_the_table_has_no_room_for_t
     for other in &others {
         assert!(cache.get(other, &Origin::default()).is_hit(), "{other}");
     }
-    is_overtaken(&mut cache);
+    cache
+}
+
+/// The table has no place for the invalidation; the flight knows of it all the same.
+#[test]
+fn an_answer_that_was_on_its_way_is_not_stored_where_the_table_has_no_room_for_the_invalidation() {
+    is_overtaken(&mut full());
+}
+
+/// Nor where there is no flight: a part is asked for, and the whole comes.
+fn alone(cache: &mut Cache, path: &str) -> Exchange<CacheStream> {
+    let (reader, ended) = cache.start(&request("GET", path, &[("range", "bytes=0-1")]));
+    assert!(matches!(ended, Ended::Forwarded(_)));
+    cache.advance(10);
+    reader
+}
+
+fn post(cache: &mut Cache) {
+    cache.send(&request("POST", "/", &[]), &Origin::status("200"));
+    cache.advance(10);
+}
+
+#[test]
+fn an_answer_without_a_flight_is_not_stored_where_the_table_has_no_room_for_the_invalidation() {
+    let mut cache = full();
+    let reader = alone(&mut cache, "/");
+    post(&mut cache);
+    cache.answer(reader, &ok("max-age=60", "old"));
+    assert_eq!(cache.metric("rejected.outdated"), 1);
+    assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
+    assert!(cache.get("/", &Origin::default()).is_hit());
+}
+
+#[test]
+fn an_answer_without_a_flight_is_not_stored_where_others_took_the_place_of_the_invalidation() {
+    let mut cache = full();
+    let reader = alone(&mut cache, "/");
+    cache.get("/", &ok("max-age=60", "older"));
+    post(&mut cache);
+    cache.get("/one/more", &ok("max-age=60", "x"));
+    assert!(cache.get("/one/more", &Origin::default()).is_hit());
+    cache.answer(reader, &ok("max-age=60", "old"));
+    assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
+}
+
+/// The newer one has the place in which the invalidation was remembered.
+#[test]
+fn an_answer_without_a_flight_does_not_replace_one_that_was_asked_for_after_an_invalidation() {
+    for vary in ["", "x-device"] {
+        let fresh = |body| match vary {
+            "" => ok("max-age=60", body),
+            vary => ok("max-age=60", body).with("vary", vary),
+        };
+        let mut cache = cache();
+        let reader = alone(&mut cache, "/");
+        post(&mut cache);
+        cache.get("/", &fresh("new"));
+        cache.answer(reader, &fresh("old"));
+        let got = cache.get("/", &Origin::default());
+        assert!(got.is_hit());
+        assert_eq!(got.body, b"new", "{vary}");
+    }
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn is_of_its_slot(world: &World, name: &str) -> bool {
     let bucket = world.shared_get(&format!("seawall.rc.i.{bucket}"));
     let bucket = Bucket::decode(&bucket.unwrap().0);
     let way = usize::from_str_radix(way, 16).unwrap();
-    let slot = bucket.0[way].expect("a value without a slot");
+    let slot = bucket.slots[way].expect("a value without a slot");
     let Content::Response { meta, body, .. } = Entry::decode(&value).unwrap().content else {
         panic!("a response")
     };

@@ -238,6 +238,15 @@ pub fn store(
         // The flight was that of a variant, and all variants are gone since.
         return Err(Refusal::Outdated);
     }
+    if exchange.salt.is_none() && salt_of(present.as_ref()).is_some() {
+        // There were no variants when it went out; since then there may have been others, which are gone.
+        let table = &cx.worker.table;
+        match table.is_overtaken(cx.host, &exchange.key, &insert) {
+            Ok(false) => {}
+            Ok(true) => return Err(Refusal::Outdated),
+            Err(_) => return Err(Refusal::Internal),
+        }
+    }
     let key = if fields.is_empty() {
         exchange.key.clone()
     } else {

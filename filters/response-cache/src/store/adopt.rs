@@ -44,9 +44,9 @@ fn clear(host: &dyn Host, buckets: u32) -> Answer<()> {
         let Some((value, _)) = host.shared_get(&key)? else {
             continue;
         };
-        let slots = Bucket::decode(&value);
+        let present = Bucket::decode(&value);
         let mut weight = 0u64;
-        for (way, slot) in slots.0.iter().enumerate() {
+        for (way, slot) in present.slots.iter().enumerate() {
             if let Some(slot) = slot {
                 host.shared_set(&entry_key(bucket, way), &[], Expect::Anything)?;
                 weight = weight.saturating_add(u64::from(slot.weight));

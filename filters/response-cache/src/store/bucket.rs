@@ -42,18 +42,30 @@ pub struct Slot {
 /// Demand that is not renewed halves in this time.
 const DEMAND_HALVES: Span = Span::from_secs(60);
 
-/// The slots of a bucket.
+/// A memory of invalidations later than this is one by a clock that has been set back since.
+const LATEST: Span = Span::from_secs(60);
+
+/// What one value of shared data holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bucket(pub [Option<Slot>; WAYS]);
+pub struct Bucket {
+    /// The slots.
+    pub slots: [Option<Slot>; WAYS],
+    /// When the latest of the invalidations was made that no slot remembers, for others have the places.
+    pub forgotten: Timestamp,
+}
 
 impl Bucket {
     /// Reads a value; what is not one is an empty bucket, for its slots could be of no use.
     pub fn decode(value: &[u8]) -> Bucket {
         let mut bucket = Bucket::default();
-        if value.len() != RECORD.saturating_mul(WAYS) {
+        let Some((forgotten, records)) = value.split_first_chunk::<8>() else {
+            return bucket;
+        };
+        if records.len() != RECORD.saturating_mul(WAYS) {
             return bucket;
         }
-        for (place, record) in bucket.0.iter_mut().zip(value.chunks_exact(RECORD)) {
+        bucket.forgotten = Timestamp(u64::from_le_bytes(*forgotten));
+        for (place, record) in bucket.slots.iter_mut().zip(records.chunks_exact(RECORD)) {
             *place = decode_slot(record);
         }
         bucket
@@ -61,8 +73,9 @@ impl Bucket {
 
     /// Writes it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(RECORD.saturating_mul(WAYS));
-        for slot in &self.0 {
+        let mut out = Vec::with_capacity(RECORD.saturating_mul(WAYS).saturating_add(8));
+        out.extend_from_slice(&self.forgotten.0.to_le_bytes());
+        for slot in &self.slots {
             match slot {
                 Some(slot) => {
                     out.extend_from_slice(&slot.fingerprint.0.to_le_bytes());
@@ -85,30 +98,50 @@ impl Bucket {
 
     /// The way of a key.
     pub fn find(&self, fingerprint: Fingerprint) -> Option<(usize, Slot)> {
-        self.0.iter().enumerate().find_map(|(way, slot)| {
+        self.slots.iter().enumerate().find_map(|(way, slot)| {
             Some((way, (*slot)?)).filter(|(_, slot)| slot.fingerprint == fingerprint)
         })
     }
 
     /// A way that is free.
     pub fn free(&self) -> Option<usize> {
-        self.0.iter().position(Option::is_none)
+        self.slots.iter().position(Option::is_none)
     }
 
     /// The way to give up first: tombstones, then what is useless by now, then the least recently used.
     pub fn worst(&self, now: Timestamp) -> Option<(usize, Slot)> {
-        self.0
+        self.slots
             .iter()
             .enumerate()
             .filter_map(|(way, slot)| Some((way, (*slot)?)))
             .min_by_key(|(_, slot)| slot.worth(now))
     }
 
-    /// Changes a way.
+    /// Changes a way. An invalidation that loses its place so is remembered without its key.
     pub fn set(&mut self, way: usize, slot: Option<Slot>) {
-        if let Some(place) = self.0.get_mut(way) {
-            *place = slot;
+        let Some(place) = self.slots.get_mut(way) else {
+            return;
+        };
+        let lost = place.filter(|old| {
+            let again = slot.is_some_and(|new| {
+                new.fingerprint == old.fingerprint && new.state == State::Tombstone
+            });
+            old.state == State::Tombstone && !again
+        });
+        *place = slot;
+        if let Some(lost) = lost {
+            self.forget(lost.until);
         }
+    }
+
+    /// Remembers an invalidation for which there is no place: whatever was asked for before is kept out of all slots.
+    pub fn forget(&mut self, at: Timestamp) {
+        self.forgotten = self.forgotten.later(at);
+    }
+
+    /// Whether what was asked for then may have been invalidated since, as far as no slot tells.
+    pub fn may_be_outdated(&self, asked: Timestamp, now: Timestamp) -> bool {
+        self.forgotten > asked && self.forgotten.since(now) <= LATEST
     }
 }
 
@@ -211,11 +244,36 @@ mod tests {
         assert_eq!(bucket.free(), Some(0));
     }
 
+    #[test]
+    fn an_invalidation_that_loses_its_place_keeps_out_what_was_asked_for_before() {
+        let mut bucket = Bucket::default();
+        let now = Timestamp::from_secs(20);
+        let outdated =
+            |bucket: &Bucket, asked| bucket.may_be_outdated(Timestamp::from_secs(asked), now);
+        bucket.set(3, Some(slot(3, 9, 10, State::Tombstone)));
+        bucket.set(3, Some(slot(3, 9, 12, State::Tombstone)));
+        assert!(!outdated(&bucket, 1), "its own place remembers it");
+        bucket.set(3, Some(slot(3, 9, 90, State::Full)));
+        assert!(outdated(&bucket, 11) && !outdated(&bucket, 12));
+        bucket.set(3, None);
+        bucket.forget(Timestamp::from_secs(5));
+        assert!(outdated(&bucket, 11), "an earlier one changes nothing");
+        // A clock that was set back does not keep everything out until it gets there again.
+        bucket.forget(now.saturating_add(LATEST));
+        assert!(outdated(&bucket, 19));
+        bucket.forget(
+            now.saturating_add(LATEST)
+                .saturating_add(Span::from_secs(1)),
+        );
+        assert!(!outdated(&bucket, 11));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(way in 0usize..WAYS, fingerprint in any::<u128>(), touched in 0u64..1 << 30) {
             let mut bucket = Bucket::default();
             bucket.set(way, Some(slot(fingerprint, touched, 5, State::Tombstone)));
+            bucket.forget(Timestamp::from_secs(touched));
             let read = Bucket::decode(&bucket.encode());
             prop_assert_eq!(&read, &bucket);
             prop_assert_eq!(read.find(Fingerprint(fingerprint)).map(|(way, _)| way), Some(way));

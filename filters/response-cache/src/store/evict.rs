@@ -72,8 +72,8 @@ impl Table {
         let mut worst: Option<(u32, Slot)> = None;
         for step in 0..buckets {
             let bucket = start.checked_add(step)?.checked_rem(buckets)?;
-            let slots = self.read_bucket(host, bucket).ok()?;
-            for slot in slots.0.iter().flatten().filter(|slot| slot.weight > 0) {
+            let read = self.read_bucket(host, bucket).ok()?;
+            for slot in read.slots.iter().flatten().filter(|slot| slot.weight > 0) {
                 seen = seen.saturating_add(1);
                 if worst.is_none_or(|(_, found)| slot.worth(now) < found.worth(now)) {
                     worst = Some((bucket, *slot));
@@ -97,11 +97,11 @@ impl Table {
         };
         let mut total = 0u64;
         for bucket in 0..self.layout.buckets {
-            let Ok(slots) = self.read_bucket(host, bucket) else {
+            let Ok(read) = self.read_bucket(host, bucket) else {
                 return;
             };
-            let weight: u64 = slots
-                .0
+            let weight: u64 = read
+                .slots
                 .iter()
                 .flatten()
                 .map(|slot| u64::from(slot.weight))

@@ -243,6 +243,16 @@ impl Table {
             .filter(|entry| entry.generation() == generation))
     }
 
+    /// Whether a key may have been invalidated since what is stored now was asked for, though something is there again.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn is_overtaken(&self, host: &dyn Host, key: &[u8], insert: &Insert) -> Answer<bool> {
+        let bucket = self.fingerprint(key).slot(self.layout.buckets);
+        let read = self.read_bucket(host, bucket)?;
+        Ok(read.may_be_outdated(insert.asked, insert.now))
+    }
+
     /// Stores an entry under its key.
     ///
     /// # Errors
@@ -327,7 +337,13 @@ impl Table {
         let known = known.map(|known| known.read);
         let updated = update_from(host, &bucket_key(bucket), ATTEMPTS, known, |value| {
             let mut slots = Bucket::decode(value.unwrap_or_default());
-            let place = match slots.find(slot.fingerprint) {
+            let found = slots.find(slot.fingerprint);
+            // What is updated is there still, so it was not invalidated.
+            let there = found.is_some_and(|(_, old)| insert.updates == Some(old.generation));
+            if !there && slots.may_be_outdated(insert.asked, insert.now) {
+                return Step::Keep(Err(Refusal::Outdated));
+            }
+            let place = match found {
                 Some((_, old)) if old.state == State::Tombstone && old.until > insert.asked => {
                     return Step::Keep(Err(Refusal::Outdated));
                 }
@@ -434,10 +450,11 @@ impl Table {
         let existed = Cell::new(false);
         self.change(host, bucket, fingerprint, |slots, found| {
             existed.set(found.is_some_and(|(_, slot)| slot.state != State::Tombstone));
-            // Where there is no place for the memory, entries are worth more than it.
+            // Where there is no place for the memory of this key, entries are worth more than it.
             let place = found.map(|(way, _)| way).or_else(|| slots.free());
             let Some(way) = place else {
-                return false;
+                slots.forget(now);
+                return true;
             };
             let tombstone = Slot {
                 fingerprint,
