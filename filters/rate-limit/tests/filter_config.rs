@@ -80,7 +80,7 @@ fn mistakes_inside_lists_and_rules() {
         ("key", json!([{"jwt_claim": ["a", ""]}]), "limits[0].key[0].jwt_claim: must be the name of a claim or the path to it"),
         ("match", json!({}), "limits[0].match: must have a condition"),
         ("match", json!([{"path": "/a"}, {"path": "/a*b"}]), "limits[0].match[1].path: may have `*` at its start and its end only, got \"/a*b\""),
-        ("exempt", json!({"cidr": ["10.0.0.0/40"]}), "limits[0].exempt.cidr: must be an address or a range such as \"10.0.0.0/8\", got \"10.0.0.0/40\""),
+        ("exempt", json!({"cidr": ["10.0.0.0/40"]}), "limits[0].exempt.cidr: must be an address or a network such as \"10.0.0.0/8\" or \"fd00::/8\", with nothing behind its length, got \"10.0.0.0/40\""),
         ("exempt", json!({"colour": "red"}), "limits[0].exempt.colour: unknown field `colour`"),
         ("overrides", json!([{"key": "10.0.0.1"}]), "limits[0].overrides[0]: must have either `unlimited: true` or numbers of its own"),
         ("overrides", json!([{"requests": 5}]), "limits[0].overrides[0]: must say for whom it is: `key` or `match`"),

@@ -118,7 +118,7 @@ fn configuration_errors_name_their_fields() {
         "colour: unknown field",
         "request_id.format: unknown variant `v9`, expected one of `uuidv7`, `uuidv4`, `hex32`",
         "request_id.header: must be a header name of 1 to 64 lower-case letters",
-        "trust.cidrs[0]: must be a network such as \"10.0.0.0/8\"",
+        "trust.cidrs[0]: must be an address or a network such as \"10.0.0.0/8\"",
         "trust.peers[1]: must be a name, got \"\"",
         "read[1]: unknown variant `zipkin`",
         "write[1]: names a format twice",

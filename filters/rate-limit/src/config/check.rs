@@ -5,12 +5,13 @@ use super::raw::{
     Address, Many, Raw, RawAnswer, RawFleet, RawHeaderRule, RawHeaders, RawPart, RawRule,
 };
 use super::{Answers, Fleet, HeaderFields, Settings};
-use crate::key::address::{Cidr, Prefixes};
+use crate::key::address::Prefixes;
 use crate::key::Part;
 use crate::rules::{HeaderRule, Pattern, Rule};
 use crate::table::MOST;
 use seawall_core::config::ConfigErrors;
 use seawall_core::headers::is_of_token;
+use seawall_core::network::Cidr;
 use seawall_core::time::Span;
 use std::cell::OnceCell;
 
@@ -398,11 +399,11 @@ fn rule(raw: RawRule, path: &str, frame: &Frame, errors: &mut ConfigErrors) -> R
     }
     let mut cidrs = Vec::new();
     for text in raw.cidr.unwrap_or_default().0 {
-        match Cidr::read(&text) {
+        match Cidr::parse(&text) {
             Some(cidr) => cidrs.push(cidr),
             None => errors.add(
                 format!("{path}.cidr"),
-                format!("must be an address or a range such as \"10.0.0.0/8\", got {text:?}"),
+                format!("must be {}, got {text:?}", Cidr::ALLOWED),
             ),
         }
     }

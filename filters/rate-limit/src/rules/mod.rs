@@ -4,9 +4,9 @@ mod pattern;
 
 pub use pattern::Pattern;
 
-use crate::key::address::Cidr;
 use crate::key::Facts;
 use seawall_core::host::Answer;
+use seawall_core::network::Cidr;
 
 /// What is asked of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The parts of the configuration, each checked and turned into what the filter works with.
 
-use super::cidr::Cidr;
 use super::raw::{RawAlgorithm, RawKey, RawPurge, RawQuery, RawRefresh, RawRule};
 use super::rules::Rule;
 use super::settings::{Background, Purge, Refresh};
@@ -9,6 +8,7 @@ use crate::key::{Pattern, Query, Recipe};
 use crate::refresh::Algorithm;
 use seawall_core::config::ConfigErrors;
 use seawall_core::headers::is_of_token;
+use seawall_core::network::Cidr;
 use seawall_core::time::Span;
 use std::collections::BTreeMap;
 
@@ -242,7 +242,7 @@ pub(super) fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
             Some(cidr) => cidrs.push(cidr),
             None => errors.add(
                 format!("purge.cidrs[{at}]"),
-                format!("must be an address range such as \"10.0.0.0/8\", got {text:?}"),
+                format!("must be {}, got {text:?}", Cidr::ALLOWED),
             ),
         }
     }

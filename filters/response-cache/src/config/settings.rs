@@ -1,7 +1,6 @@
 //! The validated configuration and its defaults.
 
 use super::check::{by_status, is_token, names, purge, recipe, refresh, rules};
-use super::cidr::Cidr;
 use super::raw::{Raw, RawCookies};
 use super::rules::Rule;
 use crate::http::freshness::Policy;
@@ -10,6 +9,7 @@ use crate::refresh::Algorithm;
 use crate::reuse::StalePolicy;
 use crate::store::{buckets_for, Layout};
 use seawall_core::config::ConfigErrors;
+use seawall_core::network::Cidr;
 use seawall_core::time::Span;
 
 const MIB: u64 = 1 << 20;

@@ -12,6 +12,7 @@ use crate::config::Purge;
 use crate::http::request::Request;
 use crate::key::{location, split, tags, Recipe};
 use crate::purge::{exact_tag, What};
+use seawall_core::network::peer;
 use seawall_core::reply::Reply;
 use serde_json::{json, Value};
 
@@ -31,12 +32,9 @@ fn allowed(cx: Cx<'_>, request: &Request, rules: &Purge) -> bool {
         return by_secret;
     }
     let address = cx.host.property(&["source", "address"]).ok().flatten();
-    let address = address
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default();
-    // The connection's other end has a port. An address without one was taken from x-forwarded-for, which anybody can write.
-    let is_peer = !address.ends_with(":0");
-    is_peer && rules.cidrs.iter().any(|cidr| cidr.contains(&address))
+    address
+        .and_then(|address| peer(&address))
+        .is_some_and(|peer| rules.cidrs.iter().any(|cidr| cidr.contains(peer)))
 }
 
 /// Answers a purge request.

@@ -12,6 +12,7 @@
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
 //! - [`contexts`]: what belongs to the ids of requests;
 //! - [`path`]: paths of requests;
+//! - [`network`]: networks of addresses, and who is at the other end of a connection;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod authority;
@@ -27,6 +28,7 @@ pub mod host;
 pub mod log;
 pub mod metrics;
 pub mod name;
+pub mod network;
 pub mod path;
 pub mod plugin;
 pub mod reply;

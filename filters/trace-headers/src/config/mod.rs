@@ -10,9 +10,10 @@ use crate::ids::request_id::Kind;
 use crate::interop::Format;
 use crate::response::ServerTiming;
 use crate::sampling::{self, Ratio};
-use crate::trust::{self, Cidr};
+use crate::trust;
 use crate::w3c::{baggage, tracestate};
 use seawall_core::config::{decimal, ConfigErrors, Settings as Configuration};
+use seawall_core::network::Cidr;
 use seawall_core::time::Span;
 
 /// 32 members of the greatest length, and the commas between them.
@@ -292,8 +293,7 @@ fn cidrs(texts: Vec<String>, errors: &mut ConfigErrors) -> Vec<Cidr> {
         match Cidr::parse(text) {
             Some(cidr) => found.push(cidr),
             None => {
-                let allowed = "a network such as \"10.0.0.0/8\" or \"fd00::/8\", with nothing behind its length";
-                refuse(errors, &item("trust.cidrs", at), allowed, text);
+                refuse(errors, &item("trust.cidrs", at), Cidr::ALLOWED, text);
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::trust;
 use identity::{judge, keeps_tracestate, Identity, Judged};
 use propagate::Scene;
 use seawall_core::host::{Answer, Failure, Host, Level, Map};
+use seawall_core::network::peer;
 use seawall_core::plugin::{Flow, Stream};
 use seawall_core::time::Span;
 use std::rc::Rc;
@@ -172,8 +173,8 @@ fn trusted(host: &dyn Host, settings: &Settings) -> bool {
     match settings.trust {
         trust::Mode::Always => true,
         trust::Mode::Never => false,
-        trust::Mode::Cidr => trust::peer(&read(["source", "address"]))
-            .is_some_and(|peer| settings.cidrs.iter().any(|cidr| cidr.contains(&peer))),
+        trust::Mode::Cidr => peer(&read(["source", "address"]))
+            .is_some_and(|peer| settings.cidrs.iter().any(|cidr| cidr.contains(peer))),
         trust::Mode::Mtls => {
             let names = [
                 "uri_san_peer_certificate",
