@@ -3,9 +3,10 @@
 use crate::document::{read, Node, Position};
 use crate::envoy::{find, Block, Chain, Found};
 use crate::filters::Filter;
-use crate::layers::{layer, settings, Level};
+use crate::idle::idle;
+use crate::layers::{layer, settings, Layered, Level};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much a problem matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,6 +81,8 @@ struct Checked<'f> {
     /// Places of blocks: one that is used twice, through an alias, is one block.
     plugins: BTreeSet<Position>,
     metadata: BTreeSet<Position>,
+    /// What has no effect wherever a block holds: by the block and the field, the field's place and what to know.
+    idle: BTreeMap<Position, BTreeMap<&'static str, (Position, Problem)>>,
     problems: BTreeSet<(Position, Problem)>,
 }
 
@@ -89,11 +92,15 @@ impl<'f> Checked<'f> {
             file,
             plugins: BTreeSet::new(),
             metadata: BTreeSet::new(),
+            idle: BTreeMap::new(),
             problems: BTreeSet::new(),
         }
     }
 
-    fn report(self) -> Report {
+    fn report(mut self) -> Report {
+        for fields in std::mem::take(&mut self.idle).into_values() {
+            self.problems.extend(fields.into_values());
+        }
         Report {
             plugins: self.plugins.len(),
             metadata: self.metadata.len(),
@@ -114,7 +121,20 @@ impl<'f> Checked<'f> {
         path: &str,
         problem: &str,
     ) {
-        let problem = Problem {
+        let problem = self.problem(severity, at, filter, place, path, problem);
+        self.problems.insert((at, problem));
+    }
+
+    fn problem(
+        &self,
+        severity: Severity,
+        at: Position,
+        filter: &str,
+        place: &str,
+        path: &str,
+        problem: &str,
+    ) -> Problem {
+        Problem {
             file: self.file.to_owned(),
             line: at.line,
             column: at.column,
@@ -123,8 +143,26 @@ impl<'f> Checked<'f> {
             place: place.to_owned(),
             path: path.to_owned(),
             problem: problem.to_owned(),
-        };
-        self.problems.insert((at, problem));
+        }
+    }
+
+    /// Remembers of a block what has no effect in these settings, of which it is a part, nor had in others.
+    fn effects(&mut self, block: &Block, title: &str, layered: &Layered) {
+        let idle = idle(block.filter, &layered.settings);
+        if let Some(known) = self.idle.get_mut(&block.at) {
+            known.retain(|path, _| idle.contains_key(path));
+            return;
+        }
+        let mut found = BTreeMap::new();
+        for (path, problem) in idle {
+            let place = block.settings.as_ref().map(|node| node.place(path));
+            if let Some((at, true)) = place {
+                let name = block.filter.namespace();
+                let problem = self.problem(Severity::Warning, at, name, title, path, &problem);
+                found.insert(path, (at, problem));
+            }
+        }
+        self.idle.insert(block.at, found);
     }
 
     fn found(&mut self, found: &Found) {
@@ -178,6 +216,7 @@ impl<'f> Checked<'f> {
             self.plugins.insert(plugin.at);
             self.block(plugin, "plugin configuration");
             let layered = layer(plugin.filter, Some(plugin), None, None);
+            self.effects(plugin, "plugin configuration", &layered);
             for (_, errors) in &layered.refused {
                 for error in errors.iter() {
                     self.field(plugin, "plugin configuration", &error.path, &error.problem);
@@ -206,17 +245,30 @@ impl<'f> Checked<'f> {
                 for plugin in plugins {
                     for route in std::iter::once(None).chain(host.routes.iter().map(Some)) {
                         let layered = layer(filter, plugin, Some(host), route);
-                        for (level, errors) in &layered.refused {
+                        if let Some(plugin) = plugin {
+                            self.effects(plugin, "plugin configuration", &layered);
+                        }
+                        let block_of = |level: Level| {
                             let (blocks, title) = match (level, route) {
                                 (Level::VirtualHost, _) => (&host.blocks, title.clone()),
                                 (Level::Route, Some(route)) => (&route.blocks, route.title()),
-                                _ => continue,
+                                _ => return None,
                             };
-                            let block = blocks.iter().rfind(|block| block.filter == filter);
+                            let mut blocks = blocks.iter();
+                            let block = blocks.rfind(|block| block.filter == filter)?;
+                            Some((block, title))
+                        };
+                        for (level, _) in &layered.levels {
+                            if let Some((block, title)) = block_of(*level) {
+                                self.effects(block, &title, &layered);
+                            }
+                        }
+                        for (level, errors) in &layered.refused {
+                            let Some((block, title)) = block_of(*level) else {
+                                continue;
+                            };
                             for error in errors.iter() {
-                                if let Some(block) = block {
-                                    self.field(block, &title, &error.path, &error.problem);
-                                }
+                                self.field(block, &title, &error.path, &error.problem);
                             }
                         }
                     }

@@ -20,6 +20,7 @@ pub mod document;
 pub mod envoy;
 pub mod explain;
 pub mod filters;
+pub mod idle;
 pub mod layers;
 pub mod output;
 mod run;

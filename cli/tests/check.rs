@@ -201,6 +201,78 @@ fn the_module_with_all_filters_is_taken_apart() {
 }
 
 #[test]
+fn settings_without_an_effect_are_worth_a_warning_unless_another_level_gives_them_one() {
+    let text = |settings: &str, route: &str| {
+        format!(
+            "http_filters:
+- name: x
+  typed_config:
+    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      vm_config: {{code: {{local: {{filename: seawall.wasm}}}}}}
+      configuration:
+        \"@type\": type.googleapis.com/google.protobuf.Struct
+        value: {settings}
+route_config:
+  virtual_hosts:
+  - routes:
+    - match: {{prefix: /a}}
+      name: a
+      metadata: {{filter_metadata: {{{route}}}}}
+    - match: {{prefix: /}}
+"
+        )
+    };
+    let warnings = |settings: &str, route: &str| {
+        let ran = piped(&["check", "-"], &text(settings, route));
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        let lines = ran.out.lines().filter(|line| line.contains("warning"));
+        let lines = lines.filter_map(|line| line.split_once("warning: "));
+        lines.map(|(_, text)| text.to_owned()).collect::<Vec<_>>()
+    };
+    let plugin = "plugin configuration";
+    for (settings, route, expected) in [
+        (
+            "{trace_headers: {trust: {mode: mtls, cidrs: [10.0.0.0/8]}}}",
+            "",
+            vec![format!("seawall.trace_headers, {plugin}: trust.cidrs: has no effect while trust.mode is mtls")],
+        ),
+        ("{trace_headers: {trust: {mode: mtls, cidrs: [], peers: [a]}}}", "", vec![]),
+        ("{trace_headers: {sampling: {ratio: 0.1}}}", "", vec![]),
+        (
+            "{response_cache: {refresh: {beta: 2, window: 5s}}}",
+            "",
+            vec![format!("seawall.response_cache, {plugin}: refresh.window: has no effect while refresh.algorithm is xfetch")],
+        ),
+        // One route gives it its effect.
+        (
+            "{response_cache: {refresh: {beta: 2, window: 5s}}}",
+            "seawall.response_cache: {refresh: {algorithm: window}}",
+            vec![],
+        ),
+        (
+            "{response_cache: {coalesce: {enabled: false}}}",
+            "seawall.response_cache: {coalesce: {wait: 1s}}",
+            vec!["seawall.response_cache, route \"a\": coalesce.wait: has no effect while coalesce.enabled is false".to_owned()],
+        ),
+        (
+            "{circuit_breaker: {failure_percentage: 0.5, slow_percentage: 0}}",
+            "seawall.circuit_breaker: {failure_percentage: 50}",
+            vec![],
+        ),
+        (
+            "{circuit_breaker: {failure_percentage: 0.5, slow_percentage: 0}}",
+            "",
+            vec![format!("seawall.circuit_breaker, {plugin}: failure_percentage: is a percentage, of which 50 is half: 0.5 is less than one call in a hundred")],
+        ),
+    ] {
+        let found: Vec<String> = warnings(settings, route);
+        let found: Vec<&str> = found.iter().map(|text| text.split(", 1 ").next().unwrap_or(text)).filter(|text| text.starts_with("seawall.")).collect();
+        assert_eq!(found, expected, "{settings} {route}");
+    }
+}
+
+#[test]
 fn filters_of_one_chain_that_share_their_data_are_worth_a_warning() {
     let entry = |filter: &str, vm: &str, settings: &str, more: &str| {
         format!(
