@@ -81,9 +81,17 @@ struct Checked<'f> {
     /// Places of blocks: one that is used twice, through an alias, is one block.
     plugins: BTreeSet<Position>,
     metadata: BTreeSet<Position>,
-    /// What has no effect wherever a block holds: by the block and the field, the field's place and what to know.
-    idle: BTreeMap<Position, BTreeMap<&'static str, (Position, Problem)>>,
+    /// What has no effect wherever a block holds, by the place of the block.
+    idle: BTreeMap<Position, Idle>,
     problems: BTreeSet<(Position, Problem)>,
+}
+
+/// Fields of a block that have no effect.
+struct Idle {
+    filter: Filter,
+    title: String,
+    /// By their paths: their places, and what to know.
+    fields: BTreeMap<&'static str, (Position, String)>,
 }
 
 impl<'f> Checked<'f> {
@@ -98,8 +106,11 @@ impl<'f> Checked<'f> {
     }
 
     fn report(mut self) -> Report {
-        for fields in std::mem::take(&mut self.idle).into_values() {
-            self.problems.extend(fields.into_values());
+        for block in std::mem::take(&mut self.idle).into_values() {
+            let name = block.filter.namespace();
+            for (path, (at, problem)) in block.fields {
+                self.add(Severity::Warning, at, name, &block.title, path, &problem);
+            }
         }
         Report {
             plugins: self.plugins.len(),
@@ -121,20 +132,7 @@ impl<'f> Checked<'f> {
         path: &str,
         problem: &str,
     ) {
-        let problem = self.problem(severity, at, filter, place, path, problem);
-        self.problems.insert((at, problem));
-    }
-
-    fn problem(
-        &self,
-        severity: Severity,
-        at: Position,
-        filter: &str,
-        place: &str,
-        path: &str,
-        problem: &str,
-    ) -> Problem {
-        Problem {
+        let problem = Problem {
             file: self.file.to_owned(),
             line: at.line,
             column: at.column,
@@ -143,25 +141,26 @@ impl<'f> Checked<'f> {
             place: place.to_owned(),
             path: path.to_owned(),
             problem: problem.to_owned(),
-        }
+        };
+        self.problems.insert((at, problem));
     }
 
     /// Remembers of a block what has no effect in these settings, of which it is a part, nor had in others.
     fn effects(&mut self, block: &Block, title: &str, layered: &Layered) {
         let idle = idle(block.filter, &layered.settings);
         if let Some(known) = self.idle.get_mut(&block.at) {
-            known.retain(|path, _| idle.contains_key(path));
+            known.fields.retain(|path, _| idle.contains_key(path));
             return;
         }
-        let mut found = BTreeMap::new();
-        for (path, problem) in idle {
-            let place = block.settings.as_ref().map(|node| node.place(path));
-            if let Some((at, true)) = place {
-                let name = block.filter.namespace();
-                let problem = self.problem(Severity::Warning, at, name, title, path, &problem);
-                found.insert(path, (at, problem));
-            }
-        }
+        let own = |(path, problem)| match block.settings.as_ref()?.place(path) {
+            (at, true) => Some((path, (at, problem))),
+            (_, false) => None,
+        };
+        let found = Idle {
+            filter: block.filter,
+            title: title.to_owned(),
+            fields: idle.into_iter().filter_map(own).collect(),
+        };
         self.idle.insert(block.at, found);
     }
 

@@ -78,8 +78,7 @@ const NEEDS: [Needs; 8] = [
 const PERCENTAGES: [&str; 2] = ["failure_percentage", "slow_percentage"];
 
 fn at<'v>(settings: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.')
-        .try_fold(settings, |value, name| value.get(name))
+    settings.pointer(&format!("/{}", path.replace('.', "/")))
 }
 
 /// What to know of fields of these settings, by their paths. `settings` are those that hold on a route, of all levels.
