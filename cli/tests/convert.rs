@@ -59,10 +59,14 @@ fn nginx_zones_become_limits() {
 #[test]
 fn local_ratelimit_becomes_limits() {
     let found = converted("envoy", "cli/tests/data/local_ratelimit.yaml");
+    let remarks = found["remarks"].to_string();
+    for name in ["x-where", "Retry-After"] {
+        assert!(remarks.contains(name), "{name}: {remarks}");
+    }
     assert_eq!(
         found["plugin"],
         json!({
-            "answer": {"status": 429},
+            "answer": {"status": 429, "headers": {"x-reason": "too many"}},
             "limits": [
                 {"name": "edge", "requests": 50, "per": "500ms", "burst": 100},
                 {"name": "edge-tenant-remote_address", "key": [{"header": "x-tenant-id"}, "client_address"], "match": {"header": {"x-tenant-id": "acme"}}, "missing": "skip", "requests": 7, "per": "60s"},

@@ -131,8 +131,8 @@ async fn with_everything_switched_on_no_call_is_refused() {
     }
     for metric in [
         "rate_limit.errors",
-        "response_cache.failures",
-        "trace_headers.host_errors",
+        "response_cache.errors",
+        "trace_headers.errors",
     ] {
         assert_eq!(
             envoy.stat(&format!("wasmcustom.seawall.{metric}")).await,

@@ -99,7 +99,10 @@ async fn each_route_has_its_own_settings() {
     let own = json!({"limits": [{"name": "own", "requests": 1, "per": "1d"}]});
     let envoy = Envoy::to(&upstream)
         .filter("rate-limit", limit(json!({"requests": 3})))
-        .virtual_host_metadata("seawall.rate_limit", json!({"answer": {"status": 503}}))
+        .virtual_host_metadata(
+            "seawall.rate_limit",
+            json!({"answer": {"status": 503, "headers": {"x-reason": "busy"}}}),
+        )
         .route(
             Route::prefix("/own")
                 .named("own")
@@ -118,10 +121,12 @@ async fn each_route_has_its_own_settings() {
     assert_eq!(envoy.statuses("/", &[], 2).await, [200, 200]);
     // The bad route falls back to the level below, with its counters.
     assert_eq!(envoy.statuses("/bad", &[], 2).await, [200, 503]);
+    let refused = envoy.get("/bad").await;
+    assert_eq!(refused.header("x-reason"), Some("busy"));
     envoy.wait_for_log("limits[0].requests").await;
     assert!(envoy.log().contains("route \"bad\""), "{}", envoy.log());
     envoy
-        .wait_for_stat("wasmcustom.seawall.rate_limit.route_errors", 1)
+        .wait_for_stat("wasmcustom.seawall.rate_limit.config_errors", 1)
         .await;
     assert_eq!(envoy.stat(&metric("own", "refused")).await, 2);
 }
@@ -293,7 +298,7 @@ async fn the_access_log_knows_the_decision() {
         (&json!("refused"), &json!("a"))
     );
     assert_eq!(lines[1]["remaining"].to_string().trim_matches('"'), "0");
-    assert_eq!(lines[1]["details"], "rate_limited:a");
+    assert_eq!(lines[1]["details"], "seawall.rate_limit.refused.a");
     assert!(lines[0]["field"].as_str().unwrap().starts_with("\"a\";r=0"));
 }
 

@@ -56,9 +56,9 @@ async fn every_answer_tells_its_ids_and_every_line_is_whole() {
     let headers = [("x-tenant-id", "acme"), ("cookie", "a=b; uid=jane")];
     let cases = [
         ("/limited", 200, "info", "via_upstream"),
-        ("/limited", 429, "warn", "rate_limited:one"),
+        ("/limited", 429, "warn", "seawall.rate_limit.refused.one"),
         ("/cached", 200, "info", "via_upstream"),
-        ("/cached", 200, "info", "seawall_response_cache_hit"),
+        ("/cached", 200, "info", "seawall.response_cache.hit"),
         ("/timed", 200, "info", "via_upstream"),
         (
             "/dead",

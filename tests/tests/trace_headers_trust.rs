@@ -109,7 +109,9 @@ async fn what_is_not_taken_over_is_in_the_log_alone_and_harmless_there() {
     let upstream = Upstream::start().await;
     let mut fields = access_log();
     for field in ["inbound_request_id", "inbound_traceparent"] {
-        fields[field] = json!(format!("%FILTER_STATE(wasm.{field}:PLAIN)%"));
+        fields[field] = json!(format!(
+            "%FILTER_STATE(wasm.seawall.trace_headers.{field}:PLAIN)%"
+        ));
     }
     let envoy = Envoy::to(&upstream)
         .filter("trace-headers", logged(json!({"trust": {"mode": "never"}})))

@@ -3,6 +3,8 @@
 use super::{name, unused, Converted};
 use crate::document::{Content, Node};
 use seawall_core::authority::host;
+use seawall_core::config::load;
+use seawall_rate_limit::config::Settings;
 use serde_json::{json, Map, Value};
 
 const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -137,7 +139,6 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         ));
     }
     let settings = [
-        "response_headers_to_add",
         "request_headers_to_add_when_not_enforced",
         "local_cluster_rate_limit",
     ];
@@ -154,8 +155,16 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         ));
     }
     let mut settings = Map::new();
+    let mut answer = Map::new();
     if let Some(status) = node.find(&["status", "code"]) {
-        settings.insert("answer".to_owned(), json!({"status": status.json()}));
+        answer.insert("status".to_owned(), status.json());
+    }
+    let fields = fields_of_refusals(node, prefix, converted);
+    if !fields.is_empty() {
+        answer.insert("headers".to_owned(), Value::Object(fields));
+    }
+    if !answer.is_empty() {
+        settings.insert("answer".to_owned(), Value::Object(answer));
     }
     if node.text_of("enable_x_ratelimit_headers") == "DRAFT_VERSION_03" {
         settings.insert("headers".to_owned(), json!("both"));
@@ -196,6 +205,27 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             converted.routes.push((route.to_owned(), settings));
         }
     }
+}
+
+/// The header fields of refusals, as far as rate-limit takes them.
+fn fields_of_refusals(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let added = node.get("response_headers_to_add");
+    for option in added.map(|list| list.items()).unwrap_or_default() {
+        let Some(header) = option.get("header") else {
+            continue;
+        };
+        let (name, value) = (header.text_of("key"), header.text_of("value"));
+        let taken = load::<Settings>(&json!({"answer": {"headers": {name: value}}})).is_ok();
+        if value.contains('%') || !taken {
+            converted.remark(format!(
+                "{prefix}: {name:?} in response_headers_to_add has no counterpart: refusals carry fixed fields, and none that they have anyway"
+            ));
+        } else {
+            fields.insert(name.to_ascii_lowercase(), json!(value));
+        }
+    }
+    fields
 }
 
 fn rename(limit: &mut Map<String, Value>, known: &[Value]) {

@@ -49,7 +49,7 @@ impl Plugin for RateLimit {
 
     fn configure(&mut self, host: &dyn Host, configuration: &[u8]) -> Result<(), ConfigErrors> {
         let mut layers = Layers::<Settings>::new(configuration)?;
-        layers.count_errors_in(Counter::define(host, "seawall.rate_limit.route_errors"));
+        layers.count_errors_in(Counter::define(host, "seawall.rate_limit.config_errors"));
         let filter = Filter {
             table: Table::for_keys(layers.plugin().max_keys),
             layers,

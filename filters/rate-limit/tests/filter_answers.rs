@@ -48,7 +48,7 @@ fn admitted_and_refused_carry_the_structured_fields() {
     assert_eq!(refused.header("x-envoy-ratelimited"), Some("true"));
     assert_eq!(refused.header("content-type"), Some("text/plain"));
     assert_eq!(refused.body, b"rate limit exceeded\n");
-    assert_eq!(refused.details, "rate_limited:a");
+    assert_eq!(refused.details, "seawall.rate_limit.refused.a");
 }
 
 #[test]
@@ -311,6 +311,23 @@ fn the_answer_is_configurable() {
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("content-type"), Some("application/json"));
     assert_eq!(refused.body, b"{\"busy\":true}");
+}
+
+#[test]
+fn a_refusal_carries_more_fields_where_it_is_to() {
+    let mut rig = rig(limit(json!({
+        "answer": {"headers": {"X-Reason": "too many", "link": "</limits>;rel=help"}}
+    })));
+    passing(&mut rig, &[], 2);
+    for request in [
+        &[("accept", "application/problem+json")][..],
+        &[("content-type", "application/grpc")],
+    ] {
+        let refused = ask(&mut rig, request).unwrap();
+        assert_eq!(refused.header("x-reason"), Some("too many"));
+        assert_eq!(refused.header("link"), Some("</limits>;rel=help"));
+        assert_eq!(refused.header("retry-after"), Some("30"));
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn all_mistakes_are_named_at_once() {
         ],
         "max_keys": 1,
         "on_error": "panic",
-        "answer": {"status": 200},
+        "answer": {"status": 200, "headers": {"Retry-After": "1"}},
         "client_address": {"ipv4_prefix": 33},
     }));
     let expected = [
@@ -50,6 +50,7 @@ fn all_mistakes_are_named_at_once() {
         "limits[7].burst: is for `algorithm: gcra` only",
         "max_keys: must be from 16 to 16777216, got 1",
         "answer.status: must be from 400 to 599, got 200",
+        "answer.headers.Retry-After: must be a header that the answer does not get anyway",
     ];
     for wanted in expected {
         assert!(

@@ -131,7 +131,7 @@ fn without_storage_traffic_passes_or_not_as_the_user_chose() {
         let refused = ask(&mut deny, &[]).unwrap();
         assert_eq!(
             (refused.status, refused.details.as_str()),
-            (503, "rate_limit_error"),
+            (503, "seawall.rate_limit.undecided"),
             "{call}"
         );
         deny.host.heal();

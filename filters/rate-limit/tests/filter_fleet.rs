@@ -120,7 +120,7 @@ fn who_is_refused_is_told_the_reset_and_costs_nothing_here() {
             reply.header("ratelimit"),
             Some("\"all\";r=5, \"tenant\";r=0;t=7")
         );
-        assert_eq!(reply.details, "rate_limited:tenant");
+        assert_eq!(reply.details, "seawall.rate_limit.refused.tenant");
         rig.finish(exchange);
         wait(&rig, 7);
     }
@@ -403,7 +403,7 @@ fn only_the_descriptors_that_are_over_are_blamed() {
         &answer(OVER, &[(OK, 2, 40), (OVER, 0, 50)]),
     );
     let reply = rig.reply(&exchange).unwrap();
-    assert_eq!(reply.details, "rate_limited:user");
+    assert_eq!(reply.details, "seawall.rate_limit.refused.user");
     assert_eq!(reply.header("retry-after"), Some("50"));
     assert_eq!(
         reply.header("ratelimit"),

@@ -74,7 +74,7 @@ pub struct Metrics {
     /// Bytes of all entries.
     pub bytes: Gauge,
     /// Times that the host failed and traffic passed.
-    pub failures: Counter,
+    pub errors: Counter,
     /// Route settings that are wrong.
     pub config_errors: Counter,
 }
@@ -108,7 +108,7 @@ impl Metrics {
             purges: counter("purges"),
             purges_refused: counter("purges_refused"),
             bytes: Gauge::define(host, "seawall.response_cache.bytes"),
-            failures: counter("failures"),
+            errors: counter("errors"),
             config_errors: counter("config_errors"),
         }
     }

@@ -32,7 +32,7 @@ pub enum Count {
     /// A request id was replaced: not safe, or not trusted.
     RequestIdsReplaced,
     /// The host failed, and something was left undone.
-    HostErrors,
+    Errors,
     /// A span was sent to the collector.
     SpansSent,
     /// A span was dropped: no room, or the collector did not take it.
@@ -51,7 +51,7 @@ const NAMES: [&str; 14] = [
     "request_ids_created",
     "request_ids_kept",
     "request_ids_replaced",
-    "host_errors",
+    "errors",
     "spans_sent",
     "spans_dropped",
 ];

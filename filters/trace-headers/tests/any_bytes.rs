@@ -88,7 +88,7 @@ proptest! {
         let id = one(&out, "x-request-id");
         prop_assert!(is_safe(id.as_bytes()));
         for name in ["tenant_id", "user_id", "inbound_request_id", "inbound_traceparent"] {
-            let logged = vm.property(&exchange, name).unwrap_or_default();
+            let logged = vm.property(&exchange, &format!("seawall.trace_headers.{name}")).unwrap_or_default();
             prop_assert!(logged.len() <= 128 && logged.iter().all(u8::is_ascii_graphic));
             prop_assert!(!logged.iter().any(|byte| b"\"\\<>&'".contains(byte)));
         }

@@ -122,12 +122,17 @@ fn a_request_that_was_refused_before_has_an_identity_too() {
     let response = vm.response(&mut exchange, &[(":status", "400")], true);
     let id = one(&response, "x-request-id").to_owned();
     assert_eq!(id.len(), 36);
-    let property = |name: &str| String::from_utf8(vm.property(&exchange, name).unwrap()).unwrap();
+    let property = |name: &str| {
+        let value = vm.property(&exchange, &format!("seawall.trace_headers.{name}"));
+        String::from_utf8(value.unwrap()).unwrap()
+    };
     assert_eq!(property("request_id"), id);
     assert_eq!(property("trace_id").len(), 32);
     assert_eq!(property("span_id").len(), 16);
     exchange.stream.log(&vm.host);
-    let logged = vm.property(&exchange, "request_id").unwrap();
+    let logged = vm
+        .property(&exchange, "seawall.trace_headers.request_id")
+        .unwrap();
     assert_eq!(logged, id.as_bytes(), "what the client was told");
     vm.finish(exchange);
 }
@@ -138,7 +143,7 @@ fn a_request_that_only_the_log_sees_has_an_identity_there() {
     let mut exchange = vm.open(&[]);
     exchange.stream.log(&vm.host);
     for (name, length) in [("request_id", 36), ("trace_id", 32), ("span_id", 16)] {
-        let value = vm.property(&exchange, name);
+        let value = vm.property(&exchange, &format!("seawall.trace_headers.{name}"));
         assert_eq!(value.map(|value| value.len()), Some(length), "{name}");
     }
     vm.finish(exchange);
@@ -293,17 +298,20 @@ fn tenant_and_user_reach_the_log() {
         ]),
     );
     assert_eq!(
-        vm.property(&exchange, "tenant_id"),
+        vm.property(&exchange, "seawall.trace_headers.tenant_id"),
         Some(b"acme__1_".to_vec())
     );
-    assert_eq!(vm.property(&exchange, "user_id"), Some(b"u-1".to_vec()));
+    assert_eq!(
+        vm.property(&exchange, "seawall.trace_headers.user_id"),
+        Some(b"u-1".to_vec())
+    );
     vm.finish(exchange);
 
     let mut vm = start(json!({"log": {"tenant_id": {"header": "host"}}}));
     let mut exchange = vm.open(&[]);
     vm.request(&mut exchange, &REQUEST);
     assert_eq!(
-        vm.property(&exchange, "tenant_id"),
+        vm.property(&exchange, "seawall.trace_headers.tenant_id"),
         Some(b"shop".to_vec()),
         "which the host calls :authority"
     );
@@ -330,7 +338,7 @@ fn tenant_and_user_reach_the_log() {
         let mut exchange = vm.open(&[(path, &claim)]);
         vm.request(&mut exchange, &REQUEST);
         vm.response(&mut exchange, &[(":status", "200")], true);
-        let found = vm.property(&exchange, "user_id");
+        let found = vm.property(&exchange, "seawall.trace_headers.user_id");
         let found = found.map(|value| String::from_utf8(value).unwrap());
         assert_eq!(found.as_deref(), logged, "{}", claim.escape_ascii());
         vm.finish(exchange);

@@ -75,11 +75,11 @@ fn an_untrusted_caller_gets_a_new_identity_and_the_log_keeps_the_old() {
         assert!(all(&out, gone).is_empty(), "{gone}");
     }
     assert_eq!(
-        vm.property(&exchange, "inbound_request_id"),
+        vm.property(&exchange, "seawall.trace_headers.inbound_request_id"),
         Some(b"mine".to_vec())
     );
     assert_eq!(
-        vm.property(&exchange, "inbound_traceparent"),
+        vm.property(&exchange, "seawall.trace_headers.inbound_traceparent"),
         Some(PARENT.into())
     );
     vm.finish(exchange);
@@ -104,7 +104,9 @@ fn hostile_ids_are_logged_harmless() {
     hostile.extend(std::iter::repeat_n(b'x', 65_536));
     headers.push(("x-request-id".to_owned(), hostile));
     vm.request_bytes(&mut exchange, headers, true);
-    let logged = vm.property(&exchange, "inbound_request_id").unwrap();
+    let logged = vm
+        .property(&exchange, "seawall.trace_headers.inbound_request_id")
+        .unwrap();
     assert!(logged.starts_with(b"_b_______xx"), "{logged:?}");
     assert_eq!(logged.len(), 128);
 }

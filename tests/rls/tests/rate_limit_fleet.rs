@@ -401,6 +401,6 @@ async fn requests_that_waited_are_whole_and_their_decision_is_logged() {
         assert_eq!(line["limit"], "tenant");
         assert_eq!(line["remaining"].to_string().trim_matches('"'), remaining);
     }
-    assert_eq!(lines[3]["details"], "rate_limited:tenant");
+    assert_eq!(lines[3]["details"], "seawall.rate_limit.refused.tenant");
     assert_eq!(envoy.stat(CALLS).await, 3);
 }

@@ -1,21 +1,15 @@
 //! Checks that several fields share.
 
 use seawall_core::config::ConfigErrors;
-use seawall_core::headers::is_of_token;
+use seawall_core::headers::is_field_name;
 use seawall_core::time::Span;
 
-/// The name of a field may hold these only (RFC 9110, section 5.6.2), in lower case.
-pub(super) fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| is_of_token(byte) && !byte.is_ascii_uppercase())
-}
-
-/// Whether a text may stand in a field (RFC 9110, section 5.5).
-pub(super) fn is_field_value(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+/// The name of a header, in lower case as HTTP/2 and Envoy have it.
+pub(super) fn header_name(name: &str, path: &str, errors: &mut ConfigErrors) -> String {
+    if !is_field_name(name) {
+        errors.add(path, format!("must be the name of a header, got {name:?}"));
+    }
+    name.to_ascii_lowercase()
 }
 
 pub(super) fn within(

@@ -1,9 +1,9 @@
 //! What is answered instead of a refused call.
 
-use super::check::{is_field_name, is_field_value, within};
+use super::check::{header_name, within};
 use super::raw::{RawAnswer, RawFallback, RawReroute};
-use seawall_core::config::ConfigErrors;
-use std::collections::BTreeMap;
+use seawall_core::config::{fields, ConfigErrors};
+use seawall_core::headers::{is_field_name, is_field_value};
 
 /// An answer from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,44 +122,25 @@ fn answer(raw: RawAnswer, path: &str, errors: &mut ConfigErrors) -> Answer {
     Answer {
         accepts: None,
         status,
-        headers: fields(raw.headers.unwrap_or_default(), &join("headers"), errors),
+        headers: fields::of_answer(
+            raw.headers.unwrap_or_default(),
+            &join("headers"),
+            &[],
+            errors,
+        ),
         body,
     }
 }
 
-fn fields(
-    raw: BTreeMap<String, String>,
-    path: &str,
-    errors: &mut ConfigErrors,
-) -> Vec<(String, String)> {
-    for (name, value) in &raw {
-        if !is_field_name(name) {
-            errors.add(
-                format!("{path}.{name}"),
-                "is not a field name in lower case",
-            );
-        }
-        if !is_field_value(value) {
-            errors.add(format!("{path}.{name}"), "must not hold control characters");
-        }
-    }
-    raw.into_iter().collect()
-}
-
 fn reroute(raw: RawReroute, errors: &mut ConfigErrors) -> Reroute {
     let reroute = Reroute {
-        header: raw.header.unwrap_or_default(),
+        header: header_name(
+            &raw.header.unwrap_or_default(),
+            "fallback.route.header",
+            errors,
+        ),
         value: raw.value.unwrap_or_else(|| "true".to_owned()),
     };
-    if !is_field_name(&reroute.header) {
-        errors.add(
-            "fallback.route.header",
-            format!(
-                "must be a field name in lower case, got {:?}",
-                reroute.header
-            ),
-        );
-    }
     if !is_field_value(&reroute.value) {
         errors.add("fallback.route.value", "must not hold control characters");
     }

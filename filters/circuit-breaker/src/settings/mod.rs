@@ -11,7 +11,7 @@ pub use raw::{Explain, Mode, Part, Raw};
 
 use crate::outcome::Rules;
 use crate::policy::Policy;
-use check::{is_field_name, within};
+use check::{header_name, within};
 use seawall_core::config::{self, ConfigErrors};
 
 /// The validated configuration.
@@ -56,18 +56,13 @@ impl config::Settings for Settings {
     const PLUGIN_ONLY: &'static [&'static str] = &["max_keys", "per_route"];
 
     fn validate(mut raw: Raw, errors: &mut ConfigErrors) -> Self {
-        let key = raw.key.take().unwrap_or_else(|| vec![Part::Cluster]);
+        let mut key = raw.key.take().unwrap_or_else(|| vec![Part::Cluster]);
         if key.is_empty() || key.len() > 8 {
             errors.add("key", format!("must have 1 to 8 parts, got {}", key.len()));
         }
-        for (at, part) in key.iter().enumerate() {
+        for (at, part) in key.iter_mut().enumerate() {
             if let Part::Header(name) = part {
-                if !is_field_name(name) {
-                    errors.add(
-                        format!("key[{at}].header"),
-                        format!("must be a field name in lower case, got {name:?}"),
-                    );
-                }
+                *name = header_name(name, &format!("key[{at}].header"), errors);
             }
         }
         let opening = raw.retry_after.as_mut().and_then(|r| r.opens.take());

@@ -85,9 +85,12 @@ pub fn refuse(
         headers.push(("content-type", answers.content_type.as_bytes().to_vec()));
         answers.body.as_bytes().to_vec()
     };
+    let given = answers.headers.iter();
+    let given = given.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let headers: Vec<(&str, &[u8])> = headers
         .iter()
         .map(|(name, value)| (*name, value.as_slice()))
+        .chain(given)
         .collect();
     let limit = refusal.violated.first().copied().unwrap_or_default();
     host.reply(&Reply {
@@ -95,7 +98,7 @@ pub fn refuse(
         headers: &headers,
         body: &body,
         grpc_status: grpc.then_some(EXHAUSTED),
-        details: &format!("rate_limited:{limit}"),
+        details: &format!("seawall.rate_limit.refused.{limit}"),
     })
 }
 
@@ -118,7 +121,7 @@ pub fn unavailable(host: &dyn Host) -> Answer<()> {
         headers: &[("content-type", b"text/plain")],
         body: b"rate limit unavailable\n",
         grpc_status: None,
-        details: "rate_limit_error",
+        details: "seawall.rate_limit.undecided",
     })
 }
 

@@ -1,10 +1,9 @@
 //! From the written form to settings: rules, key parts, and everything that is not a limit's numbers.
 
+use super::answer::answers;
 use super::limits::{limit, Frame};
-use super::raw::{
-    Address, Many, Raw, RawAnswer, RawFleet, RawHeaderRule, RawHeaders, RawPart, RawRule,
-};
-use super::{Answers, Fleet, HeaderFields, Settings};
+use super::raw::{Address, Many, Raw, RawFleet, RawHeaderRule, RawHeaders, RawPart, RawRule};
+use super::{Fleet, HeaderFields, Settings};
 use crate::key::address::Prefixes;
 use crate::key::Part;
 use crate::rules::{HeaderRule, Pattern, Rule};
@@ -208,41 +207,6 @@ pub(super) fn within<T: PartialOrd + std::fmt::Display + Copy>(
         }
         Some(value) => value,
         None => default,
-    }
-}
-
-fn answers(raw: RawAnswer, errors: &mut ConfigErrors) -> Answers {
-    let status = within(raw.status, 429, 400, 599, "answer.status", errors);
-    let body = raw
-        .body
-        .unwrap_or_else(|| "rate limit exceeded\n".to_owned());
-    let longest = 65_536;
-    if body.len() > longest {
-        let problem = format!("must be at most {longest} bytes, got {}", body.len());
-        errors.add("answer.body", problem);
-    }
-    let content_type = raw.content_type.unwrap_or_else(|| "text/plain".to_owned());
-    if content_type
-        .bytes()
-        .any(|byte| !(b' '..=b'~').contains(&byte))
-    {
-        let problem = format!("must be printable ASCII, got {content_type:?}");
-        errors.add("answer.content_type", problem);
-    }
-    let hour = Span::from_secs(3_600);
-    Answers {
-        status: u16::try_from(status).unwrap_or(429),
-        body,
-        content_type,
-        problem_json: raw.problem_json.unwrap_or(true),
-        jitter: within(
-            raw.retry_after_jitter,
-            Span::ZERO,
-            Span::ZERO,
-            hour,
-            "answer.retry_after_jitter",
-            errors,
-        ),
     }
 }
 

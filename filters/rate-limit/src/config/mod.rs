@@ -1,5 +1,6 @@
 //! The configuration: its JSON form, its checks, and the settings that a request is decided by.
 
+mod answer;
 mod check;
 mod limits;
 mod parts;

@@ -236,6 +236,7 @@ pub struct RawAnswer {
     pub(super) status: Option<u32>,
     pub(super) body: Option<String>,
     pub(super) content_type: Option<String>,
+    pub(super) headers: Option<BTreeMap<String, String>>,
     pub(super) problem_json: Option<bool>,
     pub(super) retry_after_jitter: Option<Span>,
 }

@@ -119,6 +119,8 @@ pub struct Answers {
     pub body: String,
     /// Its type.
     pub content_type: String,
+    /// More header fields, with names in lower case.
+    pub headers: Vec<(String, String)>,
     /// A problem document instead, for who accepts it.
     pub problem_json: bool,
     /// Up to so many seconds are added to `Retry-After` by chance.

@@ -7,7 +7,7 @@ use crate::http::storable::is_storable;
 use crate::key::{Pattern, Query, Recipe};
 use crate::refresh::Algorithm;
 use seawall_core::config::ConfigErrors;
-use seawall_core::headers::is_of_token;
+use seawall_core::headers::is_field_name;
 use seawall_core::network::Cidr;
 use seawall_core::time::Span;
 use std::collections::BTreeMap;
@@ -23,14 +23,14 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-fn is_field_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 256 && text.bytes().all(is_of_token)
+fn is_short_field_name(text: &str) -> bool {
+    text.len() <= 256 && is_field_name(text)
 }
 
 /// Field names in lower case; each that is none is an error.
 pub(super) fn names(list: Vec<String>, path: &str, errors: &mut ConfigErrors) -> Vec<String> {
     for (at, name) in list.iter().enumerate() {
-        if !is_field_name(name) {
+        if !is_short_field_name(name) {
             errors.add(
                 format!("{path}[{at}]"),
                 format!("must be a header name, got {name:?}"),
@@ -142,7 +142,7 @@ pub(super) fn recipe(raw: RawKey, errors: &mut ConfigErrors) -> Recipe {
     };
     let mut headers = names(raw.headers.unwrap_or_default(), "key.headers", errors);
     if let Some(tenant) = raw.tenant {
-        if !is_field_name(&tenant) {
+        if !is_short_field_name(&tenant) {
             errors.add(
                 "key.tenant",
                 format!("must be a header name, got {tenant:?}"),
@@ -152,7 +152,7 @@ pub(super) fn recipe(raw: RawKey, errors: &mut ConfigErrors) -> Recipe {
     }
     let cookies = raw.cookies.unwrap_or_default();
     for (at, cookie) in cookies.iter().enumerate() {
-        if !is_field_name(cookie) {
+        if !is_short_field_name(cookie) {
             errors.add(
                 format!("key.cookies[{at}]"),
                 format!("must be a cookie name, got {cookie:?}"),
@@ -199,13 +199,21 @@ pub(super) fn rules(raw: Option<Vec<RawRule>>, path: &str, errors: &mut ConfigEr
                 "needs either header or cookie beside it",
             );
         }
-        if let Some(name) = rule.header.as_ref().filter(|name| !is_field_name(name)) {
+        if let Some(name) = rule
+            .header
+            .as_ref()
+            .filter(|name| !is_short_field_name(name))
+        {
             errors.add(
                 format!("{place}.header"),
                 format!("must be a header name, got {name:?}"),
             );
         }
-        if let Some(name) = rule.cookie.as_ref().filter(|name| !is_field_name(name)) {
+        if let Some(name) = rule
+            .cookie
+            .as_ref()
+            .filter(|name| !is_short_field_name(name))
+        {
             errors.add(
                 format!("{place}.cookie"),
                 format!("must be a cookie name, got {name:?}"),
@@ -248,7 +256,7 @@ pub(super) fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
     }
     let secret = match (raw.secret_header, raw.secret) {
         (Some(name), Some(value)) => {
-            if !is_field_name(&name) {
+            if !is_short_field_name(&name) {
                 errors.add(
                     "purge.secret_header",
                     format!("must be a header name, got {name:?}"),

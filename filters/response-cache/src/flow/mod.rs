@@ -98,7 +98,7 @@ impl Core {
 
     /// Counts a failure of the host, and logs it once in a while.
     pub fn failed(&self, host: &dyn Host, what: &str) {
-        self.metrics.failures.increment(host);
+        self.metrics.errors.increment(host);
         self.throttle
             .log(host, seawall_core::host::Level::Warn, || {
                 format!("response-cache: {what}")

@@ -50,7 +50,7 @@ pub fn answer(cx: Cx<'_>, exchange: &mut Exchange, request: Request, rules: &Pur
         headers: &[("content-type", b"application/json")],
         body: answer.to_string().as_bytes(),
         grpc_status: None,
-        details: "seawall_response_cache_purge",
+        details: "seawall.response_cache.purge",
     });
     if replied.is_err() {
         return Next::Forward;

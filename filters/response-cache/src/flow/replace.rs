@@ -60,7 +60,7 @@ pub(super) fn replace(
             headers: &answer.fields,
             body: answer.body,
             grpc_status: None,
-            details: "seawall_response_cache_revalidated",
+            details: "seawall.response_cache.revalidated",
         });
         exchange.retype = answer.retype();
         exchange.phase = Phase::Answered;

@@ -441,7 +441,7 @@ fn serve(
         headers: &answer.fields,
         body: answer.body,
         grpc_status: None,
-        details: "seawall_response_cache_hit",
+        details: "seawall.response_cache.hit",
     });
     exchange.retype = answer.retype();
     if replied.is_err() {
@@ -475,7 +475,7 @@ fn gateway_timeout(cx: Cx<'_>, exchange: &mut Exchange) -> Next {
         headers: &fields,
         body: b"",
         grpc_status: None,
-        details: "seawall_response_cache_only_if_cached",
+        details: "seawall.response_cache.only_if_cached",
     });
     if replied.is_err() {
         return Next::Forward;

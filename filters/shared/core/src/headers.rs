@@ -9,6 +9,17 @@ pub fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// Whether a text may be the name of a field (RFC 9110, section 5.1).
+pub fn is_field_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_of_token)
+}
+
+/// Whether a text may be the value of a field (RFC 9110, section 5.5).
+pub fn is_field_value(text: &str) -> bool {
+    let printable = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    text.bytes().all(printable)
+}
+
 /// The fields of a header map, in order, repeated ones included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {

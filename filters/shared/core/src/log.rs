@@ -50,13 +50,13 @@ pub fn identity(host: &dyn Host) -> String {
     let trace = match header("traceparent") {
         // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
         Some(parent) => parent.get(3..35).map(<[u8]>::to_vec),
-        None => left("trace_id"),
+        None => left("seawall.trace_headers.trace_id"),
     };
     let mut text = String::new();
     for (name, id, most) in [
         (
             " request_id=",
-            header("x-request-id").or_else(|| left("request_id")),
+            header("x-request-id").or_else(|| left("seawall.trace_headers.request_id")),
             128,
         ),
         (" trace_id=", trace, 32),

@@ -12,6 +12,7 @@ use crate::response::ServerTiming;
 use crate::sampling::{self, Ratio};
 use crate::trust;
 use crate::w3c::{baggage, tracestate};
+use seawall_core::config::fields::is_of_the_message;
 use seawall_core::config::{decimal, ConfigErrors, Settings as Configuration};
 use seawall_core::network::Cidr;
 use seawall_core::time::Span;
@@ -243,43 +244,33 @@ fn between(
     value
 }
 
-/// A header field name in lower case, as HTTP/2 and Envoy have it.
+/// The name of a header, in lower case, as HTTP/2 and Envoy have it.
 #[inline(never)]
 fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> Option<String> {
-    let name = name?;
+    let name = name?.to_ascii_lowercase();
     let good = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-        });
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if !good {
         refuse(
             errors,
             path,
-            "a header name of 1 to 64 lower-case letters, digits, \"-\" or \"_\"",
+            "a header name of 1 to 64 letters, digits, \"-\" or \"_\"",
             &name,
         );
     }
     Some(name)
 }
 
-/// True for a header that a request id would destroy: those of the formats, and those that frame and route a message.
+/// True for a header that a request id would destroy: those of the formats, those that frame and route a message,
+/// and those that say who sends it.
 fn is_taken(name: &str) -> bool {
-    const TAKEN: [&str; 10] = [
-        "baggage",
-        "connection",
-        "content-length",
-        "cookie",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
+    const TAKEN: [&str; 4] = ["authorization", "baggage", "cookie", "host"];
     let mut traces = crate::interop::ALL
         .iter()
         .flat_map(|format| format.headers());
-    TAKEN.contains(&name) || traces.any(|trace| *trace == name)
+    TAKEN.contains(&name) || is_of_the_message(name) || traces.any(|trace| *trace == name)
 }
 
 #[inline(never)]

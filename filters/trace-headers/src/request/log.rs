@@ -1,4 +1,4 @@
-//! What the access log gets to see, as properties: `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+//! What the access log gets to see, as properties: `%FILTER_STATE(wasm.seawall.trace_headers.<name>:PLAIN)%`.
 
 use super::identity::Identity;
 use crate::config::{Settings, Source};
@@ -41,8 +41,13 @@ fn sources(settings: &Settings) -> impl Iterator<Item = (&'static str, &Source)>
     let tenant = settings
         .tenant_id
         .iter()
-        .map(|source| ("tenant_id", source));
-    tenant.chain(settings.user_id.iter().map(|source| ("user_id", source)))
+        .map(|source| ("seawall.trace_headers.tenant_id", source));
+    tenant.chain(
+        settings
+            .user_id
+            .iter()
+            .map(|source| ("seawall.trace_headers.user_id", source)),
+    )
 }
 
 /// Tenant and user, where the request's headers say it.
@@ -91,17 +96,21 @@ pub fn ids(host: &dyn Host, identity: &Identity) {
     let (mut trace, mut span) = (Vec::with_capacity(32), Vec::with_capacity(16));
     identity.position.trace_id.write(&mut trace);
     identity.position.span_id.write(&mut span);
-    set(host, "request_id", identity.request_id.as_bytes());
-    set(host, "trace_id", &trace);
-    set(host, "span_id", &span);
+    set(
+        host,
+        "seawall.trace_headers.request_id",
+        identity.request_id.as_bytes(),
+    );
+    set(host, "seawall.trace_headers.trace_id", &trace);
+    set(host, "seawall.trace_headers.span_id", &span);
 }
 
 /// Ids that were sent and not taken over.
 #[inline(never)]
 pub fn refused(host: &dyn Host, request_id: Option<&[u8]>, traceparent: Option<&[u8]>) {
     for (name, value) in [
-        ("inbound_request_id", request_id),
-        ("inbound_traceparent", traceparent),
+        ("seawall.trace_headers.inbound_request_id", request_id),
+        ("seawall.trace_headers.inbound_traceparent", traceparent),
     ] {
         set(host, name, &printable(value.unwrap_or_default()));
     }

@@ -282,7 +282,7 @@ impl Shared {
     #[cold]
     #[inline(never)]
     fn trouble(&self, host: &dyn Host, consequence: &str, failure: Failure) {
-        self.counters.increment(Count::HostErrors);
+        self.counters.increment(Count::Errors);
         self.throttle.log(host, Level::Warn, || {
             format!("trace-headers: {consequence}: the host failed: {failure:?}")
         });

@@ -183,7 +183,7 @@ impl Server {
     /// What the other filters have decided: what they leave for the access log where they are told to, else what the
     /// details of their answer say.
     fn decisions(&mut self, host: &dyn Host, details: &[u8]) {
-        let limited = details.strip_prefix(b"rate_limited:");
+        let limited = details.strip_prefix(b"seawall.rate_limit.refused.");
         let breaker = details.strip_prefix(b"seawall.circuit_breaker.");
         for (key, found) in [
             (
@@ -199,7 +199,7 @@ impl Server {
                 note(&mut self.attributes, key, value);
             }
         }
-        // Says which filter answered, and why: "via_upstream", "rate_limited:tenant", "seawall.circuit_breaker.open".
+        // Says which filter answered, and why: "via_upstream", "seawall.rate_limit.refused.tenant", "seawall.circuit_breaker.open".
         note(&mut self.attributes, "seawall.response_details", details);
     }
 

@@ -7,6 +7,7 @@
 mod declare;
 mod duration;
 mod errors;
+pub mod fields;
 mod merge;
 mod node;
 pub(crate) mod protobuf;
