@@ -128,10 +128,11 @@ fn behaviour(seen: &Seen) -> Reply {
         }
         "/grpc-odd" => Reply::grpc(99),
         "/grpc-trailers" => Reply::grpc(14),
-        "/grpc-headers" => Reply::grpc_trailers_only(14),
+        "/grpc-headers" | "/grpc-once" => Reply::grpc_trailers_only(14),
         "/grpc-empty" => Reply::grpc_trailers_only(14).chunk(""),
         "/grpc-204" => Reply::status(204).header("grpc-status", "14"),
         "/grpc-blame" => Reply::grpc(5),
+        "/grpc-blame-once" => Reply::grpc_trailers_only(8),
         "/grpc-ok" => Reply::grpc(0),
         "/slow" => Reply::ok("late").after(Duration::from_secs(60)),
         _ => Reply::ok("ok"),
@@ -150,15 +151,17 @@ impl Rig {
         let plain = Upstream::serving(behaviour).await;
         let http2 = Upstream::serving(behaviour).await;
         let nobody: SocketAddr = free_address();
-        let retry = |route: Route| {
+        let retry_on = |on: &str, route: Route| {
             if retries {
-                let policy = json!({"retry_on": "5xx,reset,connect-failure,retriable-status-codes", "num_retries": 2,
+                let policy = json!({"retry_on": on, "num_retries": 2,
                     "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"}});
                 route.action("retry_policy", policy)
             } else {
                 route
             }
         };
+        let retry = |route| retry_on("5xx,reset,connect-failure,retriable-status-codes", route);
+        let retry_grpc = |route| retry_on("unavailable,resource-exhausted", route);
         let tries = json!({"retry_on": "5xx,reset", "num_retries": 1, "per_try_timeout": "0.2s",
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"}});
         let hosts =
@@ -191,6 +194,8 @@ impl Rig {
                     .timeout("0s")
                     .action("idle_timeout", json!("0.3s")),
             ))
+            .route(retry_grpc(Route::prefix("/grpc-once").to("few")))
+            .route(retry_grpc(Route::prefix("/grpc-blame-once").to("few")))
             .route(retry(Route::prefix("/grpc").to("grpc")))
             .route(retry(Route::prefix("/h2-reset").to("grpc")))
             .route(Route::prefix("/tries").action("retry_policy", tries))
@@ -295,6 +300,8 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "reply-503",
         "grpc-ok",
         "grpc-headers",
+        "grpc-once",
+        "grpc-blame-once",
         "grpc-empty",
         "grpc-204",
         "grpc-trailers",

@@ -241,8 +241,9 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     if signals.ran_out() {
         return counted(Kind::Timeout);
     }
-    // Overflow beside a way to fail is that of one more try: the last one did fail.
-    let overflow = signals.flags & OVERFLOW != 0 && kind(signals.flags, false).is_none();
+    // Overflow beside a way to fail, or an answer, is that of one more try: the last one did fail, or was answered.
+    let overflow =
+        signals.flags & OVERFLOW != 0 && !via_upstream && kind(signals.flags, false).is_none();
     // The time that a body takes is the client's as well, who may read as slowly as it likes.
     let too_long = signals.begun && signals.flags & TIMEOUT != 0;
     if signals.flags & NOT_ITS_FAULT != 0 || overflow || too_long {

@@ -116,6 +116,29 @@ fn grpc_statuses_count_where_the_service_failed() {
     }
 }
 
+/// Envoy wanted to try again, and `max_retries` of the cluster did not let it.
+#[test]
+fn an_answer_that_could_not_be_retried_is_one_all_the_same() {
+    for (status, grpc_status, outcome) in [
+        (200, Some(14), Outcome::Failure),
+        (200, Some(8), Outcome::Neutral),
+        (409, None, Outcome::Neutral),
+    ] {
+        let signals = Signals {
+            status,
+            flags: 0x80,
+            details: Some(VIA_UPSTREAM),
+            grpc_status,
+            ..Signals::default()
+        };
+        assert_eq!(
+            classify(&Rules::default(), &signals).outcome,
+            outcome,
+            "{status} {grpc_status:?}"
+        );
+    }
+}
+
 #[test]
 fn what_counts_can_be_chosen() {
     let mut rules = Rules {
