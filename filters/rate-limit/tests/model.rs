@@ -206,7 +206,8 @@ impl Model {
             if !admits[number] {
                 let ban = (used.ban_end - now).max(0);
                 if ban > 0 {
-                    (left, more) = (0, Some(more.unwrap_or_default().max(ban)));
+                    let own = more.filter(|_| left == 0);
+                    (left, more) = (0, Some(own.unwrap_or_default().max(ban)));
                 }
                 let possible = need(limit) <= of.most();
                 let own = possible.then(|| of.until(used, now, need(limit)).max(ban));

@@ -1,4 +1,4 @@
-//! Who waits as long as it is told is admitted: for any limits together, whatever came before.
+//! Who waits as long as it is told is admitted: for any limits together, whatever came before. And nobody is told more.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{ask, rig};
+use common::filter::{ask, passes, rig, wait};
 use proptest::prelude::*;
 use seawall_core::time::Span;
 use serde_json::{json, Value};
@@ -87,5 +87,35 @@ proptest! {
             let again = ask(&mut rig, headers);
             prop_assert!(again.is_none(), "refused after {} s: {:?}", seconds, again);
         }
+    }
+}
+
+/// A ban that began, or goes on, while the limit has something left: that is there once the ban ends, and one more than that is
+/// not what anybody waits for.
+#[test]
+fn a_banned_key_is_told_when_the_ban_ends_where_the_limit_has_something_by_then() {
+    let penalty = json!({"refusals": 1, "within": "10s", "block_for": "30s"});
+    for algorithm in ["gcra", "sliding_window", "fixed_window"] {
+        let mut rig = rig(json!({"limits": [{
+            "name": "a", "algorithm": algorithm, "requests": 5, "per": "1d", "cost": {"header": "x-cost"}, "penalty": penalty,
+        }]}));
+        // One is used, five more are too much, and with that the key is banned.
+        assert!(passes(&mut rig, &[("x-cost", "1")]));
+        let refused = ask(&mut rig, &[("x-cost", "5")]).unwrap();
+        assert_eq!(
+            refused.header("ratelimit"),
+            Some("\"a\";r=0;t=30"),
+            "{algorithm}"
+        );
+        wait(&rig, 20);
+        let refused = ask(&mut rig, &[]).unwrap();
+        assert_eq!(
+            refused.header("ratelimit"),
+            Some("\"a\";r=0;t=10"),
+            "{algorithm}"
+        );
+        assert_eq!(refused.header("retry-after"), Some("10"), "{algorithm}");
+        wait(&rig, 10);
+        assert!(passes(&mut rig, &[]), "{algorithm}");
     }
 }

@@ -174,13 +174,7 @@ pub fn now_refused(
                 (_, banned) => noted.banned = banned,
             }
             if let Some(ban) = noted.banned {
-                let as_it_is = Ask {
-                    cost: 0,
-                    ..claim.ask
-                };
-                // The limit itself may have nothing for longer than the ban lasts.
-                let more = claim.quota.check(held.get(claim.tag), now, as_it_is).more;
-                noted.left = Some((0, Some(more.map_or(ban, |more| more.max(ban)))));
+                noted.left = Some(claim.left_while_banned(held, now, ban));
             }
             changed
         },

@@ -9,11 +9,11 @@ use super::before::adopt;
 use super::change::keep;
 use super::one::decide_one;
 use super::slot::Slot;
-use super::Table;
+use super::{Left, Table};
 use crate::quota::{Ask, Penalty, Quota, State, Verdict};
 use seawall_core::host::{Answer, Expect, Host, Swap};
 use seawall_core::shared::UpdateError;
-use seawall_core::time::Timestamp;
+use seawall_core::time::{Span, Timestamp};
 
 /// What a request asks of one limit.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +46,23 @@ impl Claim<'_> {
                     verdict.wait.map(|wait| wait.max(left))
                 };
                 verdict.admitted = false;
-                verdict.remaining = 0;
-                verdict.more = Some(verdict.more.map_or(left, |more| more.max(left)));
+                (verdict.remaining, verdict.more) = self.left_while_banned(slot, now, left);
             }
         }
         verdict
+    }
+
+    /// What is told of a banned key: nothing is left until the ban ends, or for longer where the limit itself has nothing by
+    /// then. What it does have is there once the ban ends, however long one more would take.
+    #[inline(never)]
+    pub(super) fn left_while_banned(&self, slot: &Slot, now: Timestamp, ban: Span) -> Left {
+        let as_it_is = Ask {
+            cost: 0,
+            ..self.ask
+        };
+        let own = self.quota.check(slot.get(self.tag), now, as_it_is);
+        let more = own.more.filter(|_| own.remaining == 0);
+        (0, Some(more.map_or(ban, |more| more.max(ban))))
     }
 }
 
