@@ -107,6 +107,18 @@ fn who_is_admitted_goes_on_with_the_services_numbers() {
 }
 
 #[test]
+fn what_the_service_keeps_is_no_replicas_part() {
+    let mut shared = configuration(json!({}));
+    (shared["replicas"], shared["limits"][0]["burst"]) = (json!(2), json!(9));
+    let mut rig = rig(shared);
+    let (exchange, call) = wait_for_the_service(&mut rig, "acme");
+    service_says(&mut rig, call.token, &answer(OK, &[(OK, 2, 42)]));
+    let fields = answered(&mut rig, exchange, &[(":status", "200")]);
+    let policy = ["\"all\";q=2;w=86400, \"tenant\";q=3;w=60"];
+    assert_eq!(all(&fields, "ratelimit-policy"), policy);
+}
+
+#[test]
 fn who_is_refused_is_told_the_reset_and_costs_nothing_here() {
     let mut rig = rig(configuration(json!({})));
     for _ in 0..9 {

@@ -96,6 +96,11 @@ fn policy(name: &str, quota: &Quota, numbers: &Numbers, frame: &Frame) -> String
         0 => String::new(),
         seconds => format!(";w={seconds}"),
     };
+    if numbers.scope == Scope::Fleet {
+        // Counted for all Envoys together, by an algorithm of the service's own: nothing is divided, and there is no burst.
+        let requests = numbers.requests.unwrap_or_default();
+        return format!("\"{name}\";q={requests}{window}");
+    }
     match quota {
         Quota::Gcra(_) => {
             let (rate, burst) = (numbers.requests.unwrap_or_default(), quota.most());
