@@ -16,6 +16,12 @@ const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Makes the tag of what is remembered of a service from that of the count that stands in for it.
 const REMEMBERED: u64 = 0xd1b5_4a32_d192_ed03;
 
+/// What the access log says of a request that passes.
+pub(crate) const ALLOWED: &str = "allowed";
+
+/// What it says where a limit that refuses nothing would have refused it.
+pub(crate) const SHADOW_REFUSED: &str = "shadow_refused";
+
 /// A claim and where it comes from.
 pub(crate) struct Claimed<'s> {
     pub(crate) claim: Claim<'s>,
@@ -36,8 +42,8 @@ pub(crate) enum Collected<'s> {
     Incomplete(usize),
     /// More than a slot can hold together.
     TooMany,
-    /// These limits.
-    Claims(Vec<Claimed<'s>>),
+    /// These limits; and what is to be logged where they, or none, have no other word.
+    Claims(Vec<Claimed<'s>>, Option<&'static str>),
 }
 
 /// A key and the values it was made of, where somebody asks for them.
@@ -63,6 +69,7 @@ pub(crate) fn collect<'s>(
     known.resize_with(settings.keys.len(), || None);
     let mut claims = Vec::with_capacity(settings.entries);
     let mut entries = 0usize;
+    let mut word = None;
     for (index, limit) in settings.limits.iter().enumerate() {
         if !limit.matches.is_empty() && !one_matches(&limit.matches, facts)? {
             continue;
@@ -99,6 +106,7 @@ pub(crate) fn collect<'s>(
                 }
                 Missing::Deny => {
                     filter.counters(host, limit).shadow_refused.increment(host);
+                    word = Some(SHADOW_REFUSED);
                     continue;
                 }
             }
@@ -144,6 +152,7 @@ pub(crate) fn collect<'s>(
         if let Some(fleet) = &plan.fleet {
             if cost == 0 {
                 filter.counters(host, limit).allowed.increment(host);
+                word = word.or(Some(ALLOWED));
                 continue;
             }
             let remembered = (tag ^ REMEMBERED).max(1);
@@ -175,7 +184,7 @@ pub(crate) fn collect<'s>(
     if entries > MOST {
         return Ok(Collected::TooMany);
     }
-    Ok(Collected::Claims(claims))
+    Ok(Collected::Claims(claims, word))
 }
 
 /// Whether this request is refused if it is too much.

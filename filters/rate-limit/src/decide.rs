@@ -1,7 +1,7 @@
 //! The decision about a request on its way in.
 
 use crate::answer;
-use crate::claims::{collect, Claimed, Collected};
+use crate::claims::{collect, Claimed, Collected, ALLOWED, SHADOW_REFUSED};
 use crate::config::{Limit, Settings};
 use crate::exchange::{Exchange, Open, Shared, Told};
 use crate::filter::Filter;
@@ -73,7 +73,7 @@ fn several(
 ) -> Result<Decided, Undecided> {
     let collected =
         collect(host, filter, settings, facts, exchange.at).map_err(UpdateError::Host)?;
-    let claimed = match collected {
+    let (claimed, word) = match collected {
         Collected::Exempt => {
             exchange.note(host, settings, "exempt", None);
             return Ok(Decided::Passes);
@@ -84,8 +84,13 @@ fn several(
             return Ok(incomplete(host, facts, settings, exchange, name)?);
         }
         Collected::TooMany => return Err(Undecided::TooManyLimits),
-        Collected::Claims(claimed) if claimed.is_empty() => return Ok(Decided::Passes),
-        Collected::Claims(claimed) => claimed,
+        Collected::Claims(claimed, word) if claimed.is_empty() => {
+            if let Some(word) = word {
+                exchange.note(host, settings, word, None);
+            }
+            return Ok(Decided::Passes);
+        }
+        Collected::Claims(claimed, word) => (claimed, word),
     };
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
     let table = filter.table(host, settings);
@@ -100,7 +105,7 @@ fn several(
             .map(|claimed: &Claimed<'_>| claimed.limit)
     };
     count_work(host, filter, of, &decision);
-    let mut shadowed = false;
+    let mut shadowed = word == Some(SHADOW_REFUSED);
     for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
         let enforced = claimed.claim.enforced;
         shadowed |= !enforced && !verdict.admitted;
@@ -178,11 +183,7 @@ fn several(
         }
     }
     if tickets.is_empty() {
-        let word = if shadowed {
-            "shadow_refused"
-        } else {
-            "allowed"
-        };
+        let word = if shadowed { SHADOW_REFUSED } else { ALLOWED };
         passed(host, filter, settings, &admitted);
         exchange.note(host, settings, word, None);
         return Ok(Decided::Passes);

@@ -59,6 +59,25 @@ fn every_decision_has_its_word() {
     }
 }
 
+/// What is counted for a request is logged for it, where the limits say so without a look at the table, too.
+#[test]
+fn what_is_decided_without_the_table_has_its_word() {
+    let lacking = json!({"name": "lacking", "key": [{"header": "k"}], "missing": "deny", "requests": 2, "per": "1d", "shadow": true});
+    let free = json!({"name": "free", "scope": "fleet", "cost": 0, "requests": 2, "per": "1d"});
+    let other = json!({"name": "other", "requests": 2, "per": "1d"});
+    for (limits, words) in [
+        (json!([lacking]), ["shadow_refused", "", ""]),
+        (json!([lacking, other]), ["shadow_refused", "other", "1"]),
+        (json!([free]), ["allowed", "", ""]),
+        (json!([lacking, free]), ["shadow_refused", "", ""]),
+        (json!([other, free]), ["allowed", "other", "1"]),
+    ] {
+        let mut rig = rig(json!({"access_log": true, "fleet": {"cluster": "c"}, "limits": limits}));
+        let found = logged(&mut rig, &[]).map(Option::unwrap_or_default);
+        assert_eq!(found, words, "{limits}");
+    }
+}
+
 #[test]
 fn lost_races_are_counted_at_the_first_limit() {
     let first = json!({"name": "a", "key": [{"header": "k"}], "requests": 100, "per": "1d"});

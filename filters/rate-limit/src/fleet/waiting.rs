@@ -1,5 +1,6 @@
 //! The requests of a worker that wait for the service. Never more than a fixed number.
 
+use crate::claims::{ALLOWED, SHADOW_REFUSED};
 use crate::config::{Plan, Settings};
 use crate::exchange::{Open, Shared};
 use crate::quota::Ask;
@@ -77,9 +78,9 @@ impl Asked {
     /// What an admission is called.
     pub(crate) fn word(&self) -> &'static str {
         if self.shadowed {
-            "shadow_refused"
+            SHADOW_REFUSED
         } else {
-            "allowed"
+            ALLOWED
         }
     }
 }
