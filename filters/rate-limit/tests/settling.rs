@@ -17,6 +17,7 @@ use seawall_core::config::merge;
 use seawall_core::testing::{Ended, Exchange};
 use seawall_rate_limit::Request;
 use serde_json::{json, Value};
+use std::collections::VecDeque;
 
 /// A request whose response does not come by, and the status that its client got.
 fn ends_elsewhere(rig: &mut Rig, status: Option<u64>) {
@@ -157,4 +158,43 @@ fn what_is_given_back_late_is_given_back_once() {
         answered(&mut drained, first, &[(":status", "200")]);
         assert_eq!(passing_at_once(&mut drained), 1, "{limits}");
     }
+}
+
+/// Free requests that are always under way, each time as many as fit, and then failures as they end: of those there are no more
+/// than the time since the key was last unused allows.
+#[test]
+fn what_is_given_back_is_never_more_than_came_back_since_the_key_was_unused() {
+    let mut rig = rig(json!({"limits": [
+        {"name": "a", "requests": 5, "per": "60s", "charge": {"status": 401}}]}));
+    let mut under_way = VecDeque::new();
+    let mut seconds = 0;
+    let fill = |rig: &mut Rig, under_way: &mut VecDeque<_>| loop {
+        let (exchange, ended) = begin(rig, &[], &[]);
+        match ended {
+            Ended::Forwarded(_) => under_way.push_back(exchange),
+            _ => return rig.finish(exchange),
+        }
+    };
+    for _ in 0..60 {
+        fill(&mut rig, &mut under_way);
+        let oldest = under_way.pop_front().unwrap();
+        answered(&mut rig, oldest, &[(":status", "200")]);
+        wait(&rig, 1);
+        seconds += 1;
+    }
+    fill(&mut rig, &mut under_way);
+    let mut failed = 0;
+    for free in under_way {
+        answered(&mut rig, free, &[(":status", "200")]);
+        loop {
+            let (exchange, ended) = begin(&mut rig, &[], &[]);
+            if !matches!(ended, Ended::Forwarded(_)) {
+                rig.finish(exchange);
+                break;
+            }
+            answered(&mut rig, exchange, &[(":status", "401")]);
+            failed += 1;
+        }
+    }
+    assert!(failed <= 5 + seconds / 12, "{failed}");
 }
