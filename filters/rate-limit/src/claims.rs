@@ -34,6 +34,15 @@ pub(crate) struct Claimed<'s> {
     pub(crate) fleet: Option<Ticket>,
 }
 
+/// What limits say without a look at the table.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// One that refuses nothing would have refused the request, whose key lacks a part.
+    pub(crate) lacking: bool,
+    /// Limits that a service keeps, and that the request costs nothing of.
+    pub(crate) free: Vec<usize>,
+}
+
 /// What a request is asked about.
 pub(crate) enum Collected<'s> {
     /// Nothing, by the exemptions for all limits.
@@ -42,8 +51,8 @@ pub(crate) enum Collected<'s> {
     Incomplete(usize),
     /// More than a slot can hold together.
     TooMany,
-    /// These limits; and what is to be logged where they, or none, have no other word.
-    Claims(Vec<Claimed<'s>>, Option<&'static str>),
+    /// These limits, and what those said that need no look at the table.
+    Claims(Vec<Claimed<'s>>, Beside),
 }
 
 /// A key and the values it was made of, where somebody asks for them.
@@ -69,7 +78,7 @@ pub(crate) fn collect<'s>(
     known.resize_with(settings.keys.len(), || None);
     let mut claims = Vec::with_capacity(settings.entries);
     let mut entries = 0usize;
-    let mut word = None;
+    let mut beside = Beside::default();
     for (index, limit) in settings.limits.iter().enumerate() {
         if !limit.matches.is_empty() && !one_matches(&limit.matches, facts)? {
             continue;
@@ -106,7 +115,7 @@ pub(crate) fn collect<'s>(
                 }
                 Missing::Deny => {
                     filter.counters(host, limit).shadow_refused.increment(host);
-                    word = Some(SHADOW_REFUSED);
+                    beside.lacking = true;
                     continue;
                 }
             }
@@ -151,8 +160,7 @@ pub(crate) fn collect<'s>(
         };
         if let Some(fleet) = &plan.fleet {
             if cost == 0 {
-                filter.counters(host, limit).allowed.increment(host);
-                word = word.or(Some(ALLOWED));
+                beside.free.push(index);
                 continue;
             }
             let remembered = (tag ^ REMEMBERED).max(1);
@@ -184,7 +192,7 @@ pub(crate) fn collect<'s>(
     if entries > MOST {
         return Ok(Collected::TooMany);
     }
-    Ok(Collected::Claims(claims, word))
+    Ok(Collected::Claims(claims, beside))
 }
 
 /// Whether this request is refused if it is too much.

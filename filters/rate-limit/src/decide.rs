@@ -73,7 +73,7 @@ fn several(
 ) -> Result<Decided, Undecided> {
     let collected =
         collect(host, filter, settings, facts, exchange.at).map_err(UpdateError::Host)?;
-    let (claimed, word) = match collected {
+    let (claimed, beside) = match collected {
         Collected::Exempt => {
             exchange.note(host, settings, "exempt", None);
             return Ok(Decided::Passes);
@@ -84,13 +84,16 @@ fn several(
             return Ok(incomplete(host, facts, settings, exchange, name)?);
         }
         Collected::TooMany => return Err(Undecided::TooManyLimits),
-        Collected::Claims(claimed, word) if claimed.is_empty() => {
-            if let Some(word) = word {
-                exchange.note(host, settings, word, None);
+        Collected::Claims(claimed, beside) if claimed.is_empty() => {
+            passed(host, filter, settings, &beside.free);
+            if beside.lacking {
+                exchange.note(host, settings, SHADOW_REFUSED, None);
+            } else if !beside.free.is_empty() {
+                exchange.note(host, settings, ALLOWED, None);
             }
             return Ok(Decided::Passes);
         }
-        Collected::Claims(claimed, word) => (claimed, word),
+        Collected::Claims(claimed, beside) => (claimed, beside),
     };
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
     let table = filter.table(host, settings);
@@ -105,7 +108,7 @@ fn several(
             .map(|claimed: &Claimed<'_>| claimed.limit)
     };
     count_work(host, filter, of, &decision);
-    let mut shadowed = word == Some(SHADOW_REFUSED);
+    let mut shadowed = beside.lacking;
     for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
         let enforced = claimed.claim.enforced;
         shadowed |= !enforced && !verdict.admitted;
@@ -155,7 +158,7 @@ fn several(
         return Ok(refuse(host, filter, settings, exchange, facts, &blamed)?);
     }
     let asks = claimed.iter().any(|claimed| claimed.fleet.is_some());
-    let mut admitted = Vec::new();
+    let mut admitted = beside.free;
     let mut tickets = Vec::new();
     let mut paid = Vec::new();
     for (claimed, verdict) in claimed.into_iter().zip(&decision.verdicts) {

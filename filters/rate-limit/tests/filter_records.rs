@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::filter::{all, answered, ask, begin, count, passes, rig, Pairs, Rig};
+use common::filter::{all, answered, ask, begin, count, passes, passing, rig, Pairs, Rig};
 use seawall_core::host::{Expect, Failure};
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::Ended;
@@ -76,6 +76,12 @@ fn what_is_decided_without_the_table_has_its_word() {
         let found = logged(&mut rig, &[]).map(Option::unwrap_or_default);
         assert_eq!(found, words, "{limits}");
     }
+    // Nobody has admitted a request that another limit refuses.
+    let mut rig = rig(
+        json!({"fleet": {"cluster": "c"}, "limits": [free, {"name": "one", "requests": 1, "per": "1d"}]}),
+    );
+    assert_eq!(passing(&mut rig, &[], 3), 1);
+    assert_eq!(count(&rig, "free", "allowed"), 1);
 }
 
 #[test]
