@@ -304,6 +304,7 @@ fn a_range_is_what_the_filter_takes() {
     let known = [
         "clear",
         "latency.upstreams",
+        "answer.headers",
         "penalty",
         "ttl_by_status",
         "purge.method",
