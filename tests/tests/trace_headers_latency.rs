@@ -48,6 +48,23 @@ async fn settled(envoy: &Envoy, name: &str) -> Vec<(String, f64)> {
     .await
 }
 
+/// What the histograms have counted whose name holds this.
+fn count(text: &str, part: &str) -> Option<u64> {
+    let of = |line: &&str| line.contains(part) && line.contains("duration_ms_count");
+    let line = text.lines().find(of)?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// What Prometheus gets once these have counted as many.
+async fn counted(envoy: &Envoy, expected: &[(&str, u64)]) -> String {
+    eventually("every request is in its histograms", || async {
+        let text = envoy.prometheus().await;
+        let told = |(part, most): &(&str, u64)| count(&text, part) == Some(*most);
+        expected.iter().all(told).then_some(text)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quantiles_are_those_of_the_requests() {
     let upstream = Upstream::serving(delayed).await;
@@ -79,11 +96,6 @@ async fn quantiles_are_those_of_the_requests() {
     measured.sort_by(f64::total_cmp);
     assert_eq!(measured.len(), 100);
     let route = "wasmcustom.seawall.trace_headers.route.orders.duration_ms";
-    let count = |text: &str, part: &str| {
-        let of = |line: &&str| line.contains(part) && line.contains("duration_ms_count");
-        let line = text.lines().find(of)?;
-        line.rsplit(' ').next()?.parse::<u64>().ok()
-    };
     // The upstream's has one more; what the configuration does not name is `other`.
     let expected = [
         ("route_orders", 100),
@@ -91,12 +103,7 @@ async fn quantiles_are_those_of_the_requests() {
         ("route_other", 2),
         ("upstream_other", 1),
     ];
-    let text = eventually("every request is in its histograms", || async {
-        let text = envoy.prometheus().await;
-        let told = |(part, most): &(&str, u64)| count(&text, part) == Some(*most);
-        expected.iter().all(told).then_some(text)
-    })
-    .await;
+    let text = counted(&envoy, &expected).await;
     let found = settled(&envoy, route).await;
     for (name, at) in [("P50", 50), ("P95", 95), ("P99", 99)] {
         let value = found.iter().find(|(known, _)| known == name).unwrap().1;
@@ -117,6 +124,37 @@ async fn quantiles_are_those_of_the_requests() {
         let ours = text.lines().filter(|line| line.contains("trace_headers"));
         assert!(ours.into_iter().all(|line| !line.contains(name)), "{name}");
     }
+}
+
+/// What a cache or a breaker answers at once would make a slow upstream look fast.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_to_no_upstream_is_not_its_latency() {
+    let kept = |_: &Seen| Reply::ok("x").header("cache-control", "max-age=600");
+    let upstream = Upstream::serving(kept).await;
+    let latency = json!({"latency": {"routes": ["shop"], "upstreams": ["upstream"]}});
+    let breaker = json!({"failure_threshold": 2, "open_for": "1h"});
+    let envoy = Envoy::to(&upstream)
+        .bootstrap("stats_flush_interval", json!("0.500s"))
+        .all_filters_with(&[("trace-headers", latency), ("circuit-breaker", breaker)])
+        .route(Route::prefix("/").named("shop"))
+        .start()
+        .await;
+    for _ in 0..4 {
+        assert_eq!(envoy.get("/kept").await.status, 200);
+    }
+    assert_eq!(upstream.hits(), 1, "three are hits");
+    // Two that nobody accepts, and two that the breaker refuses.
+    upstream.refuse().await;
+    for _ in 0..4 {
+        let answer = envoy.get_with("/", &[("cache-control", "no-store")]);
+        assert_eq!(answer.await.status, 503);
+    }
+    let expected = [
+        ("route_shop", 8),
+        ("upstream_upstream", 3),
+        ("upstream_other", 5),
+    ];
+    counted(&envoy, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

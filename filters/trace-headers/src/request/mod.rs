@@ -268,14 +268,16 @@ impl Shared {
         let Some(duration) = duration(host) else {
             return;
         };
-        for (histograms, property) in [
-            (&self.routes, "route_name"),
-            (&self.upstreams, "cluster_name"),
-        ] {
-            if let Some(histograms) = histograms {
-                let name = host.property(&["xds", property]).ok().flatten();
-                histograms.record(host, &name.unwrap_or_default(), duration);
-            }
+        let read = |path: [&str; 2]| host.property(&path).ok().flatten().unwrap_or_default();
+        if let Some(routes) = &self.routes {
+            routes.record(host, &read(["xds", "route_name"]), duration);
+        }
+        if let Some(upstreams) = &self.upstreams {
+            // The cluster is the route's even where a filter has answered in its place; an address is only there once one of its
+            // hosts was chosen.
+            let reached = !read(["upstream", "address"]).is_empty();
+            let cluster = reached.then(|| read(["xds", "cluster_name"]));
+            upstreams.record(host, &cluster.unwrap_or_default(), duration);
         }
     }
 
