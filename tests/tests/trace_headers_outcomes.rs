@@ -117,12 +117,24 @@ async fn every_answer_tells_its_ids_and_every_line_is_whole() {
     }
 }
 
+/// A response that begins, and does not end.
+fn endless() -> Reply {
+    Reply::ok("begun")
+        .chunk("never")
+        .slowly(Duration::from_secs(3600))
+}
+
+fn lasting(time: &str) -> Value {
+    json!({"max_stream_duration": time})
+}
+
 /// What has no status, or an end that its status does not tell, has a level all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_exchanges_have_whole_lines() {
     let upstream = Upstream::serving(|seen| match seen.path.as_str() {
         "/cut" => Reply::ok("half").cut_short(),
-        _ => Reply::Hang,
+        "/left" => Reply::Hang,
+        _ => endless(),
     })
     .await;
     let configuration =
@@ -130,11 +142,19 @@ async fn broken_exchanges_have_whole_lines() {
     let envoy = Envoy::to(&upstream)
         .filter("trace-headers", logged(configuration))
         .access_log(access_log())
+        .route(Route::path("/late").named("late").timeout("0.1s"))
+        .route(
+            Route::path("/long")
+                .named("long")
+                .action("max_stream_duration", lasting("0.1s")),
+        )
         .route(Route::prefix("/").named("all"))
         .start()
         .await;
     for (at, (path, message)) in [
         ("/cut", "200 upstream_reset_after_response_started"),
+        ("/late", "200 response_timeout"),
+        ("/long", "200 max_duration_timeout"),
         ("/left", "0 downstream_remote_disconnect"),
     ]
     .into_iter()

@@ -209,37 +209,46 @@ async fn errors_have_a_span_though_nothing_is_sampled_where_that_is_asked_for() 
 async fn a_response_that_breaks_off_is_an_error_whatever_its_status_was() {
     let upstream = Upstream::serving(|seen| match seen.path.as_str() {
         "/cut" => Reply::ok("half").cut_short(),
+        "/long" => {
+            let pause = Duration::from_secs(3600);
+            Reply::ok("begun").chunk("never").slowly(pause)
+        }
         _ => Reply::ok("whole"),
     })
     .await;
     let collector = Upstream::start().await;
+    let lasting = json!({"max_stream_duration": "0.1s"});
     let never = json!({"sampling": {"mode": "never"}});
     let envoy = exporting(&upstream, &collector, json!({"errors": true}), never)
         .route(Route::path("/direct").direct(200, "x"))
+        .route(Route::path("/long").action("max_stream_duration", lasting))
         .route(Route::prefix("/"))
         .start()
         .await;
-    for path in ["/whole", "/direct", "/cut", "/whole"] {
+    for path in ["/whole", "/direct", "/cut", "/long", "/whole"] {
         let mut client = TcpStream::connect(envoy.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer).await;
     }
-    let spans = wait_for_spans(&collector, 1).await;
-    let found = values(&spans[0].attributes);
-    for (key, value) in [
-        ("url.path", "/cut"),
-        ("http.response.status_code", "200"),
-        ("error.type", "aborted"),
-        ("server.address", "::1"),
-        ("server.port", "80"),
-    ] {
-        assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}");
+    let mut spans = wait_for_spans(&collector, 2).await;
+    spans.sort_by_key(|span| values(&span.attributes)["url.path"].clone());
+    for (span, path) in spans.iter().zip(["/cut", "/long"]) {
+        let found = values(&span.attributes);
+        for (key, value) in [
+            ("url.path", path),
+            ("http.response.status_code", "200"),
+            ("error.type", "aborted"),
+            ("server.address", "::1"),
+            ("server.port", "80"),
+        ] {
+            assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}");
+        }
+        assert_eq!(span.status.as_ref().unwrap().code, 2, "ERROR");
     }
-    assert_eq!(spans[0].status.as_ref().unwrap().code, 2, "ERROR");
-    envoy.wait_for_stat(SENT, 1).await;
-    assert_eq!(received(&collector).len(), 1);
+    envoy.wait_for_stat(SENT, 2).await;
+    assert_eq!(received(&collector).len(), 2);
 }
 
 /// Samplers write their probability there, and backends count by it.

@@ -261,6 +261,8 @@ fn which_requests_are_errors() {
         (http, 200, "cut", flag(0), None, false),
         (http, 200, "cut", flag(9) | flag(6), None, true),
         (http, 399, "cut", flag(6), None, true),
+        // Of this one Envoy sets no flag.
+        (http, 200, "max_duration_timeout", 0, None, true),
         // A response that came whole, a tunnel, and what is the client's.
         (http, 200, "via_upstream", flag(6), None, false),
         (http, 101, "cut", flag(6), None, false),

@@ -72,7 +72,7 @@ fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
 }
 
 /// Whether a response that began well was broken off by the upstream, or because time was up. Envoy then says so in its
-/// flags, and in the details, which are others than those of a whole response. A caller who leaves in the middle of one is
+/// flags, and in the details, which are others than those of a whole response; of `max_stream_duration` in the details alone. A caller who leaves in the middle of one is
 /// no error of this side, and is how streams end; nor is anything that ends an upgraded connection (101).
 fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
     /// UT, LR, UR, UC, SI, UMSDR, DT and UPE, by their numbers in Envoy's `CoreResponseFlag`.
@@ -80,7 +80,7 @@ fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
     let flags = || read(host, &["response", "flags"]).and_then(|bytes| number(&bytes));
     (200..400).contains(&status)
         && details != b"via_upstream"
-        && flags().is_some_and(|flags| flags & BROKEN != 0)
+        && (details == b"max_duration_timeout" || flags().is_some_and(|flags| flags & BROKEN != 0))
 }
 
 /// Begin and end: the duration counts from the first byte of the request, which may come long before the last one of its
