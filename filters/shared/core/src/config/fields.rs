@@ -2,7 +2,7 @@
 
 use super::ConfigErrors;
 use crate::headers::{is_field_name, is_field_value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Frame the message, or are of one connection (RFC 9110, sections 7.6.1, 7.8 and 8.6): Envoy sets them, or leaves them out.
 const OF_THE_MESSAGE: [&str; 8] = [
@@ -29,7 +29,8 @@ pub fn of_answer(
     taken: &[&str],
     errors: &mut ConfigErrors,
 ) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::with_capacity(raw.len());
+    let mut fields = Vec::with_capacity(raw.len());
+    let mut names = BTreeSet::new();
     for (name, value) in raw {
         let place = format!("{path}.{name}");
         let lower = name.to_ascii_lowercase();
@@ -45,7 +46,7 @@ pub fn of_answer(
                 "must be a header that the answer does not get anyway",
             );
         }
-        if fields.iter().any(|(before, _)| *before == lower) {
+        if !names.insert(lower.clone()) {
             errors.add(place.clone(), "must be there once, in whatever case");
         }
         if !is_field_value(&value) {
