@@ -309,6 +309,7 @@ fn a_range_is_what_the_filter_takes() {
         "ttl_by_status",
         "purge.method",
         "failures.kinds",
+        "fallback.headers",
     ];
     assert_eq!(in_words, known);
 }
