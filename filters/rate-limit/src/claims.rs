@@ -3,10 +3,11 @@
 use crate::config::{Cost, Limit, Missing, Plan, Settings};
 use crate::filter::Filter;
 use crate::fleet::{descriptor, Ticket};
-use crate::key::{hasher_of, key_of, Facts, Key};
-use crate::quota::Ask;
+use crate::key::{hasher_of, key_of, Facts, Key, Part};
+use crate::quota::{Ask, Quota};
 use crate::rules::one_matches;
 use crate::table::{Claim, MOST};
+use seawall_core::hash::Secret;
 use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
 
@@ -15,12 +16,6 @@ const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Makes the tag of what is remembered of a service from that of the count that stands in for it.
 const REMEMBERED: u64 = 0xd1b5_4a32_d192_ed03;
-
-/// What the access log says of a request that passes.
-pub(crate) const ALLOWED: &str = "allowed";
-
-/// What it says where a limit that refuses nothing would have refused it.
-pub(crate) const SHADOW_REFUSED: &str = "shadow_refused";
 
 /// A claim and where it comes from.
 pub(crate) struct Claimed<'s> {
@@ -61,6 +56,52 @@ struct Known {
     values: Vec<Option<Vec<u8>>>,
 }
 
+/// The keys of a request, each made when the first limit asks for it.
+struct Keys<'s> {
+    settings: &'s Settings,
+    secret: Secret,
+    known: Vec<Option<Known>>,
+}
+
+impl<'s> Keys<'s> {
+    fn new(settings: &'s Settings, secret: Secret) -> Self {
+        let mut known = Vec::with_capacity(settings.keys.len());
+        known.resize_with(settings.keys.len(), || None);
+        Keys {
+            settings,
+            secret,
+            known,
+        }
+    }
+
+    /// A limit's key, and what it is made of.
+    fn of(&mut self, limit: &Limit, facts: &Facts<'_>) -> Answer<Option<(&'s [Part], &Known)>> {
+        let (Some(parts), Some(place)) = (
+            self.settings.keys.get(limit.key),
+            self.known.get_mut(limit.key),
+        ) else {
+            return Ok(None);
+        };
+        if let Some(known) = place {
+            return Ok(Some((parts, known)));
+        }
+        let wanted = self.settings.valued.get(limit.key) == Some(&true);
+        let mut values = Vec::new();
+        let hasher = hasher_of(parts, &self.secret);
+        let key = key_of(parts, facts, hasher, |part, value| {
+            if wanted {
+                values.resize(part, None);
+                values.push(Some(value.to_vec()));
+            }
+        })?;
+        Ok(Some((parts, place.insert(Known { key, values }))))
+    }
+}
+
+/// What the limits of the settings ask for a request.
+///
+/// # Errors
+/// When the host fails.
 pub(crate) fn collect<'s>(
     host: &dyn Host,
     filter: &Filter,
@@ -72,10 +113,8 @@ pub(crate) fn collect<'s>(
         filter.metrics.exempt.increment(host);
         return Ok(Collected::Exempt);
     }
-    let secret = filter.secret(host)?;
     let table = filter.table(host, settings);
-    let mut known: Vec<Option<Known>> = Vec::with_capacity(settings.keys.len());
-    known.resize_with(settings.keys.len(), || None);
+    let mut keys = Keys::new(settings, filter.secret(host)?);
     let mut claims = Vec::with_capacity(settings.entries);
     let mut entries = 0usize;
     let mut beside = Beside::default();
@@ -87,23 +126,8 @@ pub(crate) fn collect<'s>(
             filter.counters(host, limit).exempt.increment(host);
             continue;
         }
-        let (Some(parts), Some(place)) = (settings.keys.get(limit.key), known.get_mut(limit.key))
-        else {
+        let Some((parts, known)) = keys.of(limit, facts)? else {
             continue;
-        };
-        let wanted = settings.valued.get(limit.key) == Some(&true);
-        let known = match place {
-            Some(known) => known,
-            None => {
-                let mut values = Vec::new();
-                let key = key_of(parts, facts, hasher_of(parts, &secret), |part, value| {
-                    if wanted {
-                        values.resize(part, None);
-                        values.push(Some(value.to_vec()));
-                    }
-                })?;
-                place.insert(Known { key, values })
-            }
         };
         if !known.key.complete {
             match limit.missing {
@@ -126,32 +150,19 @@ pub(crate) fn collect<'s>(
             continue;
         };
         let cost = cost_of(limit, facts)?;
-        let reserve = limit.charge.as_ref().and_then(|charge| charge.reserve);
-        let ask = match &limit.charge {
-            Some(_) => {
-                let cost = reserve.unwrap_or(cost);
-                // Whatever the response will cost: it is too late when nothing is left.
-                Ask {
-                    need: cost.max(1),
-                    cost,
-                }
-            }
-            None => Ask::of(cost),
-        };
         let fingerprint = known.key.fingerprint;
         let tag = (fingerprint.tag() ^ plan.identity).max(1);
         let penalty = limit.penalty.as_ref();
-        let claim = Claim {
-            slot: fingerprint.slot(table.slots),
-            tag,
-            quota,
-            ask,
-            before: table.slot_before(fingerprint, now, || limit.longest(quota)),
-            enforced: enforced(host, limit)?,
-            penalty: penalty.map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
-        };
         let mut claimed = Claimed {
-            claim,
+            claim: Claim {
+                slot: fingerprint.slot(table.slots),
+                tag,
+                quota,
+                ask: ask_of(limit, cost),
+                before: table.slot_before(fingerprint, now, || limit.longest(quota)),
+                enforced: enforced(host, limit)?,
+                penalty: penalty.map(|penalty| ((tag ^ PENALTY).max(1), penalty)),
+            },
             limit,
             index,
             tier,
@@ -163,27 +174,8 @@ pub(crate) fn collect<'s>(
                 beside.free.push(index);
                 continue;
             }
-            let remembered = (tag ^ REMEMBERED).max(1);
-            claimed.claim = Claim {
-                tag: remembered,
-                quota: &fleet.gate,
-                ask: Ask {
-                    need: cost,
-                    cost: 0,
-                },
-                ..claim
-            };
-            claimed.fleet = Some(Ticket {
-                limit: index,
-                tier,
-                slot: claim.slot,
-                before: claim.before,
-                tags: (remembered, tag),
-                penalty: claim.penalty.map(|(tag, _)| tag),
-                enforced: claim.enforced,
-                cost,
-                descriptor: descriptor(limit, plan, parts, &known.values),
-            });
+            let descriptor = descriptor(limit, plan, parts, &known.values);
+            ask_the_service(&mut claimed, &fleet.gate, descriptor);
         }
         let own = if penalty.is_some() { 2 } else { 1 };
         entries = entries.saturating_add(own);
@@ -193,6 +185,45 @@ pub(crate) fn collect<'s>(
         return Ok(Collected::TooMany);
     }
     Ok(Collected::Claims(claims, beside))
+}
+
+/// What a request of this cost asks for on its way in.
+fn ask_of(limit: &Limit, cost: u64) -> Ask {
+    let Some(charge) = &limit.charge else {
+        return Ask::of(cost);
+    };
+    let reserve = charge.reserve.unwrap_or(cost);
+    // Whatever the response will cost: it is too late when nothing is left.
+    Ask {
+        need: reserve.max(1),
+        cost: reserve,
+    }
+}
+
+/// Makes of a claim on a count here a question to the service, and a claim on what is remembered of it.
+fn ask_the_service<'s>(claimed: &mut Claimed<'s>, gate: &'s Quota, descriptor: Vec<u8>) {
+    let claim = claimed.claim;
+    let remembered = (claim.tag ^ REMEMBERED).max(1);
+    claimed.claim = Claim {
+        tag: remembered,
+        quota: gate,
+        ask: Ask {
+            need: claimed.cost,
+            cost: 0,
+        },
+        ..claim
+    };
+    claimed.fleet = Some(Ticket {
+        limit: claimed.index,
+        tier: claimed.tier,
+        slot: claim.slot,
+        before: claim.before,
+        tags: (remembered, claim.tag),
+        penalty: claim.penalty.map(|(tag, _)| tag),
+        enforced: claim.enforced,
+        cost: claimed.cost,
+        descriptor,
+    });
 }
 
 /// Whether this request is refused if it is too much.

@@ -1,12 +1,13 @@
 //! The decision about a request on its way in.
 
 use crate::answer;
-use crate::claims::{collect, Claimed, Collected, ALLOWED, SHADOW_REFUSED};
+use crate::claims::{collect, Claimed, Collected};
 use crate::config::{Limit, Settings};
 use crate::exchange::{Exchange, Open, Shared, Told};
 use crate::filter::Filter;
 use crate::fleet;
 use crate::key::Facts;
+use crate::outcome::Outcome;
 use crate::quota::{Ask, Quota, Verdict};
 use crate::sole;
 use crate::table::{self, Claim, Decision};
@@ -75,7 +76,7 @@ fn several(
         collect(host, filter, settings, facts, exchange.at).map_err(UpdateError::Host)?;
     let (claimed, beside) = match collected {
         Collected::Exempt => {
-            exchange.note(host, settings, "exempt", None);
+            exchange.note(host, settings, Outcome::Exempt, None);
             return Ok(Decided::Passes);
         }
         Collected::Incomplete(limit) => {
@@ -86,90 +87,148 @@ fn several(
         Collected::TooMany => return Err(Undecided::TooManyLimits),
         Collected::Claims(claimed, beside) if claimed.is_empty() => {
             passed(host, filter, settings, &beside.free);
-            if beside.lacking {
-                exchange.note(host, settings, SHADOW_REFUSED, None);
-            } else if !beside.free.is_empty() {
-                exchange.note(host, settings, ALLOWED, None);
+            if beside.lacking || !beside.free.is_empty() {
+                exchange.note(host, settings, Outcome::passed(beside.lacking), None);
             }
             return Ok(Decided::Passes);
         }
         Collected::Claims(claimed, beside) => (claimed, beside),
     };
+    let decision = ask_table(host, filter, settings, exchange.at, &claimed)?;
+    for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
+        if !verdict.admitted {
+            not_admitted(host, filter, settings, exchange.at, claimed);
+        }
+        tell(exchange, claimed, verdict, decision.admitted);
+    }
+    if !decision.admitted {
+        let blamed = blamed(&claimed, &decision);
+        return Ok(refuse(host, filter, settings, exchange, facts, &blamed)?);
+    }
+    let only_watches =
+        |(claimed, verdict): (&Claimed<'_>, &Verdict)| !claimed.claim.enforced && !verdict.admitted;
+    let shadowed = beside.lacking || claimed.iter().zip(&decision.verdicts).any(only_watches);
+    let Admitted {
+        limits,
+        tickets,
+        paid,
+    } = admit(exchange, claimed, &decision, beside.free);
+    if tickets.is_empty() {
+        passed(host, filter, settings, &limits);
+        exchange.note(host, settings, Outcome::passed(shadowed), None);
+        return Ok(Decided::Passes);
+    }
+    let asked = fleet::Asked {
+        waits: None,
+        settings: Rc::clone(settings),
+        tickets,
+        paid,
+        admitted: limits,
+        shadowed,
+    };
+    Ok(fleet::ask(host, filter, context, exchange, facts, asked)?)
+}
+
+/// Decides about all claims together, and counts what that took.
+fn ask_table(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    claimed: &[Claimed<'_>],
+) -> Result<Decision, UpdateError> {
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
     let table = filter.table(host, settings);
-    let decision = table::decide(host, &table, exchange.at, &claims).inspect_err(|_| {
-        for claimed in &claimed {
+    let decision = table::decide(host, &table, at, &claims).inspect_err(|_| {
+        for claimed in claimed {
             filter.counters(host, claimed.limit).errors.increment(host);
         }
     })?;
-    let of = |index: usize| {
-        claimed
-            .get(index)
-            .map(|claimed: &Claimed<'_>| claimed.limit)
-    };
+    let of = |index: usize| claimed.get(index).map(|claimed| claimed.limit);
     count_work(host, filter, of, &decision);
-    let mut shadowed = beside.lacking;
-    for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
-        let enforced = claimed.claim.enforced;
-        shadowed |= !enforced && !verdict.admitted;
-        if !verdict.admitted {
-            refused(host, filter, claimed.limit, enforced);
-            if !enforced {
-                rehearse(
-                    host,
-                    filter,
-                    settings,
-                    exchange.at,
-                    claimed.limit,
-                    &claimed.claim,
-                );
-            }
-        }
-        // What a service keeps, nobody knows until it has answered.
-        if enforced && (claimed.fleet.is_none() || !verdict.admitted) {
-            // What would have been charged is still there when another limit refuses.
-            let kept = verdict.admitted && !decision.admitted;
-            let left = if kept {
-                before(&claimed.claim, verdict, exchange.at)
-            } else {
-                (verdict.remaining, verdict.more)
-            };
-            exchange.told.push(Told {
-                limit: claimed.index,
-                tier: claimed.tier,
-                most: claimed.claim.quota.most(),
-                remaining: left.0,
-                more: left.1,
-            });
-        }
+    Ok(decision)
+}
+
+/// Counts for a limit that does not admit a request, with what follows from it where the limit only watches.
+fn not_admitted(
+    host: &dyn Host,
+    filter: &Filter,
+    settings: &Settings,
+    at: Timestamp,
+    claimed: &Claimed<'_>,
+) {
+    let enforced = claimed.claim.enforced;
+    refused(host, filter, claimed.limit, enforced);
+    if !enforced {
+        rehearse(host, filter, settings, at, claimed.limit, &claimed.claim);
     }
-    if !decision.admitted {
-        let blamed = claimed.iter().zip(&decision.verdicts);
-        let blamed =
-            blamed.filter(|(claimed, verdict)| claimed.claim.enforced && !verdict.admitted);
-        let blamed: Vec<_> = blamed
-            .map(|(claimed, verdict)| Blamed {
-                index: claimed.index,
-                limit: claimed.limit,
-                claim: claimed.claim,
-                wait: verdict.wait,
-            })
-            .collect();
-        return Ok(refuse(host, filter, settings, exchange, facts, &blamed)?);
+}
+
+/// Keeps for the response's fields what a limit said. What a service keeps, nobody knows until it has answered.
+fn tell(exchange: &mut Exchange, claimed: &Claimed<'_>, verdict: &Verdict, admitted: bool) {
+    if !claimed.claim.enforced || (claimed.fleet.is_some() && verdict.admitted) {
+        return;
     }
+    // What would have been charged is still there when another limit refuses.
+    let (remaining, more) = if verdict.admitted && !admitted {
+        before(&claimed.claim, verdict, exchange.at)
+    } else {
+        (verdict.remaining, verdict.more)
+    };
+    exchange.told.push(Told {
+        limit: claimed.index,
+        tier: claimed.tier,
+        most: claimed.claim.quota.most(),
+        remaining,
+        more,
+    });
+}
+
+/// The limits that refuse a request.
+fn blamed<'s>(claimed: &[Claimed<'s>], decision: &Decision) -> Vec<Blamed<'s>> {
+    let all = claimed.iter().zip(&decision.verdicts);
+    all.filter(|(claimed, verdict)| claimed.claim.enforced && !verdict.admitted)
+        .map(|(claimed, verdict)| Blamed {
+            index: claimed.index,
+            limit: claimed.limit,
+            claim: claimed.claim,
+            wait: verdict.wait,
+        })
+        .collect()
+}
+
+/// What remains to be done about a request that everything here admits.
+struct Admitted {
+    /// The limits that have admitted it.
+    limits: Vec<usize>,
+    /// What a service is asked.
+    tickets: Vec<fleet::Ticket>,
+    /// What is charged here, and is taken back where the service refuses.
+    paid: Vec<Open>,
+}
+
+/// Keeps open what is settled by the response, or given back at the end.
+fn admit(
+    exchange: &mut Exchange,
+    claimed: Vec<Claimed<'_>>,
+    decision: &Decision,
+    free: Vec<usize>,
+) -> Admitted {
     let asks = claimed.iter().any(|claimed| claimed.fleet.is_some());
-    let mut admitted = beside.free;
-    let mut tickets = Vec::new();
-    let mut paid = Vec::new();
+    let mut admitted = Admitted {
+        limits: free,
+        tickets: Vec::new(),
+        paid: Vec::new(),
+    };
     for (claimed, verdict) in claimed.into_iter().zip(&decision.verdicts) {
         if !verdict.admitted {
             continue;
         }
         if let Some(ticket) = claimed.fleet {
-            tickets.push(ticket);
+            admitted.tickets.push(ticket);
             continue;
         }
-        admitted.push(claimed.index);
+        admitted.limits.push(claimed.index);
         let open = Open {
             limit: claimed.index,
             quota: *claimed.claim.quota,
@@ -182,24 +241,10 @@ fn several(
             exchange.open.push(open);
         }
         if asks && open.charged > 0 {
-            paid.push(open);
+            admitted.paid.push(open);
         }
     }
-    if tickets.is_empty() {
-        let word = if shadowed { SHADOW_REFUSED } else { ALLOWED };
-        passed(host, filter, settings, &admitted);
-        exchange.note(host, settings, word, None);
-        return Ok(Decided::Passes);
-    }
-    let asked = fleet::Asked {
-        waits: None,
-        settings: Rc::clone(settings),
-        tickets,
-        paid,
-        admitted,
-        shadowed,
-    };
-    Ok(fleet::ask(host, filter, context, exchange, facts, asked)?)
+    admitted
 }
 
 /// What is left of a limit without the charge that its verdict speaks of.
@@ -260,7 +305,7 @@ pub(crate) fn incomplete(
     exchange: &Exchange,
     name: &str,
 ) -> Result<Decided, UpdateError> {
-    exchange.note(host, settings, "refused", Some(name));
+    exchange.note(host, settings, Outcome::Refused, Some(name));
     let refusal = answer::Refusal {
         violated: &[name],
         wait: None,
@@ -352,7 +397,7 @@ pub(crate) fn refuse(
         .iter()
         .map(|blame| blame.limit.name.as_str())
         .collect();
-    exchange.note(host, settings, "refused", violated.first().copied());
+    exchange.note(host, settings, Outcome::Refused, violated.first().copied());
     let refusal = answer::Refusal {
         violated: &violated,
         wait,

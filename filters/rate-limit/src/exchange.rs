@@ -4,6 +4,7 @@ use crate::answer::Shown;
 use crate::config::{Charge, Settings};
 use crate::few::Few;
 use crate::filter::Filter;
+use crate::outcome::Outcome;
 use crate::quota::{Quota, DEBT};
 use crate::table::{self, Settlement};
 use seawall_core::host::{Failure, Host, Map};
@@ -78,11 +79,11 @@ impl Exchange {
         &self,
         host: &dyn Host,
         settings: &Settings,
-        decision: &str,
+        outcome: Outcome,
         limit: Option<&str>,
     ) {
         if settings.access_log {
-            self.write_note(host, settings, decision, limit);
+            self.write_note(host, settings, outcome, limit);
         }
     }
 
@@ -91,7 +92,7 @@ impl Exchange {
         &self,
         host: &dyn Host,
         settings: &Settings,
-        decision: &str,
+        outcome: Outcome,
         limit: Option<&str>,
     ) {
         let name_of = |told: &Told| settings.limits.get(told.limit).map(|of| of.name.as_str());
@@ -104,7 +105,7 @@ impl Exchange {
         let set = |what: &str, value: &str| {
             let _ = host.set_property(&[what], value.as_bytes());
         };
-        set("seawall.rate_limit.decision", decision);
+        set("seawall.rate_limit.decision", outcome.word());
         if let Some(name) = limit.or(name) {
             set("seawall.rate_limit.limit", name);
         }

@@ -19,6 +19,7 @@ mod filter;
 pub mod fleet;
 pub mod key;
 pub mod metrics;
+mod outcome;
 pub mod quota;
 pub mod rules;
 mod sole;

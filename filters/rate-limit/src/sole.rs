@@ -6,6 +6,7 @@ use crate::decide::{incomplete, refuse, refused, Blamed, Decided, Undecided};
 use crate::exchange::{Exchange, Told};
 use crate::filter::Filter;
 use crate::key::{hasher_of, key_of, Facts, Key, Part};
+use crate::outcome::Outcome;
 use crate::quota::Ask;
 use crate::table::{self, Claim};
 use seawall_core::hash::KeyHasher;
@@ -75,7 +76,7 @@ pub(crate) fn decide(
         return Ok(refuse(host, filter, settings, exchange, facts, &blamed)?);
     }
     counters.allowed.increment(host);
-    exchange.note(host, settings, "allowed", None);
+    exchange.note(host, settings, Outcome::Allowed, None);
     Ok(Decided::Passes)
 }
 

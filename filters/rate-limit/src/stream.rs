@@ -5,6 +5,7 @@ use crate::config::{OnError, Settings};
 use crate::decide::{decide, Decided, Undecided};
 use crate::exchange::{Exchange, Shared};
 use crate::filter::Filter;
+use crate::outcome::Outcome;
 use seawall_core::host::Host;
 use seawall_core::plugin::{Flow, Stream};
 use std::rc::Rc;
@@ -52,7 +53,7 @@ fn undecided(
     filter.trouble(host, || {
         format!("a request could not be decided about: {error:?}")
     });
-    exchange.note(host, settings, "error", None);
+    exchange.note(host, settings, Outcome::Error, None);
     match settings.on_error {
         OnError::Allow => Flow::Continue,
         // A request that is held without an answer would hang for ever.

@@ -8,6 +8,7 @@ use crate::decide::{count_work, passed, refuse, refused, rehearse, Blamed, Decid
 use crate::exchange::{settle, Exchange, Told};
 use crate::filter::Filter;
 use crate::key::Facts;
+use crate::outcome::Outcome;
 use crate::quota::{Quota, Remembered};
 use crate::table;
 use seawall_core::host::{Buffer, Host};
@@ -57,7 +58,7 @@ pub(crate) fn ask(
     asked.tickets = enforced;
     if asked.tickets.is_empty() {
         passed(host, filter, &settings, &asked.admitted);
-        exchange.note(host, &settings, asked.word(), None);
+        exchange.note(host, &settings, Outcome::passed(asked.shadowed), None);
         return Ok(Decided::Passes);
     }
     let Some(token) = call(host, filter, fleet, &asked.tickets) else {
@@ -130,7 +131,7 @@ pub(crate) fn answered(host: &dyn Host, filter: &Filter, token: u32, status: u32
             filter.trouble(host, || {
                 format!("a request could not be decided about: {error:?}")
             });
-            exchange.note(host, &settings, "error", None);
+            exchange.note(host, &settings, Outcome::Error, None);
             settings.on_error == OnError::Deny && answer::unavailable(host).is_ok()
         }
     };
@@ -161,12 +162,12 @@ fn conclude(
                 OnFleetError::Local => by_ourselves(host, filter, settings, exchange, asked),
                 OnFleetError::Allow => {
                     passed(host, filter, settings, &asked.admitted);
-                    exchange.note(host, settings, "error", None);
+                    exchange.note(host, settings, Outcome::Error, None);
                     return Ok(Decided::Passes);
                 }
                 OnFleetError::Deny => {
                     take_back(host, filter, exchange, asked);
-                    exchange.note(host, settings, "error", None);
+                    exchange.note(host, settings, Outcome::Error, None);
                     answer::unavailable(host).map_err(UpdateError::Host)?;
                     *exchange = Exchange::default();
                     return Ok(Decided::Answered);
@@ -180,7 +181,7 @@ fn conclude(
         for ticket in &asked.tickets {
             passed(host, filter, settings, &[ticket.limit]);
         }
-        exchange.note(host, settings, asked.word(), None);
+        exchange.note(host, settings, Outcome::passed(asked.shadowed), None);
         return Ok(Decided::Passes);
     }
     take_back(host, filter, exchange, asked);

@@ -1,6 +1,5 @@
 //! The requests of a worker that wait for the service. Never more than a fixed number.
 
-use crate::claims::{ALLOWED, SHADOW_REFUSED};
 use crate::config::{Plan, Settings};
 use crate::exchange::{Open, Shared};
 use crate::quota::Ask;
@@ -72,17 +71,6 @@ pub(crate) struct Asked {
     pub(crate) admitted: Vec<usize>,
     /// One of them would not have, but only watches.
     pub(crate) shadowed: bool,
-}
-
-impl Asked {
-    /// What an admission is called.
-    pub(crate) fn word(&self) -> &'static str {
-        if self.shadowed {
-            SHADOW_REFUSED
-        } else {
-            ALLOWED
-        }
-    }
 }
 
 /// The questions that are open, by the token of the call.
