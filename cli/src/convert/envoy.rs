@@ -6,6 +6,7 @@ use seawall_core::authority::host;
 use seawall_core::config::load;
 use seawall_rate_limit::config::Settings;
 use serde_json::{json, Map, Value};
+use std::rc::Rc;
 
 const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
 
@@ -13,7 +14,7 @@ const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRate
 ///
 /// # Errors
 /// When there is none.
-pub fn envoy(documents: &[std::rc::Rc<Node>]) -> Result<Converted, String> {
+pub fn envoy(documents: &[Rc<Node>]) -> Result<Converted, String> {
     let mut converted = Converted::default();
     let mut found = 0;
     for document in documents {
@@ -69,114 +70,13 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
         prefix => prefix,
     };
     let mut limits = Vec::new();
-    let enforced = percentage(node, "filter_enforced");
-    let enabled = percentage(node, "filter_enabled");
     if let Some(bucket) = node.get("token_bucket") {
-        if let Some(limit) = limit(bucket, prefix, converted) {
-            limits.push(limit);
-        }
+        limits.extend(limit(bucket, prefix, converted));
     }
-    let actions = actions(node, converted);
-    let descriptors = node
-        .get("descriptors")
-        .map(|list| list.items())
-        .unwrap_or_default();
-    let (mut named, mut any) = (Vec::new(), Vec::new());
-    for descriptor in descriptors {
-        let entries = descriptor
-            .get("entries")
-            .map(|list| list.items())
-            .unwrap_or_default();
-        let keys: Vec<&str> = entries.iter().map(|entry| entry.text_of("key")).collect();
-        let Some(mut limit) = descriptor
-            .get("token_bucket")
-            .and_then(|bucket| limit(bucket, &format!("{prefix}-{}", keys.join("-")), converted))
-        else {
-            continue;
-        };
-        let mut key = Vec::new();
-        let mut rule = Map::new();
-        for entry in entries {
-            part(entry, &actions, &mut key, &mut rule, converted);
-        }
-        if !key.is_empty() {
-            limit.insert("key".to_owned(), json!(key));
-        }
-        // A descriptor whose value is not there is no descriptor.
-        limit.insert("missing".to_owned(), json!("skip"));
-        if !rule.is_empty() {
-            limit.insert("match".to_owned(), Value::Object(rule.clone()));
-        }
-        if descriptor.get("shadow_mode").map(|node| node.json()) == Some(json!(true)) {
-            limit.insert("shadow".to_owned(), json!(true));
-        }
-        let open = entries.iter().any(|entry| value(entry).is_none());
-        if !open && !rule.is_empty() {
-            named.push((keys.clone(), rule));
-        }
-        if open {
-            any.push((limits.len(), keys));
-        }
-        limits.push(limit);
-    }
-    // A descriptor for any value is for those that no other descriptor names.
-    for (limit, keys) in any {
-        let others = named.iter().filter(|(others, _)| *others == keys);
-        let others: Vec<_> = others.map(|(_, rule)| json!(rule)).collect();
-        if let Some(limit) = limits.get_mut(limit).filter(|_| !others.is_empty()) {
-            limit.insert("exempt".to_owned(), json!(others));
-        }
-    }
-    // Without a share it looks at no request.
-    let enabled = enabled.unwrap_or(0.0);
-    if enabled <= 0.0 {
-        converted.remark(format!(
-            "{prefix}: filter_enabled is 0 %, as it is where it is not set; the limits are here nevertheless"
-        ));
-    } else if enabled < 100.0 {
-        converted.remark(format!(
-            "{prefix}: filter_enabled is less than 100 %; the limits count every request"
-        ));
-    }
-    let settings = [
-        "request_headers_to_add_when_not_enforced",
-        "local_cluster_rate_limit",
-    ];
-    for setting in settings.into_iter().filter(|name| node.get(name).is_some()) {
-        converted.remark(format!("{prefix}: {setting} has no counterpart"));
-    }
-    if node
-        .get("local_rate_limit_per_downstream_connection")
-        .map(|node| node.json())
-        == Some(json!(true))
-    {
-        converted.remark(format!(
-            "{prefix}: the limit was one for each connection, and is one for all of them now"
-        ));
-    }
-    let mut settings = Map::new();
-    let mut answer = Map::new();
-    if let Some(status) = node.find(&["status", "code"]) {
-        answer.insert("status".to_owned(), status.json());
-    }
-    let fields = fields_of_refusals(node, prefix, converted);
-    if !fields.is_empty() {
-        answer.insert("headers".to_owned(), Value::Object(fields));
-    }
-    if !answer.is_empty() {
-        settings.insert("answer".to_owned(), Value::Object(answer));
-    }
-    if node.text_of("enable_x_ratelimit_headers") == "DRAFT_VERSION_03" {
-        settings.insert("headers".to_owned(), json!("both"));
-    }
-    let always = node.get("always_consume_default_token_bucket");
-    if always.map(|node| node.json()) == Some(json!(false)) && limits.len() > 1 {
-        converted.remark(format!(
-            "{prefix}: its token_bucket was for requests that no descriptor is for; here it is for all requests"
-        ));
-    }
+    limits.extend(descriptors(node, prefix, converted));
+    remark_on_settings(node, prefix, limits.len(), converted);
     // Without a share it counts and refuses nothing.
-    let enforced = enforced.unwrap_or(0.0);
+    let enforced = percentage(node, "filter_enforced").unwrap_or(0.0);
     for limit in &mut limits {
         if enforced <= 0.0 {
             limit.insert("shadow".to_owned(), json!(true));
@@ -184,6 +84,7 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             limit.insert("enforce_percent".to_owned(), json!(enforced));
         }
     }
+    let mut settings = answers(node, prefix, converted);
     match route {
         None => {
             converted.settings.extend(settings);
@@ -207,11 +108,122 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
     }
 }
 
+/// A limit for each descriptor.
+fn descriptors(node: &Node, prefix: &str, converted: &mut Converted) -> Vec<Map<String, Value>> {
+    let actions = actions(node, converted);
+    let mut limits: Vec<Map<String, Value>> = Vec::new();
+    let (mut named, mut any) = (Vec::new(), Vec::new());
+    for descriptor in items(node, "descriptors") {
+        let entries = items(descriptor, "entries");
+        let keys: Vec<&str> = entries.iter().map(|entry| entry.text_of("key")).collect();
+        let Some(mut limit) = descriptor
+            .get("token_bucket")
+            .and_then(|bucket| limit(bucket, &format!("{prefix}-{}", keys.join("-")), converted))
+        else {
+            continue;
+        };
+        let mut key = Vec::new();
+        let mut rule = Map::new();
+        for entry in entries {
+            part(entry, &actions, &mut key, &mut rule, converted);
+        }
+        if !key.is_empty() {
+            limit.insert("key".to_owned(), json!(key));
+        }
+        // A descriptor whose value is not there is no descriptor.
+        limit.insert("missing".to_owned(), json!("skip"));
+        if !rule.is_empty() {
+            limit.insert("match".to_owned(), Value::Object(rule.clone()));
+        }
+        if is(descriptor, "shadow_mode", true) {
+            limit.insert("shadow".to_owned(), json!(true));
+        }
+        let open = entries.iter().any(|entry| value(entry).is_none());
+        if !open && !rule.is_empty() {
+            named.push((keys.clone(), rule));
+        }
+        if open {
+            any.push((limits.len(), keys));
+        }
+        limits.push(limit);
+    }
+    // A descriptor for any value is for those that no other descriptor names.
+    for (limit, keys) in any {
+        let others = named.iter().filter(|(others, _)| *others == keys);
+        let others: Vec<_> = others.map(|(_, rule)| json!(rule)).collect();
+        if let Some(limit) = limits.get_mut(limit).filter(|_| !others.is_empty()) {
+            limit.insert("exempt".to_owned(), json!(others));
+        }
+    }
+    limits
+}
+
+/// Says which settings of the filter are not carried over.
+fn remark_on_settings(node: &Node, prefix: &str, limits: usize, converted: &mut Converted) {
+    // Without a share it looks at no request.
+    let enabled = percentage(node, "filter_enabled").unwrap_or(0.0);
+    if enabled <= 0.0 {
+        converted.remark(format!(
+            "{prefix}: filter_enabled is 0 %, as it is where it is not set; the limits are here nevertheless"
+        ));
+    } else if enabled < 100.0 {
+        converted.remark(format!(
+            "{prefix}: filter_enabled is less than 100 %; the limits count every request"
+        ));
+    }
+    let settings = [
+        "request_headers_to_add_when_not_enforced",
+        "local_cluster_rate_limit",
+    ];
+    for setting in settings.into_iter().filter(|name| node.get(name).is_some()) {
+        converted.remark(format!("{prefix}: {setting} has no counterpart"));
+    }
+    if is(node, "local_rate_limit_per_downstream_connection", true) {
+        converted.remark(format!(
+            "{prefix}: the limit was one for each connection, and is one for all of them now"
+        ));
+    }
+    if is(node, "always_consume_default_token_bucket", false) && limits > 1 {
+        converted.remark(format!(
+            "{prefix}: its token_bucket was for requests that no descriptor is for; here it is for all requests"
+        ));
+    }
+}
+
+/// What clients are told: the fields of all answers, and the answer of a refusal.
+fn answers(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
+    let mut settings = Map::new();
+    let mut answer = Map::new();
+    if let Some(status) = node.find(&["status", "code"]) {
+        answer.insert("status".to_owned(), status.json());
+    }
+    let fields = fields_of_refusals(node, prefix, converted);
+    if !fields.is_empty() {
+        answer.insert("headers".to_owned(), Value::Object(fields));
+    }
+    if !answer.is_empty() {
+        settings.insert("answer".to_owned(), Value::Object(answer));
+    }
+    if node.text_of("enable_x_ratelimit_headers") == "DRAFT_VERSION_03" {
+        settings.insert("headers".to_owned(), json!("both"));
+    }
+    settings
+}
+
+/// The items of a list; none where it is not there.
+fn items<'n>(node: &'n Node, field: &str) -> &'n [Rc<Node>] {
+    node.get(field).map(|list| list.items()).unwrap_or_default()
+}
+
+/// True for a switch that is set to `wanted`.
+fn is(node: &Node, field: &str, wanted: bool) -> bool {
+    node.get(field).map(|node| node.json()) == Some(json!(wanted))
+}
+
 /// The header fields of refusals, as far as rate-limit takes them.
 fn fields_of_refusals(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
     let mut fields = Map::new();
-    let added = node.get("response_headers_to_add");
-    for option in added.map(|list| list.items()).unwrap_or_default() {
+    for option in items(node, "response_headers_to_add") {
         let Some(header) = option.get("header") else {
             continue;
         };
@@ -294,11 +306,7 @@ fn duration(text: &str) -> Option<String> {
 /// What the actions of `rate_limits` beside a filter fill, by the key of the descriptor's entry.
 fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
     let mut known = Vec::new();
-    let limits = node
-        .get("rate_limits")
-        .map(|list| list.items())
-        .unwrap_or_default();
-    for action in limits
+    for action in items(node, "rate_limits")
         .iter()
         .filter_map(|limit| limit.get("actions"))
         .flat_map(|list| list.items())

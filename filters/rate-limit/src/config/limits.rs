@@ -40,6 +40,7 @@ pub(super) fn limit(
     keys: &mut Vec<Vec<Part>>,
     errors: &mut ConfigErrors,
 ) -> Limit {
+    excluded(&raw, path, frame, errors);
     let name = raw.name.unwrap_or_default();
     if !is_name(&name) {
         let allowed = "must be 1 to 64 letters, digits, `_` or `-`";
@@ -53,19 +54,15 @@ pub(super) fn limit(
     for (index, raw) in raw.key.unwrap_or_default().into_iter().enumerate() {
         parts.push(part(raw, &format!("{path}.key[{index}]"), frame, errors));
     }
-    let lease_path = format!("{path}.lease");
     let second = Span::from_secs(1);
     let lease = within(
         raw.lease,
         Span::from_secs(600),
         second,
         DAY,
-        &lease_path,
+        &format!("{path}.lease"),
         errors,
     );
-    if raw.lease.is_some() && raw.concurrent.is_none() {
-        errors.add(lease_path, "is for limits with `concurrent` only");
-    }
     let numbers = Numbers {
         algorithm: raw.algorithm.unwrap_or(Algorithm::Gcra),
         requests: raw.requests,
@@ -75,40 +72,6 @@ pub(super) fn limit(
         lease,
         scope: raw.scope.unwrap_or(Scope::Local),
     };
-    if numbers.scope == Scope::Fleet {
-        if !frame.fleet {
-            errors.add(
-                format!("{path}.scope"),
-                "needs `fleet`, which says where the rate limit service is, got \"fleet\"",
-            );
-        }
-        for (given, field) in [
-            (raw.concurrent.is_some(), "concurrent"),
-            (raw.charge.is_some(), "charge"),
-            (raw.count_refused == Some(true), "count_refused"),
-        ] {
-            if given {
-                errors.add(
-                    format!("{path}.{field}"),
-                    "is not for limits with `scope: fleet`",
-                );
-            }
-        }
-    }
-    if raw.concurrent.is_some() {
-        for (given, field) in [
-            (raw.algorithm.is_some(), "algorithm"),
-            (raw.charge.is_some(), "charge"),
-            (raw.count_refused == Some(true), "count_refused"),
-        ] {
-            if given {
-                errors.add(
-                    format!("{path}.{field}"),
-                    "is not for limits with `concurrent`",
-                );
-            }
-        }
-    }
     let quota = quota(numbers, path, frame, errors);
     let plan = plan(&name, &parts, quota, &numbers, frame);
     let mut overrides = Vec::new();
@@ -150,6 +113,52 @@ pub(super) fn limit(
         count_refused: raw.count_refused.unwrap_or(false),
         metrics: OnceCell::new(),
         name,
+    }
+}
+
+/// Finds settings that do not go together.
+fn excluded(raw: &RawLimit, path: &str, frame: &Frame, errors: &mut ConfigErrors) {
+    let fleet = raw.scope == Some(Scope::Fleet);
+    if raw.lease.is_some() && raw.concurrent.is_none() {
+        errors.add(
+            format!("{path}.lease"),
+            "is for limits with `concurrent` only",
+        );
+    }
+    if fleet && !frame.fleet {
+        errors.add(
+            format!("{path}.scope"),
+            "needs `fleet`, which says where the rate limit service is, got \"fleet\"",
+        );
+    }
+    let (concurrent, charge) = (raw.concurrent.is_some(), raw.charge.is_some());
+    let count_refused = raw.count_refused == Some(true);
+    for (is_one, kind, given) in [
+        (
+            fleet,
+            "`scope: fleet`",
+            [
+                (concurrent, "concurrent"),
+                (charge, "charge"),
+                (count_refused, "count_refused"),
+            ],
+        ),
+        (
+            concurrent,
+            "`concurrent`",
+            [
+                (raw.algorithm.is_some(), "algorithm"),
+                (charge, "charge"),
+                (count_refused, "count_refused"),
+            ],
+        ),
+    ] {
+        for (_, field) in given.into_iter().filter(|(given, _)| is_one && *given) {
+            errors.add(
+                format!("{path}.{field}"),
+                format!("is not for limits with {kind}"),
+            );
+        }
     }
 }
 
