@@ -184,7 +184,8 @@ impl Purges {
         if epoch != self.epoch.get() {
             let value = host.shared_get(LIST_KEY)?.ok_or(Failure::NotFound)?.0;
             let list = decode(&value).ok_or(Failure::NotFound)?;
-            *self.list.borrow_mut() = Rc::new(list);
+            let known = self.list.try_borrow_mut();
+            *known.map_err(|_| Failure::NotFound)? = Rc::new(list);
             self.epoch.set(epoch);
         }
         self.seen.set(present);
@@ -206,7 +207,9 @@ impl Purges {
         headers: Option<&Headers>,
         url: Option<u32>,
     ) -> Verdict {
-        let list = Rc::clone(&self.list.borrow());
+        let Ok(list) = self.list.try_borrow().map(|list| Rc::clone(&list)) else {
+            return Verdict::Gone;
+        };
         if epoch >= list.epoch {
             return Verdict::Good;
         }

@@ -54,7 +54,7 @@ pub fn due(
 }
 
 /// A fast random number generator (SplitMix64) for decisions that an attacker gains nothing by predicting.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Random(u64);
 
 impl Random {

@@ -45,7 +45,12 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
     let Some(background) = &exchange.settings.refresh.background else {
         return false;
     };
-    if cx.worker.calls.borrow().len() >= MOST_CALLS {
+    let calls = cx
+        .worker
+        .calls
+        .try_borrow()
+        .map_or(MOST_CALLS, |calls| calls.len());
+    if calls >= MOST_CALLS {
         return false;
     }
     let cluster = match &background.cluster {
@@ -121,7 +126,9 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
             ..fetch.clone()
         },
     };
-    cx.worker.calls.borrow_mut().insert(token, call);
+    if let Ok(mut calls) = cx.worker.calls.try_borrow_mut() {
+        calls.insert(token, call);
+    }
     cx.core.metrics.refreshes.increment(cx.host);
     cx.core.metrics.refreshes_background.increment(cx.host);
     true
@@ -129,7 +136,8 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
 
 /// The answer to a refresh.
 pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
-    let Some(call) = cx.worker.calls.borrow_mut().remove(&token) else {
+    let calls = cx.worker.calls.try_borrow_mut();
+    let Some(call) = calls.ok().and_then(|mut calls| calls.remove(&token)) else {
         return;
     };
     let Call {

@@ -44,9 +44,8 @@ pub fn look(cx: Cx<'_>, exchange: &mut Exchange) -> Answer<Looked> {
     let seen = table.changes().seen(cx.host, fingerprint, cx.now);
     // Where what is remembered still holds, there was no purge since.
     exchange.epoch = cx.worker.purges.known();
-    let alone = &cx.worker.alone;
     let flight = exchange.flight().unwrap_or(fingerprint);
-    if seen.is_some_and(|seen| alone.borrow().knows(flight, seen, cx.now)) {
+    if seen.is_some_and(|seen| cx.worker.goes_alone(flight, seen, cx.now)) {
         return Ok(Looked {
             alone: true,
             ..Looked::default()

@@ -71,14 +71,16 @@ impl Core {
 
     /// The worker's state, made where there is none; `None` when the host does not let us.
     pub fn worker(&self, host: &dyn Host) -> Option<Rc<Worker>> {
-        let present = self.worker.borrow().clone();
+        let present = self.present_worker();
         if present.is_some() {
             return present;
         }
         match Worker::new(host, self.layers.plugin().layout, self.changes) {
             Ok(worker) => {
                 let worker = Rc::new(worker);
-                *self.worker.borrow_mut() = Some(Rc::clone(&worker));
+                if let Ok(mut place) = self.worker.try_borrow_mut() {
+                    *place = Some(Rc::clone(&worker));
+                }
                 Some(worker)
             }
             Err(failure) => {
@@ -93,7 +95,7 @@ impl Core {
 
     /// The worker's state, if there is one.
     pub fn present_worker(&self) -> Option<Rc<Worker>> {
-        self.worker.borrow().clone()
+        self.worker.try_borrow().ok()?.clone()
     }
 
     /// Counts a failure of the host, and logs it once in a while.

@@ -294,8 +294,7 @@ fn go(
                     Ok(Joined::Unshared(until)) => {
                         // Only what is known to be absent need not be looked for.
                         if let Some(seen) = seen.filter(|_| stored.is_none()) {
-                            let mut alone = cx.worker.alone.borrow_mut();
-                            alone.remember(fingerprint, seen, until);
+                            cx.worker.let_go_alone(fingerprint, seen, until);
                         }
                     }
                     Ok(Joined::Waits | Joined::Taken | Joined::Alone) => {}

@@ -8,6 +8,7 @@ use crate::flight::{self, Lease};
 use crate::purge::Purges;
 use crate::refresh::Random;
 use crate::store::{adopt, alone::Alone, BucketRead, Changes, Layout, Table};
+use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::host::{Answer, Host};
 use seawall_core::shared::{secret, Present};
@@ -52,7 +53,7 @@ pub struct Worker {
     /// What was purged.
     pub purges: Purges,
     /// Keys of which nothing is stored, and for which nobody waits.
-    pub alone: RefCell<Alone>,
+    alone: RefCell<Alone>,
     /// Requests to the origin without a client.
     pub calls: RefCell<BTreeMap<u32, Call>>,
     queue: Cell<Option<u32>>,
@@ -119,21 +120,26 @@ impl Worker {
             bucket: self.table.take_lacking(),
             place: None,
         };
-        self.leading.borrow_mut().insert(leader, leading);
+        if let Ok(mut all) = self.leading.try_borrow_mut() {
+            all.insert(leader, leading);
+        }
     }
 
     /// Whether what a flight brings was invalidated meanwhile.
     pub fn is_outdated(&self, host: &dyn Host, fingerprint: Fingerprint, leader: u64) -> bool {
         let (outdated, place) = flight::is_outdated(host, fingerprint, leader);
-        if let Some(leading) = self.leading.borrow_mut().get_mut(&leader) {
-            leading.place = place;
+        if let Ok(mut all) = self.leading.try_borrow_mut() {
+            if let Some(leading) = all.get_mut(&leader) {
+                leading.place = place;
+            }
         }
         outdated
     }
 
     /// The bucket of a flight's key as it was when nothing was there.
     pub fn take_bucket(&self, leader: u64) -> Option<BucketRead> {
-        self.leading.borrow_mut().get_mut(&leader)?.bucket.take()
+        let mut all = self.leading.try_borrow_mut().ok()?;
+        all.get_mut(&leader)?.bucket.take()
     }
 
     /// Ends a flight and wakes who waits, here and in other workers. `look_again` tells them that what they wait for may
@@ -146,7 +152,8 @@ impl Worker {
         look_again: bool,
         unshared: Option<Timestamp>,
     ) {
-        let leading = self.leading.borrow_mut().remove(&leader);
+        let leading = self.leading.try_borrow_mut().ok();
+        let leading = leading.and_then(|mut all| all.remove(&leader));
         let place = leading.and_then(|leading| leading.place);
         let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared, place);
         let mut message = fingerprint.0.to_le_bytes().to_vec();
@@ -157,6 +164,19 @@ impl Worker {
         }
     }
 
+    /// Whether nothing is stored under a key, as far as this worker knows, and nobody waits for it.
+    pub fn goes_alone(&self, fingerprint: Fingerprint, present: Seen, now: Timestamp) -> bool {
+        let alone = self.alone.try_borrow();
+        alone.is_ok_and(|alone| alone.knows(fingerprint, present, now))
+    }
+
+    /// Remembers such a key.
+    pub fn let_go_alone(&self, fingerprint: Fingerprint, seen: Seen, until: Timestamp) {
+        if let Ok(mut alone) = self.alone.try_borrow_mut() {
+            alone.remember(fingerprint, seen, until);
+        }
+    }
+
     /// Whether one more may wait.
     pub fn has_room(&self) -> bool {
         self.parked.get() < MOST_WAITING
@@ -164,7 +184,9 @@ impl Worker {
 
     /// Parks a request.
     pub fn park(&self, fingerprint: Fingerprint, exchange: &Shared) {
-        let mut waiting = self.waiting.borrow_mut();
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else {
+            return;
+        };
         let list = waiting.entry(fingerprint).or_default();
         list.push_back(Rc::clone(exchange));
         self.parked.set(self.parked.get().saturating_add(1));
@@ -172,7 +194,9 @@ impl Worker {
 
     /// Forgets a parked request.
     pub fn unpark(&self, fingerprint: Fingerprint, exchange: &Shared) {
-        let mut waiting = self.waiting.borrow_mut();
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else {
+            return;
+        };
         if let Some(list) = waiting.get_mut(&fingerprint) {
             let before = list.len();
             list.retain(|parked| !Rc::ptr_eq(parked, exchange));
@@ -184,9 +208,29 @@ impl Worker {
         }
     }
 
+    /// The first of those who have waited long enough.
+    fn overdue(&self, now: Timestamp) -> Vec<(Fingerprint, Shared)> {
+        let Ok(waiting) = self.waiting.try_borrow() else {
+            return Vec::new();
+        };
+        let all = waiting
+            .iter()
+            .flat_map(|(key, list)| list.iter().map(|shared| (*key, Rc::clone(shared))));
+        let overdue = all.filter(|(_, shared)| {
+            let exchange = shared.try_borrow();
+            let deadline = exchange
+                .ok()
+                .and_then(|exchange| exchange.as_ref()?.deadline);
+            deadline.is_some_and(|deadline| deadline <= now)
+        });
+        overdue.take(MOST_WOKEN).collect()
+    }
+
     /// Some of the keys for which somebody waits, going round with every call.
     fn waited_for(&self) -> Vec<Fingerprint> {
-        let waiting = self.waiting.borrow();
+        let Ok(waiting) = self.waiting.try_borrow() else {
+            return Vec::new();
+        };
         let after = (Bound::Excluded(self.asked.get()), Bound::Unbounded);
         let round = waiting.range(after).chain(waiting.iter());
         let some = round.map(|(key, _)| *key);
@@ -199,7 +243,10 @@ impl Worker {
 
     /// Takes out the first that wait for a key, and says whether there are more.
     fn first_parked(&self, fingerprint: Fingerprint, most: usize) -> (Vec<Shared>, bool) {
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = self.waiting.try_borrow_mut().ok();
+        let Some(waiting) = waiting.as_deref_mut() else {
+            return (Vec::new(), false);
+        };
         let Some(list) = waiting.get_mut(&fingerprint) else {
             return (Vec::new(), false);
         };
@@ -291,8 +338,11 @@ pub fn put(shared: &Shared, exchange: Box<Exchange>) {
 /// The configuration is no longer used. What it still asks for without a client has no answer any more, so those who wait for
 /// that are told now, not when the leases end.
 pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
-    worker.calls.borrow_mut().clear();
-    let leading = worker.leading.take();
+    if let Ok(mut calls) = worker.calls.try_borrow_mut() {
+        calls.clear();
+    }
+    let leading = worker.leading.try_borrow_mut();
+    let leading = leading.map(|mut all| std::mem::take(&mut *all));
     let now = host.now().unwrap_or_default();
     let cx = Cx {
         host,
@@ -300,7 +350,7 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         worker,
         now,
     };
-    for (leader, leading) in leading {
+    for (leader, leading) in leading.unwrap_or_default() {
         worker.end_flight(cx, leading.fingerprint, leader, true, None);
     }
     worker.table.budget().end(host);
@@ -309,7 +359,6 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
 /// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
 pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
     core.metrics.flush(host);
-    let idle = worker.waiting.borrow().is_empty() && worker.leading.borrow().is_empty();
     let Ok(now) = host.now() else {
         return;
     };
@@ -318,23 +367,7 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         worker.table.budget().settle(host);
         core.report(host, worker);
     }
-    if idle {
-        return;
-    }
-    let overdue: Vec<(Fingerprint, Shared)> = worker
-        .waiting
-        .borrow()
-        .iter()
-        .flat_map(|(key, list)| list.iter().map(|shared| (*key, Rc::clone(shared))))
-        .filter(|(_, shared)| {
-            let deadline = shared
-                .try_borrow()
-                .ok()
-                .and_then(|exchange| exchange.as_ref()?.deadline);
-            deadline.is_some_and(|deadline| deadline <= now)
-        })
-        .take(MOST_WOKEN)
-        .collect();
+    let overdue = worker.overdue(now);
     let mut room = MOST_WOKEN.saturating_sub(overdue.len());
     for (fingerprint, shared) in overdue {
         worker.unpark(fingerprint, &shared);
@@ -354,7 +387,10 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
             }
         }
     }
-    worker.leading.borrow_mut().retain(|leader, leading| {
+    let Ok(mut leading) = worker.leading.try_borrow_mut() else {
+        return;
+    };
+    leading.retain(|leader, leading| {
         if now.since(leading.renewed).0 < leading.lease.0 / 3 {
             return true;
         }

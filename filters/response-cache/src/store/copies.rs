@@ -4,6 +4,7 @@ use super::bucket::{Bucket, Slot};
 use super::hot::View;
 use super::sketch::MOST;
 use super::table::{bucket_key, Found, Table};
+use crate::entry::Entry;
 use seawall_core::bytes::same;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
@@ -25,7 +26,7 @@ impl Table {
         present: Seen,
         now: Timestamp,
     ) -> Option<Found> {
-        let mut hot = self.hot.borrow_mut();
+        let mut hot = self.hot.try_borrow_mut().ok()?;
         let (entry, view) = hot.viewed(fingerprint)?;
         let known = *view;
         if !same(&entry.key, key) || !known.seen.holds_at(present) {
@@ -50,9 +51,7 @@ impl Table {
                 ..known
             };
             let generation = found.entry.generation();
-            self.hot
-                .borrow_mut()
-                .view(fingerprint, generation, Some(view));
+            self.view(fingerprint, generation, view);
         }
         Some(found)
     }
@@ -69,9 +68,26 @@ impl Table {
             purged: found.purged,
         };
         let generation = found.entry.generation();
-        self.hot
-            .borrow_mut()
-            .view(fingerprint, generation, Some(view));
+        self.view(fingerprint, generation, view);
+    }
+
+    fn view(&self, fingerprint: Fingerprint, generation: u64, view: View) {
+        if let Ok(mut hot) = self.hot.try_borrow_mut() {
+            hot.view(fingerprint, generation, Some(view));
+        }
+    }
+
+    /// The worker's own copy of this generation.
+    pub(super) fn copy(&self, fingerprint: Fingerprint, generation: u64) -> Option<Rc<Entry>> {
+        let mut hot = self.hot.try_borrow_mut().ok()?;
+        hot.get(fingerprint, generation)
+    }
+
+    /// Keeps a copy.
+    pub(super) fn keep_copy(&self, fingerprint: Fingerprint, entry: Rc<Entry>) {
+        if let Ok(mut hot) = self.hot.try_borrow_mut() {
+            hot.put(fingerprint, entry);
+        }
     }
 
     /// Writes down that an entry is used, where it is time for that: a few times while it becomes hot, so that other workers
@@ -89,7 +105,7 @@ impl Table {
         if !due && rises_at > MOST {
             return None;
         }
-        let demand = self.sketch.borrow().estimate(fingerprint);
+        let demand = self.demand(fingerprint);
         if !due && demand < rises_at {
             return None;
         }

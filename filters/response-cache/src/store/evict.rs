@@ -20,9 +20,8 @@ impl Table {
         if victim.is_useless(now) || !self.layout.admission {
             return true;
         }
-        let sketch = self.sketch.borrow();
-        let known = sketch.estimate(victim.fingerprint);
-        sketch.estimate(candidate) > known.max(victim.demand_at(now))
+        let known = self.demand(victim.fingerprint);
+        self.demand(candidate) > known.max(victim.demand_at(now))
     }
 
     /// Takes a part of the budget, giving up other entries for it where that is worth it.

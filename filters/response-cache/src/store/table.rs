@@ -94,7 +94,7 @@ pub struct Table {
     pub(super) budget: Budget,
     pub(super) hot: RefCell<Hot>,
     pub(super) sketch: RefCell<Sketch>,
-    random: RefCell<Random>,
+    random: Cell<Random>,
     pub(super) recounted: Cell<Timestamp>,
     pub(super) evicted: Cell<u64>,
     /// The bucket in which a key was looked for last, and not found.
@@ -119,7 +119,7 @@ impl Table {
             budget: Budget::new(layout.most_bytes),
             hot: RefCell::new(Hot::new(layout.worker_bytes)),
             sketch: RefCell::default(),
-            random: RefCell::new(Random::new(seed)),
+            random: Cell::new(Random::new(seed)),
             recounted: Cell::default(),
             evicted: Cell::default(),
             lacking: RefCell::default(),
@@ -133,12 +133,19 @@ impl Table {
 
     /// Random bits.
     pub fn bits(&self) -> u64 {
-        self.random.borrow_mut().bits()
+        self.draw(Random::bits)
     }
 
     /// A random number in (0, 1].
     pub fn unit(&self) -> f64 {
-        self.random.borrow_mut().unit()
+        self.draw(Random::unit)
+    }
+
+    fn draw<R>(&self, what: impl FnOnce(&mut Random) -> R) -> R {
+        let mut random = self.random.take();
+        let drawn = what(&mut random);
+        self.random.set(random);
+        drawn
     }
 
     /// Entries given up since this was asked last.
@@ -153,7 +160,15 @@ impl Table {
 
     /// Counts a request for a key; what is in demand is admitted.
     pub fn count(&self, fingerprint: Fingerprint) {
-        self.sketch.borrow_mut().count(fingerprint);
+        if let Ok(mut sketch) = self.sketch.try_borrow_mut() {
+            sketch.count(fingerprint);
+        }
+    }
+
+    /// How often a key was asked for lately.
+    pub(super) fn demand(&self, fingerprint: Fingerprint) -> u8 {
+        let sketch = self.sketch.try_borrow();
+        sketch.map_or(0, |sketch| sketch.estimate(fingerprint))
     }
 
     pub(super) fn read_bucket(&self, host: &dyn Host, bucket: u32) -> Answer<Bucket> {
@@ -186,27 +201,28 @@ impl Table {
         now: Timestamp,
     ) -> Answer<Option<Found>> {
         let bucket = fingerprint.slot(self.layout.buckets);
-        self.lacking.take();
+        self.take_lacking();
         let read = host.shared_get(&bucket_key(bucket))?;
         let slots = read.as_ref().map(|(value, _)| Bucket::decode(value));
         let Some((way, slot)) = slots.and_then(|slots| slots.find(fingerprint)) else {
-            *self.lacking.borrow_mut() = Some(BucketRead { bucket, read });
+            if let Ok(mut lacking) = self.lacking.try_borrow_mut() {
+                *lacking = Some(BucketRead { bucket, read });
+            }
             return Ok(None);
         };
         if slot.state == State::Tombstone {
             return Ok(None);
         }
-        let copy = self.hot.borrow_mut().get(fingerprint, slot.generation);
-        let entry = match copy {
+        let entry = match self.copy(fingerprint, slot.generation) {
             Some(entry) => entry,
             None => match self.load(host, bucket, way, slot.generation)? {
                 Some(entry) => {
                     let entry = Rc::new(entry);
-                    self.hot.borrow_mut().put(fingerprint, Rc::clone(&entry));
+                    self.keep_copy(fingerprint, Rc::clone(&entry));
                     entry
                 }
                 // It is being replaced just now: what it replaces is good until then.
-                None => match self.hot.borrow_mut().get(fingerprint, slot.previous) {
+                None => match self.copy(fingerprint, slot.previous) {
                     Some(entry) => entry,
                     None => return Ok(None),
                 },
@@ -227,7 +243,7 @@ impl Table {
 
     /// The bucket that [`Table::find_as`] has read last where there was no such key, for an insertion that may follow.
     pub fn take_lacking(&self) -> Option<BucketRead> {
-        self.lacking.take()
+        self.lacking.try_borrow_mut().ok()?.take()
     }
 
     fn load(
@@ -277,7 +293,7 @@ impl Table {
             touched: insert.now,
             until: insert.until,
             state: State::Full,
-            demand: self.sketch.borrow().estimate(fingerprint),
+            demand: self.demand(fingerprint),
         };
         let before = self.changes.seen(host, fingerprint, insert.now);
         let now = insert.now;
@@ -321,7 +337,7 @@ impl Table {
             let _ = host.shared_set(&key, &[], Expect::Anything);
             return Err(Refusal::Outdated);
         }
-        self.hot.borrow_mut().put(fingerprint, Rc::new(entry));
+        self.keep_copy(fingerprint, Rc::new(entry));
         Ok(())
     }
 

@@ -44,6 +44,7 @@ pub mod time;
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_types,
+    clippy::disallowed_methods,
     reason = "runs in tests only, where a panic is the failure of the test"
 )]
 pub mod testing;

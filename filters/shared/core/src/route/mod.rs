@@ -92,7 +92,9 @@ impl<S: Settings> Layers<S> {
         if key.route.is_empty() && key.virtual_host.is_empty() {
             return Rc::clone(&self.plugin);
         }
-        let mut decoded = self.decoded.borrow_mut();
+        let Ok(mut decoded) = self.decoded.try_borrow_mut() else {
+            return self.decode(host, &key);
+        };
         if let Some((last, settings)) = &decoded.last {
             if same(&last.route, &key.route) && same(&last.virtual_host, &key.virtual_host) {
                 return Rc::clone(settings);
