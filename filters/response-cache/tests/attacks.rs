@@ -213,6 +213,18 @@ fn attacks() -> Vec<Attack> {
         ("x-http-method-override", ("x-http-method-override", "POST")),
         ("x-http-method", ("x-http-method", "POST")),
         ("x-method-override", ("x-method-override", "POST")),
+        // What single frameworks and CGI let a client decide, each known by its advisory.
+        ("CVE-2023-46298", ("x-middleware-prefetch", "1")),
+        ("CVE-2024-46982", ("x-now-route-matches", "1")),
+        ("CVE-2025-29927", ("x-middleware-subrequest", "middleware")),
+        ("CVE-2026-44572", ("x-nextjs-data", "1")),
+        ("CVE-2026-44576", ("rsc", "1")),
+        ("CVE-2025-43864", ("x-react-router-spa-mode", "yes")),
+        ("CVE-2025-43865", ("x-react-router-prerender-data", "[]")),
+        ("a page of errors on demand", ("x-invoke-status", "888")),
+        ("a page under another name", ("x-invoke-path", "/admin")),
+        ("a page of another route", ("x-matched-path", "/admin")),
+        ("CVE-2016-5385", ("proxy", "http://evil")),
     ] {
         let fields: Fields = vec![field].leak();
         all.push(attack(name, get("/", fields), FRESH, plain()));

@@ -21,9 +21,9 @@ pub enum Method {
     Unsafe,
 }
 
-/// Request fields that frameworks take for parts of the URL or for the method: in the key wherever they occur, so that
-/// what one client sends there never shapes an answer for others.
-pub const UNKEYED_INPUT: [&str; 25] = [
+/// Request fields that frameworks take for parts of the URL, for the method or for what they tell themselves: in the key
+/// wherever they occur, so that what one client sends there never shapes an answer for others.
+pub const UNKEYED_INPUT: [&str; 36] = [
     "forwarded",
     "front-end-https",
     "x-host",
@@ -49,6 +49,20 @@ pub const UNKEYED_INPUT: [&str; 25] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    // Of CGI, where it is the proxy of what a script fetches.
+    "proxy",
+    // Of Next.js: another form of the page, an empty one, or an error.
+    "rsc",
+    "x-invoke-path",
+    "x-invoke-status",
+    "x-matched-path",
+    "x-middleware-prefetch",
+    "x-middleware-subrequest",
+    "x-nextjs-data",
+    "x-now-route-matches",
+    // Of React Router, likewise.
+    "x-react-router-prerender-data",
+    "x-react-router-spa-mode",
 ];
 
 /// The one that Envoy sends with every request: it counts only where it says something else than the scheme.
@@ -56,7 +70,7 @@ const PROTO: &[u8] = b"x-forwarded-proto";
 
 fn is_unkeyed_input(name: &[u8]) -> bool {
     // By its length most fields cannot be one.
-    matches!(name.len(), 6 | 8 | 9 | 11..=18 | 20 | 22)
+    matches!(name.len(), 5 | 6 | 8 | 9 | 11..=23 | 29)
         && UNKEYED_INPUT.iter().any(|known| known.as_bytes() == name)
 }
 
@@ -95,7 +109,7 @@ impl Request {
             match name.first() {
                 Some(b':') => request.pseudo(name, value),
                 Some(b'a' | b'c' | b'i' | b'r' | b'u') => request.field(name, value),
-                Some(b'f' | b'x') => {
+                Some(b'f' | b'p' | b'x') => {
                     let agrees = name == PROTO && scheme == Some(value);
                     request.unkeyed_input |= !agrees && is_unkeyed_input(name);
                 }
@@ -156,6 +170,7 @@ impl Request {
             b"if-range" => self.conditions.range = Some(value.to_vec()),
             b"if-match" | b"if-unmodified-since" => self.preconditions = true,
             b"range" => self.range = Some(value.to_vec()),
+            b"rsc" => self.unkeyed_input = true,
             b"authorization" => self.authorization = true,
             b"upgrade" => self.not_http = true,
             b"content-type" => {
