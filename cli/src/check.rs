@@ -1,7 +1,8 @@
 //! `seawall check`: everything that is wrong with the Seawall blocks of a file.
 
+use crate::chosen::unkeyed;
 use crate::document::{read, Node, Position};
-use crate::envoy::{find, Block, Chain, Found};
+use crate::envoy::{find, Block, Chain, Found, Host, Route};
 use crate::filters::Filter;
 use crate::idle::idle;
 use crate::layers::{layer, settings, Layered, Level};
@@ -246,6 +247,9 @@ impl<'f> Checked<'f> {
                         let layered = layer(filter, plugin, Some(host), route);
                         if let Some(plugin) = plugin {
                             self.effects(plugin, "plugin configuration", &layered);
+                            if let Some(route) = route {
+                                self.chosen(plugin, host, route, &layered);
+                            }
                         }
                         let block_of = |level: Level| {
                             let (blocks, title) = match (level, route) {
@@ -273,6 +277,25 @@ impl<'f> Checked<'f> {
                     }
                 }
             }
+        }
+    }
+
+    /// A route that requests choose by what the cache does not tell them apart by.
+    fn chosen(&mut self, plugin: &Block, host: &Host, route: &Route, layered: &Layered) {
+        let mut switches = route.switches.iter().chain(&host.switches);
+        let own = switches.find(|(name, _)| *name == plugin.entry);
+        let off = own.map_or(plugin.off, |(_, off)| *off)
+            || layered.settings.get("enabled") == Some(&false.into());
+        if plugin.filter != Filter::ResponseCache || off {
+            return;
+        }
+        let name = plugin.filter.namespace();
+        for (at, field) in unkeyed(route, &layered.settings) {
+            let problem = format!(
+                "lacks {field}, by which requests choose this route: what it answers is served to requests that would not take it"
+            );
+            let title = route.title();
+            self.add(Severity::Warning, at, name, &title, "key.headers", &problem);
         }
     }
 

@@ -15,6 +15,7 @@
 
 pub mod args;
 pub mod check;
+pub mod chosen;
 pub mod convert;
 pub mod document;
 pub mod envoy;
