@@ -10,7 +10,8 @@
 
 mod common;
 
-use common::{cache, ok, Cache, Origin};
+use common::{cache, ok, request, Cache, Origin};
+use seawall_core::testing::Ended;
 use serde_json::json;
 
 #[test]
@@ -147,6 +148,36 @@ fn clients_may_ask_for_more_or_less() {
     assert!(!with(&mut ruled, "no-store"));
     assert_eq!(ruled.metric("rejected.request_no_store"), 0);
     assert_eq!(ruled.metric("rejected.rule"), 1);
+}
+
+/// What is fresh or may be used stale is refreshed by a request of anybody but those whose answers are not to be stored: they get
+/// what is there.
+#[test]
+fn a_rule_against_storing_holds_for_refreshes_too() {
+    let early = json!({"algorithm": "window", "window": "1h", "probability": 1.0});
+    let never = json!({"algorithm": "off"});
+    let background = json!({"algorithm": "off", "background": {"enabled": true, "cluster": "a"}});
+    for (refresh, life) in [
+        (early, "max-age=60"),
+        (never, "max-age=1, stale-while-revalidate=60"),
+        (background, "max-age=1, stale-while-revalidate=60"),
+    ] {
+        let mut cache = Cache::alone(&json!({
+            "no_store": [{"cookie": "session"}], "refresh": refresh,
+        }));
+        cache.get("/", &ok(life, "for all"));
+        cache.advance(2_000);
+        let own = cache.get_with("/", &[("cookie", "session=1")], &ok(life, "for one"));
+        assert_eq!(own.body, b"for all", "{refresh}");
+        assert_eq!(cache.metric("refreshes"), 0, "{refresh}");
+        let (refresher, ended) = cache.start(&request("GET", "/", &[]));
+        if refresh.get("background").is_some() {
+            assert_eq!(cache.metric("refreshes_background"), 1, "{refresh}");
+        } else {
+            assert!(matches!(ended, Ended::Forwarded(_)), "{refresh}");
+            cache.answer(refresher, &ok("max-age=60", "new"));
+        }
+    }
 }
 
 #[test]

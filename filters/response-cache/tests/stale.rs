@@ -166,3 +166,23 @@ fn the_origin_may_forbid_stale_use_whatever_the_operator_says() {
     cache.advance(2_000);
     assert_eq!(cache.get("/", &Origin::status("500")).status, 200);
 }
+
+/// Where the operator does not listen to clients, they neither keep themselves from a copy that stands in, nor do they stretch for
+/// how long it may.
+#[test]
+fn clients_that_are_not_listened_to_have_no_say_in_what_bridges_errors() {
+    let mut deaf = Cache::alone(&json!({
+        "ignore_client_directives": true, "stale_if_error": "10s", "refresh": {"algorithm": "off"},
+    }));
+    deaf.get("/", &ok("max-age=1", "old"));
+    deaf.advance(2_000);
+    for directives in ["no-cache", "no-store"] {
+        let field = [("cache-control", directives)];
+        let got = deaf.get_with("/", &field, &Origin::status("503"));
+        assert_eq!((got.status, got.body.as_slice()), (200, &b"old"[..]));
+    }
+    deaf.advance(20_000);
+    let field = [("cache-control", "stale-if-error=3600")];
+    let got = deaf.get_with("/", &field, &Origin::status("503"));
+    assert_eq!(got.status, 503);
+}

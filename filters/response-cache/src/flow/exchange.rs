@@ -4,6 +4,7 @@ use super::answer::Retype;
 use super::status::Forward;
 use crate::config::Settings;
 use crate::flight::of_credentials;
+use crate::http::directives::RequestDirectives;
 use crate::http::request::Request;
 use crate::store::Found;
 use seawall_core::hash::Fingerprint;
@@ -66,6 +67,21 @@ impl Exchange {
             retype: Retype::No,
             salt: None,
         }
+    }
+
+    /// What its client asks of caches: nothing where clients are not listened to.
+    pub fn directives(&self) -> RequestDirectives {
+        if self.settings.ignore_client_directives {
+            RequestDirectives::default()
+        } else {
+            self.request.directives.clone()
+        }
+    }
+
+    /// A rule keeps its answers from being stored.
+    pub fn is_ruled_out(&self) -> bool {
+        let mut rules = self.settings.no_store.iter();
+        rules.any(|rule| rule.holds(&self.request))
     }
 
     /// It has credentials that are no part of its key.

@@ -168,7 +168,7 @@ fn arrived(
             let purged = stored.purged;
             let allowed = match &stored.entry.content {
                 Content::Response { meta, .. } => {
-                    on_error(meta, cx.now, &exchange.request.directives, purged)
+                    on_error(meta, cx.now, &exchange.directives(), purged)
                 }
                 Content::Variants { .. } => false,
             };

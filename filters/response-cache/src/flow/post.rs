@@ -31,15 +31,14 @@ pub fn storable(
     {
         return None;
     }
-    let ruled_out = settings.no_store.iter().any(|rule| rule.holds(request));
-    let no_store = request.directives.no_store && !settings.ignore_client_directives;
+    let no_store = exchange.directives().no_store;
     exchange.key = settings.key.key(request)?;
     // Purges since the last lookup of this worker hit it as well: too many rather than one too few.
     exchange.epoch = cx.worker.purges.known();
     // The invalidation that the same request caused must not keep its own answer out: it comes after that.
     exchange.asked = Timestamp(cx.now.0.saturating_add(1));
     Some(Fetch {
-        store: !ruled_out && !no_store,
+        store: !exchange.is_ruled_out() && !no_store,
         ..Fetch::default()
     })
 }

@@ -9,7 +9,6 @@ use super::waiting::{is_outrun, wait, wait_for_the_first};
 use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
 use crate::flight::{join, Joined, Lease, Wish};
-use crate::http::directives::RequestDirectives;
 use crate::http::request::{Method, Request};
 use crate::refresh::due;
 use crate::reuse::{decide, Use, Why};
@@ -114,7 +113,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
             return Next::Forward;
         }
     };
-    let directives = directives(exchange);
+    let directives = exchange.directives();
     let Some(stored) = looked.stored else {
         if directives.only_if_cached {
             return gateway_timeout(cx, exchange);
@@ -192,14 +191,6 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
     }
 }
 
-fn directives(exchange: &Exchange) -> RequestDirectives {
-    if exchange.settings.ignore_client_directives {
-        RequestDirectives::default()
-    } else {
-        exchange.request.directives.clone()
-    }
-}
-
 fn is_due(cx: Cx<'_>, exchange: &Exchange, meta: &Meta) -> bool {
     let algorithm = exchange.settings.refresh.algorithm;
     exchange.request.method == Method::Get
@@ -254,10 +245,7 @@ fn go(
     } = lacking;
     let settings = std::rc::Rc::clone(&exchange.settings);
     let may_store = !exchange.request.directives.no_store || settings.ignore_client_directives;
-    let ruled_out = settings
-        .no_store
-        .iter()
-        .any(|rule| rule.holds(&exchange.request));
+    let ruled_out = exchange.is_ruled_out();
     // Without validators a range or a condition can only be the origin's to answer.
     let leads = may_store
         && !ruled_out
@@ -332,7 +320,8 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
     Next::Forward
 }
 
-/// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it.
+/// Refreshes while what is stored is served: in the background, or by this request. `None` when somebody else does it, or should
+/// because nothing that this one brings is to be stored.
 fn refresh(
     cx: Cx<'_>,
     exchange: &mut Exchange,
@@ -340,6 +329,9 @@ fn refresh(
     seen: Option<Seen>,
     why: Forward,
 ) -> Option<Next> {
+    if exchange.is_ruled_out() {
+        return None;
+    }
     let fingerprint = exchange.flight()?;
     let lease = exchange.settings.coalesce.lease;
     let number = cx.worker.table.bits();

@@ -21,7 +21,7 @@ pub(super) fn announce(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) {
     let Content::Response { meta, .. } = &stored.entry.content else {
         return;
     };
-    let until = on_error_until(meta, &exchange.request.directives, stored.purged);
+    let until = on_error_until(meta, &exchange.directives(), stored.purged);
     if let Some(until) = until.filter(|until| cx.now < *until) {
         // Unheard, the breaker answers as if there were no copy.
         let _ = cx.host.set_property(&[STANDS_BY], &until.0.to_le_bytes());
