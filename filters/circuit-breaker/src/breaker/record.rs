@@ -70,13 +70,20 @@ impl Record {
         self.state == State::Closed && now.since(self.at) >= policy.max_open_for
     }
 
-    /// The reason to open now, if there is one.
+    /// The reason to open now that a call has ended, if there is one.
     pub(super) fn verdict(&self, policy: &Policy, now: Timestamp) -> Option<Reason> {
+        let opens = self.state == State::Closed && policy.adaptive.is_none();
+        let in_a_row = policy.failure_threshold > 0 && self.count >= policy.failure_threshold;
+        if opens && in_a_row {
+            return Some(Reason::ConsecutiveFailures);
+        }
+        self.verdict_by_shares(policy, now)
+    }
+
+    /// The reason to open that the window gives, if it gives one.
+    pub(super) fn verdict_by_shares(&self, policy: &Policy, now: Timestamp) -> Option<Reason> {
         if self.state != State::Closed || policy.adaptive.is_some() {
             return None;
-        }
-        if policy.failure_threshold > 0 && self.count >= policy.failure_threshold {
-            return Some(Reason::ConsecutiveFailures);
         }
         let stepped_back = self.rough_since > now.saturating_add(SKEW);
         let settled = now.since(self.rough_since) >= SETTLED || stepped_back;

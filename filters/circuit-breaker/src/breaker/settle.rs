@@ -57,7 +57,8 @@ impl Record {
         }
     }
 
-    /// Takes what a worker has counted since it told last.
+    /// Takes what a worker has counted since it told last. That no call has ended makes no failures in a row: those there are were
+    /// judged when they came, by the numbers of the route whose calls failed, and what is counted may be another route's.
     pub fn report(
         &self,
         policy: &Policy,
@@ -73,7 +74,11 @@ impl Record {
         if !pending.is_empty() {
             next.window.merge(policy.window, now, pending);
         }
-        next.conclude(policy, None, now, chance)
+        next.calm(policy, now);
+        match next.verdict_by_shares(policy, now) {
+            Some(reason) => next.trip(policy, reason, None, now, chance),
+            None => (next, None),
+        }
     }
 
     fn count(
@@ -111,6 +116,13 @@ impl Record {
         next.conclude(policy, result.retry_after, now, chance)
     }
 
+    /// Forgets since when there were failures once none is left.
+    fn calm(&mut self, policy: &Policy, now: Timestamp) {
+        if self.rough_since != Timestamp::EPOCH && !self.is_rough(policy, now) {
+            self.rough_since = Timestamp::EPOCH;
+        }
+    }
+
     /// Opens if there is a reason to.
     fn conclude(
         mut self,
@@ -119,9 +131,7 @@ impl Record {
         now: Timestamp,
         chance: Chance<'_>,
     ) -> (Record, Option<Transition>) {
-        if self.rough_since != Timestamp::EPOCH && !self.is_rough(policy, now) {
-            self.rough_since = Timestamp::EPOCH;
-        }
+        self.calm(policy, now);
         match self.verdict(policy, now) {
             Some(reason) => self.trip(policy, reason, asked, now, chance),
             None => (self, None),

@@ -338,6 +338,22 @@ fn what_other_workers_have_counted_is_part_of_the_share() {
     assert_eq!(late, (failing, None));
 }
 
+/// Of routes that share a breaker one may give up after the first failure: what a worker has counted for that one does not make it
+/// so for the others, whose calls failed.
+#[test]
+fn a_report_of_calls_of_one_route_opens_nothing_for_failures_in_a_row_of_another() {
+    let (hasty, patient) = (
+        policy(json!({"failure_threshold": 1})),
+        policy(json!({"failure_threshold": 5})),
+    );
+    let mut counted = Window::default();
+    counted.add(hasty.window, START, Tally::SUCCESS);
+    let failed = fail(Record::default(), &patient, START);
+    let (told, transition) = failed.report(&hasty, 0, &counted, START, &half);
+    assert_eq!((told.state, transition), (State::Closed, None));
+    assert_eq!(told.window.sum(patient.window, START).calls, 2);
+}
+
 #[test]
 fn an_upstream_that_says_when_is_left_alone_as_long() {
     let policy = policy(
