@@ -1,6 +1,6 @@
 //! The host port in Envoy.
 
-use crate::abi;
+use crate::{abi, metrics};
 use seawall_core::headers::{write_pairs, Headers};
 use seawall_core::host::{
     Answer, Buffer, Expect, Failure, Host, Level, Map, MetricId, MetricKind, Swap, Version,
@@ -258,7 +258,7 @@ impl Host for Envoy {
             MetricKind::Gauge => 1,
             MetricKind::Histogram => 2,
         };
-        abi::define_metric(kind, name).map(MetricId)
+        metrics::define(kind, name).map(MetricId)
     }
 
     fn metric_add(&self, metric: MetricId, amount: i64) -> Answer<()> {

@@ -7,6 +7,7 @@
 mod abi;
 mod dispatch;
 mod envoy;
+mod metrics;
 
 use seawall_alloc as _;
 

@@ -6,3 +6,4 @@ mod common;
 mod documented;
 mod every_status;
 mod hostile_input;
+mod new_configurations;
