@@ -82,9 +82,16 @@ fn seawall(filter: &str) -> Value {
     wasm(filter, &module(filter), configuration(filter))
 }
 
-/// Without what not everybody needs: settings per route, and fields on responses.
+/// Without what not everybody needs: settings per route, and a limit's fields on responses.
 fn lean(filter: &str) -> Value {
     let mut configuration = configuration(filter);
+    if filter == "seawall" {
+        for block in configuration.as_object_mut().into_iter().flatten() {
+            block.1["per_route"] = json!(false);
+        }
+        configuration["rate_limit"]["headers"] = json!("none");
+        return configuration;
+    }
     configuration["per_route"] = json!(false);
     if filter == "rate-limit" {
         configuration["headers"] = json!("none");
@@ -162,6 +169,18 @@ fn chains(folder: &Path) -> Result<Vec<Entry>, Box<dyn Error>> {
             "host calls of seawall.wasm, nothing else",
             "/plain",
             calls_of(folder, "seawall", &configuration("seawall"))?,
+        ),
+        (
+            "all four",
+            "all four as one (seawall.wasm), forwarded, nothing per route, no fields",
+            "/plain",
+            seawall_lean("seawall"),
+        ),
+        (
+            "calls",
+            "host calls of seawall.wasm, nothing per route, no fields, nothing else",
+            "/plain",
+            calls_of(folder, "seawall", &lean("seawall"))?,
         ),
         (
             "all four",

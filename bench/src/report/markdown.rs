@@ -9,7 +9,7 @@ use crate::Options;
 use std::fmt::Write;
 
 /// What is to be compared: a subject, and what it is measured against.
-const COMPARED: [(&str, &str); 19] = [
+const COMPARED: [(&str, &str); 21] = [
     ("rate-limit", "do-nothing SDK filter"),
     (
         "rate-limit, nothing per route, no fields",
@@ -49,7 +49,15 @@ const COMPARED: [(&str, &str); 19] = [
         "four do-nothing SDK filters",
     ),
     (
+        "all four as one (seawall.wasm), forwarded, nothing per route, no fields",
+        "four do-nothing SDK filters",
+    ),
+    (
         "host calls of seawall.wasm, nothing else",
+        "four do-nothing SDK filters",
+    ),
+    (
+        "host calls of seawall.wasm, nothing per route, no fields, nothing else",
         "four do-nothing SDK filters",
     ),
     ("response-cache, hit", "native cache_v2, hit"),
