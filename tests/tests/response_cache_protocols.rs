@@ -232,7 +232,11 @@ async fn attacks_over_the_wire_reach_nobody_else() {
             .or(seen.header("host"))
             .unwrap_or_default();
         let proto = seen.header("x-forwarded-proto").unwrap_or_default();
-        let method = seen.header("x-http-method-override").unwrap_or("GET");
+        let method = seen
+            .header("x-http-method-override")
+            .or(seen.header("x-react-router-spa-mode"))
+            .or(seen.header("rsc"))
+            .unwrap_or("GET");
         let user = seen
             .header("authorization")
             .or(seen.header("cookie"))
@@ -261,8 +265,17 @@ async fn attacks_over_the_wire_reach_nobody_else() {
         ("/f", vec![("x-host", "evil.example")]),
         ("/g", vec![("x-forwarded-proto", "https")]),
         ("/h", vec![("x-forwarded-proto", "evil")]),
+        ("/i", vec![("x-react-router-spa-mode", "yes")]),
+        ("/j", vec![("rsc", "1")]),
+        ("/k", vec![]),
         ("/login", vec![]),
     ] {
+        // The host of a target in absolute form is the one that counts, for the key as for the origin.
+        let absolute = format!(
+            "GET http://evil.example{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        );
+        let got = raw(envoy.address, absolute.as_bytes()).await;
+        assert!(String::from_utf8_lossy(&got).contains("://evil.example/"));
         envoy.get_with(path, &fields).await;
         for _ in 0..4 {
             let got = envoy.get_fresh(path).await;
@@ -275,7 +288,7 @@ async fn attacks_over_the_wire_reach_nobody_else() {
     }
     assert_eq!(
         upstream.hits_of("/login"),
-        5,
+        6,
         "what sets a session is never stored"
     );
     envoy.get("/s?utm_a=1;x=evil").await;

@@ -150,3 +150,34 @@ async fn behind_jwt_authn_each_user_gets_their_own() {
         assert_eq!(envoy.get("/me").await.status, 401);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_a_field_chooses_keeps_its_answers_where_its_key_has_the_field() {
+    let upstream = Upstream::serving(|seen| {
+        Reply::ok(seen.header("x-served-by").unwrap_or_default()).header("cache-control", FRESH)
+    })
+    .await;
+    let served_by = |name: &str| {
+        let added = json!([{"header": {"key": "x-served-by", "value": name}}]);
+        Route::prefix("/").field("request_headers_to_add", added)
+    };
+    let by_canary =
+        json!({"prefix": "/", "headers": [{"name": "x-canary", "present_match": true}]});
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({}))
+        .route(served_by("canary").field("match", by_canary).metadata(
+            "seawall.response_cache",
+            json!({"key": {"headers": ["x-canary"]}}),
+        ))
+        .route(served_by("all"))
+        .start()
+        .await;
+    let canary = [("x-canary", "1")];
+    for _ in 0..4 {
+        assert_eq!(envoy.get_with("/a", &canary).await.text(), "canary");
+        assert_eq!(envoy.get_fresh("/a").await.text(), "all");
+        assert_eq!(envoy.get_fresh("/b").await.text(), "all");
+        assert_eq!(envoy.get_with("/b", &canary).await.text(), "canary");
+    }
+    assert_eq!(upstream.hits(), 4);
+}
