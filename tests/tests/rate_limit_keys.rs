@@ -268,3 +268,27 @@ async fn the_host_is_a_header_like_others_however_many_are_needed() {
         assert_eq!(envoy.statuses("/", &[], 2).await, [200, 429], "{others:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_spelling_of_a_host_passes_by_its_limit() {
+    let upstream = Upstream::start().await;
+    let limits =
+        json!([{"name": "shop", "requests": 1, "per": "1d", "match": {"host": "shop.example"}}]);
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", json!({ "limits": limits }))
+        .start()
+        .await;
+    for (host, status) in [
+        ("shop.example", 200),
+        ("Shop.Example", 429),
+        ("shop.example:80", 429),
+        ("shop.example:", 429),
+        ("other.example", 200),
+    ] {
+        assert_eq!(
+            envoy.get_with("/", &[("host", host)]).await.status,
+            status,
+            "{host}"
+        );
+    }
+}

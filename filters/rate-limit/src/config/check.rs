@@ -427,7 +427,7 @@ fn has_no_port(host: &str) -> bool {
     let is_port = port
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'*');
-    !(is_name && is_port && !port.is_empty())
+    !(is_name && is_port)
 }
 
 fn patterns(values: Option<Many<String>>, path: &str, errors: &mut ConfigErrors) -> Vec<Pattern> {
