@@ -101,6 +101,8 @@ pub struct State {
     pub version: u32,
     /// Queues in the order of their registration.
     pub queues: Vec<VecDeque<Vec<u8>>>,
+    /// Their names.
+    pub queue_names: Vec<Vec<u8>>,
     /// The clock in nanoseconds.
     pub now: u64,
     /// The period of the timer in milliseconds.

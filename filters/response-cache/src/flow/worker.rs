@@ -33,6 +33,14 @@ const MOST_ASKED: usize = 64;
 /// Requests that wait in this worker; more go to the origin at once.
 const MOST_WAITING: usize = 8192;
 
+/// What names a queue apart from all others.
+type Name = [u64; 2];
+
+thread_local! {
+    /// Names of queues whose configurations have ended in this VM. The host forgets no queue, so the next one takes its place.
+    static FREE: RefCell<Vec<Name>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A flight that this worker leads.
 #[derive(Debug)]
 struct Leading {
@@ -56,7 +64,7 @@ pub struct Worker {
     alone: RefCell<Alone>,
     /// Requests to the origin without a client.
     pub calls: RefCell<BTreeMap<u32, Call>>,
-    queue: Cell<Option<u32>>,
+    queue: Cell<Option<(u32, Name)>>,
     waiting: RefCell<BTreeMap<Fingerprint, VecDeque<Shared>>>,
     parked: Cell<usize>,
     /// The key that was asked about last.
@@ -97,18 +105,31 @@ impl Worker {
 
     /// The number of this worker's queue, registered under a random name when it is first needed.
     pub fn queue(&self, host: &dyn Host) -> Option<u32> {
-        if let Some(queue) = self.queue.get() {
+        if let Some((queue, _)) = self.queue.get() {
             return Some(queue);
         }
-        let mut random = Random::new(self.table.bits());
-        let name = format!(
-            "seawall.response_cache.{:016x}{:016x}",
-            random.bits(),
-            random.bits()
-        );
-        let queue = host.queue_register(&name).ok()?;
-        self.queue.set(Some(queue));
+        let name = FREE.with(|free| free.try_borrow_mut().ok()?.pop());
+        let name = name.unwrap_or_else(|| {
+            let mut random = Random::new(self.table.bits());
+            [random.bits(), random.bits()]
+        });
+        let [a, b] = name;
+        let queue = host
+            .queue_register(&format!("seawall.response_cache.{a:016x}{b:016x}"))
+            .ok()?;
+        self.queue.set(Some((queue, name)));
         Some(queue)
+    }
+
+    /// Leaves the queue to another configuration.
+    fn leave_queue(&self) {
+        if let Some((_, name)) = self.queue.take() {
+            FREE.with(|free| {
+                if let Ok(mut free) = free.try_borrow_mut() {
+                    free.push(name);
+                }
+            });
+        }
     }
 
     /// Remembers a flight to renew. What it will store was looked for just now.
@@ -354,6 +375,7 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         worker.end_flight(cx, leading.fingerprint, leader, true, None);
     }
     worker.table.budget().end(host);
+    worker.leave_queue();
 }
 
 /// The timer: who has waited long enough goes on alone, and flights that are still going are renewed.
@@ -375,7 +397,7 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         wake(host, core, worker, &shared, Occasion::Alone);
     }
     // Who waits for a worker that died hears nothing of it; its lease ends, and one of them goes in its place.
-    if let Some(queue) = worker.queue.get() {
+    if let Some((queue, _)) = worker.queue.get() {
         for fingerprint in worker.waited_for() {
             if flight::tells(host, fingerprint, queue, now) {
                 continue;

@@ -43,9 +43,17 @@ pub(super) fn define(linker: &mut Linker<State>) {
     import!(
         linker,
         "proxy_register_shared_queue",
-        |host, _at: u32, _size: u32, id: u32| {
-            host.data_mut().queues.push(VecDeque::new());
-            let number = host.data().queues.len() as u32;
+        |host, at: u32, size: u32, id: u32| {
+            let name = read(&mut host, at, size);
+            let state = host.data_mut();
+            // The queue of a known name goes over to whoever registers it anew.
+            let known = state.queue_names.iter().position(|known| *known == name);
+            let at = known.unwrap_or_else(|| {
+                state.queue_names.push(name);
+                state.queues.push(VecDeque::new());
+                state.queues.len() - 1
+            });
+            let number = at as u32 + 1;
             write(&mut host, id, &number.to_le_bytes());
             OK
         }
