@@ -93,7 +93,8 @@ impl<S: Settings> Layers<S> {
             return Rc::clone(&self.plugin);
         }
         let Ok(mut decoded) = self.decoded.try_borrow_mut() else {
-            return self.decode(host, &key);
+            let settings = self.decode(host, &key);
+            return settings.unwrap_or_else(|| Rc::clone(&self.plugin));
         };
         if let Some((last, settings)) = &decoded.last {
             if same(&last.route, &key.route) && same(&last.virtual_host, &key.virtual_host) {
@@ -110,39 +111,46 @@ impl<S: Settings> Layers<S> {
         let known = place.ok().and_then(|at| decoded.all.get(at));
         let settings = match known {
             Some((_, settings)) => Rc::clone(settings),
-            None => {
-                let settings = self.decode(host, &key);
-                if decoded.all.len() >= MOST_KEPT {
-                    decoded.all.clear();
+            None => match self.decode(host, &key) {
+                Some(settings) => {
+                    if decoded.all.len() >= MOST_KEPT {
+                        decoded.all.clear();
+                    }
+                    let place = place.unwrap_or_else(|place| place).min(decoded.all.len());
+                    let kept = (key.clone(), Rc::clone(&settings));
+                    decoded.all.insert(place, kept);
+                    settings
                 }
-                let place = place.unwrap_or_else(|place| place).min(decoded.all.len());
-                decoded
-                    .all
-                    .insert(place, (key.clone(), Rc::clone(&settings)));
-                settings
-            }
+                // Found out as quickly as it would be found among those that are kept, whose places it does not take: a mesh
+                // has metadata of its own on every route.
+                None => Rc::clone(&self.plugin),
+            },
         };
         decoded.last = Some((key, Rc::clone(&settings)));
         settings
     }
 
+    /// What the metadata of a route and its virtual host make of the plugin configuration; `None` where they say nothing about
+    /// this filter.
     // Once per route: out of the code that every request runs.
     #[cold]
     #[inline(never)]
-    fn decode(&self, host: &dyn Host, key: &Key) -> Rc<S> {
-        let mut json = self.json.clone();
-        let mut settings = Rc::clone(&self.plugin);
+    fn decode(&self, host: &dyn Host, key: &Key) -> Option<Rc<S>> {
+        let mut laid: Option<(Value, Rc<S>)> = None;
+        let mut says = false;
         for (level, bytes) in [("virtual host", &key.virtual_host), ("route", &key.route)] {
-            match self.lay(&json, bytes) {
+            let below = laid.as_ref().map_or(&self.json, |(json, _)| json);
+            match self.lay(below, bytes) {
                 Ok(None) => {}
-                Ok(Some((merged, valid))) => {
-                    json = merged;
-                    settings = Rc::new(valid);
+                Ok(Some((merged, valid))) => laid = Some((merged, Rc::new(valid))),
+                Err(errors) => {
+                    says = true;
+                    self.report(host, level, &errors);
                 }
-                Err(errors) => self.report(host, level, &errors),
             }
         }
-        settings
+        let plugin = || says.then(|| Rc::clone(&self.plugin));
+        laid.map(|(_, settings)| settings).or_else(plugin)
     }
 
     /// One level over what is below; `None` when the level says nothing about this filter.

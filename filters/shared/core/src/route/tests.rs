@@ -191,6 +191,22 @@ fn what_is_kept_is_bounded() {
     assert!(layers.decoded.try_borrow().unwrap().all.len() <= MOST_KEPT);
 }
 
+/// A mesh writes metadata of its own on every route: however many there are, those that have settings of ours stay known.
+#[test]
+fn metadata_of_others_takes_no_place() {
+    let ours = metadata(&[("seawall.toy", json!({"limit": 7}))]);
+    let host = host(&[], &[]);
+    let layers = layers();
+    host.put_property(&ROUTE, &ours);
+    let known = layers.of_request(&host);
+    for n in 0..3 * MOST_KEPT {
+        host.put_property(&ROUTE, &metadata(&[("mesh", json!({"config": n}))]));
+        assert!(Rc::ptr_eq(layers.plugin(), &layers.of_request(&host)));
+    }
+    host.put_property(&ROUTE, &ours);
+    assert!(Rc::ptr_eq(&known, &layers.of_request(&host)));
+}
+
 #[test]
 fn deep_nesting_is_refused_and_not_followed() {
     let mut json = json!(1);
