@@ -105,7 +105,9 @@ const NOBODY: &str = "\u{0}";
 
 impl<'a> Probe<'a> {
     fn see(self, shape: Shape) -> Refusal {
-        self.seen.replace(Some(shape));
+        if let Ok(mut seen) = self.seen.try_borrow_mut() {
+            *seen = Some(shape);
+        }
         Refusal::Stop
     }
 
