@@ -244,7 +244,7 @@ fn go(
         seen,
     } = lacking;
     let settings = std::rc::Rc::clone(&exchange.settings);
-    let may_store = !exchange.request.directives.no_store || settings.ignore_client_directives;
+    let may_store = !exchange.directives().no_store;
     let ruled_out = exchange.is_ruled_out();
     // Without validators a range or a condition can only be the origin's to answer.
     let leads = may_store

@@ -142,7 +142,7 @@ impl Table {
     }
 
     fn draw<R>(&self, what: impl FnOnce(&mut Random) -> R) -> R {
-        let mut random = self.random.take();
+        let mut random = self.random.get();
         let drawn = what(&mut random);
         self.random.set(random);
         drawn

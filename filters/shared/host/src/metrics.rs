@@ -5,47 +5,37 @@
 
 use crate::abi;
 use seawall_core::host::Answer;
-use std::cell::Cell;
+use std::cell::RefCell;
 
-/// Chains that names are spread over: the metrics of a thousand limits are some fifty in each.
-const CHAINS: usize = 128;
-/// Names in a chain at most; what comes after them is defined every time.
-const MOST: usize = 128;
+/// Names that are kept at most; what comes after them is defined every time.
+const MOST: usize = 16_384;
 
-/// What was defined, and what was in the chain before it. It is never given back, for it is true as long as the VM lives.
 struct Known {
     kind: u32,
     name: Box<str>,
     number: u32,
-    before: Option<&'static Known>,
 }
 
 thread_local! {
-    static CHAIN: [Cell<Option<&'static Known>>; CHAINS] = const { [const { Cell::new(None) }; CHAINS] };
+    /// In order. A list, for the code of a tree would be larger, and configurations are rare.
+    static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The number of a metric, which is defined when it is asked for first.
 pub(crate) fn define(kind: u32, name: &str) -> Answer<u32> {
-    let add = |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
-    let place = name.bytes().fold(0, add) % CHAINS;
-    CHAIN.with(|chains| {
-        let mut length = 0usize;
-        let mut next = chains.get(place).and_then(Cell::get);
-        while let Some(known) = next {
-            if known.kind == kind && *known.name == *name {
-                return Ok(known.number);
-            }
-            length = length.saturating_add(1);
-            next = known.before;
+    KNOWN.with(|known| {
+        let Ok(mut known) = known.try_borrow_mut() else {
+            return abi::define_metric(kind, name);
+        };
+        let place = known.binary_search_by(|one| (one.kind, &*one.name).cmp(&(kind, name)));
+        if let Some(one) = place.ok().and_then(|at| known.get(at)) {
+            return Ok(one.number);
         }
         let number = abi::define_metric(kind, name)?;
-        if let Some(last) = chains.get(place).filter(|_| length < MOST) {
-            last.set(Some(Box::leak(Box::new(Known {
-                kind,
-                name: name.into(),
-                number,
-                before: last.get(),
-            }))));
+        if known.len() < MOST {
+            let at = place.unwrap_or_else(|at| at).min(known.len());
+            let name = name.into();
+            known.insert(at, Known { kind, name, number });
         }
         Ok(number)
     })

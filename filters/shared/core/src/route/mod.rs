@@ -132,7 +132,7 @@ impl<S: Settings> Layers<S> {
 
     /// What the metadata of a route and its virtual host make of the plugin configuration; `None` where they say nothing about
     /// this filter.
-    // Once per route: out of the code that every request runs.
+    // Once for a route with settings: out of the code that every request runs.
     #[cold]
     #[inline(never)]
     fn decode(&self, host: &dyn Host, key: &Key) -> Option<Rc<S>> {
