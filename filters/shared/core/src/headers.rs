@@ -4,6 +4,8 @@
 //! byte; integers are 32-bit little-endian. Reading keeps that buffer, so a map costs one allocation however many fields
 //! it has. Values are bytes: HTTP allows octets that are not UTF-8 (RFC 9110, section 5.5).
 
+use crate::bytes::same;
+
 /// Whether a byte may be in a token, such as the name of a field (RFC 9110, section 5.6.2).
 pub fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -27,10 +29,11 @@ pub struct Headers {
     count: usize,
 }
 
-fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
-    let slice = bytes.get(at..at.checked_add(4)?)?;
-    let array: [u8; 4] = slice.try_into().ok()?;
-    usize::try_from(u32::from_le_bytes(array)).ok()
+/// The two lengths of a pair, read as one number.
+#[inline]
+fn lengths(pair: [u8; 8]) -> (u32, u32) {
+    let pair = u64::from_le_bytes(pair);
+    (pair as u32, (pair >> 32) as u32)
 }
 
 impl Headers {
@@ -39,22 +42,26 @@ impl Headers {
         if bytes.is_empty() {
             return Some(Headers::default());
         }
-        let count = read_u32(&bytes, 0)?;
-        let mut end = count.checked_mul(8)?.checked_add(4)?;
-        if end > bytes.len() {
-            return None;
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count);
+        let (pairs, _) = rest.split_at_checked((count as usize).checked_mul(8)?)?;
+        // 64 bits hold the sum of as many lengths as 32 bits can count.
+        let mut lines = u64::from(count).wrapping_mul(2);
+        for pair in pairs.as_chunks::<8>().0 {
+            let (name, value) = lengths(*pair);
+            lines = lines.wrapping_add(u64::from(name));
+            lines = lines.wrapping_add(u64::from(value));
         }
-        for pair in 0..count {
-            let at = pair.checked_mul(8)?.checked_add(4)?;
-            let name = read_u32(&bytes, at)?;
-            let value = read_u32(&bytes, at.checked_add(4)?)?;
-            end = end.checked_add(name)?.checked_add(value)?.checked_add(2)?;
-        }
+        let lines = usize::try_from(lines).ok()?;
+        let end = pairs.len().checked_add(4)?.checked_add(lines)?;
         if end > bytes.len() {
             return None;
         }
         bytes.truncate(end);
-        Some(Headers { bytes, count })
+        Some(Headers {
+            bytes,
+            count: count as usize,
+        })
     }
 
     /// Builds a map from pairs.
@@ -112,10 +119,27 @@ impl Headers {
     /// All field lines in order: name in lower case, value as it came.
     pub fn iter(&self) -> Iter<'_> {
         let end = self.count.saturating_mul(8).saturating_add(4);
+        let pairs = self.bytes.get(4..end).unwrap_or_default();
         Iter {
-            lengths: self.bytes.get(4..end).unwrap_or_default(),
-            rest: self.bytes.get(end..).unwrap_or_default(),
+            pairs: pairs.as_chunks().0.iter(),
+            lines: self.bytes.get(end..).unwrap_or_default(),
+            at: 0,
         }
+    }
+
+    /// The lines whose names have a length that is wanted, in order. All others are passed without a look at them.
+    #[inline]
+    pub fn of_lengths<'a>(
+        &'a self,
+        wanted: impl Fn(usize) -> bool + 'a,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'a {
+        let mut lines = self.iter();
+        std::iter::from_fn(move || loop {
+            let line = lines.next_line()?;
+            if wanted(line.name_size) {
+                return lines.parts(&line);
+            }
+        })
     }
 
     /// The first value of a field, by its lower-case name.
@@ -176,31 +200,56 @@ fn write_lines<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(N, V
 #[derive(Debug)]
 pub struct Iter<'a> {
     /// Two lengths for each line that is left.
-    lengths: &'a [u8],
-    /// Those lines.
-    rest: &'a [u8],
+    pairs: std::slice::Iter<'a, [u8; 8]>,
+    /// All lines, and where the next one begins.
+    lines: &'a [u8],
+    at: usize,
+}
+
+/// Where a line is, and how much of it is the name: the rest is the value, each followed by a zero.
+struct Line {
+    name_size: usize,
+    start: usize,
+    end: usize,
 }
 
 impl<'a> Iter<'a> {
-    fn next_lengths(&mut self) -> Option<(usize, usize)> {
-        let (pair, lengths) = self.lengths.split_first_chunk::<8>()?;
-        self.lengths = lengths;
-        // Two numbers in one: half the reading.
-        let pair = u64::from_le_bytes(*pair);
-        Some((pair as u32 as usize, (pair >> 32) as usize))
+    /// The next line, by its lengths alone: most lines are of no interest, and are not looked at.
+    #[inline]
+    fn next_line(&mut self) -> Option<Line> {
+        let (name, value) = lengths(*self.pairs.next()?);
+        let (name_size, start) = (name as usize, self.at);
+        // That all of them together fit was seen when the map was made.
+        self.at = start
+            .wrapping_add(name_size)
+            .wrapping_add(value as usize)
+            .wrapping_add(2);
+        Some(Line {
+            name_size,
+            start,
+            end: self.at,
+        })
     }
 
-    /// The value of the next line of this name. Lines of other names are passed by their lengths, hardly any of them looked
-    /// at: most fields that a filter asks for are not there.
+    #[inline]
+    fn parts(&self, line: &Line) -> Option<(&'a [u8], &'a [u8])> {
+        let bytes = self.lines.get(line.start..line.end)?;
+        let (name, rest) = bytes.split_at_checked(line.name_size)?;
+        match rest {
+            [_, value @ .., _] => Some((name, value)),
+            _ => None,
+        }
+    }
+
+    /// The value of the next line of this name. Most fields that a filter asks for are not there.
     fn next_of(&mut self, name: &[u8]) -> Option<&'a [u8]> {
         loop {
-            let (name_size, value_size) = self.next_lengths()?;
-            let line = name_size.checked_add(value_size)?.checked_add(2)?;
-            let (line, rest) = self.rest.split_at_checked(line)?;
-            self.rest = rest;
-            if name_size == name.len() && line.starts_with(name) {
-                let start = name_size.checked_add(1)?;
-                return line.get(start..start.checked_add(value_size)?);
+            let line = self.next_line()?;
+            if line.name_size == name.len() {
+                let (known, value) = self.parts(&line)?;
+                if same(known, name) {
+                    return Some(value);
+                }
             }
         }
     }
@@ -210,11 +259,8 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name_size, value_size) = self.next_lengths()?;
-        let (name, rest) = self.rest.split_at_checked(name_size)?;
-        let (value, rest) = rest.get(1..)?.split_at_checked(value_size)?;
-        self.rest = rest.get(1..)?;
-        Some((name, value))
+        let line = self.next_line()?;
+        self.parts(&line)
     }
 }
 

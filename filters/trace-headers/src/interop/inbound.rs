@@ -1,5 +1,6 @@
 //! The fields of a request that carry an identity, found in one pass over its headers.
 
+use seawall_core::bytes::same;
 use seawall_core::headers::Headers;
 
 /// A field that matters here.
@@ -51,9 +52,8 @@ const LONGEST: usize = 28;
 /// A name, and what it stands for.
 type Known = (&'static str, Field);
 
-/// The names of this length. Most fields of a request are sorted out by their length alone, nearly all others by the
-/// first letters.
-fn names(length: usize) -> &'static [Known] {
+/// The names by their length: most fields of a request are sorted out by that alone.
+const fn names(length: usize) -> &'static [Known] {
     match length {
         2 => &[("b3", Field::B3)],
         6 => &[("cookie", Field::Cookie)],
@@ -80,6 +80,40 @@ fn names(length: usize) -> &'static [Known] {
         27 => &[("x-datadog-sampling-priority", Field::DatadogPriority)],
         _ => &[],
     }
+}
+
+static NAMES: [&[Known]; LONGEST] = {
+    let mut all: [&[Known]; LONGEST] = [&[]; LONGEST];
+    let (mut rest, mut length): (&mut [&[Known]], usize) = (&mut all, 0);
+    while let [first, others @ ..] = rest {
+        *first = names(length);
+        rest = others;
+        length = length.saturating_add(1);
+    }
+    all
+};
+
+/// Lengths as bits; what is longer than there are bits shares one with something shorter.
+const LENGTHS: u64 = {
+    let (mut bits, mut length) = (0, 0);
+    while length < LONGEST {
+        if !names(length).is_empty() {
+            bits |= 1 << length;
+        }
+        length = length.saturating_add(1);
+    }
+    bits
+};
+
+/// Whether two names of one length are the same. Nearly all that are not differ in their third letter, after any `x-`.
+#[inline(always)]
+fn is(known: &[u8], name: &[u8]) -> bool {
+    known.get(2) == name.get(2) && all_the_same(known, name)
+}
+
+#[inline(never)]
+fn all_the_same(known: &[u8], name: &[u8]) -> bool {
+    same(known, name)
 }
 
 /// Field lines of one name, in order. One line, or none, is what there nearly always is.
@@ -125,6 +159,11 @@ pub struct Inbound<'a> {
     several: u32,
 }
 
+/// Copied, which is one instruction; made in place it is a loop.
+const NONE: [Option<&[u8]>; FIELDS] = [None; FIELDS];
+
+const NO_TRACE: u32 = bit(Field::RequestId) | bit(Field::Cookie);
+
 /// The bit of a field.
 const fn bit(field: Field) -> u32 {
     1 << field as u32
@@ -136,17 +175,19 @@ impl<'a> Inbound<'a> {
         let mut inbound = Inbound {
             headers,
             request_id,
-            first: [None; FIELDS],
+            first: NONE,
             found: 0,
             several: 0,
         };
-        for (name, value) in headers.iter() {
-            let known = names(name.len())
-                .iter()
-                .find(|(known, _)| known.as_bytes() == name);
+        let request_id = request_id.as_bytes();
+        let lengths = LENGTHS | 1u64.wrapping_shl(request_id.len() as u32);
+        let wanted = move |length: usize| lengths.wrapping_shr(length as u32) & 1 != 0;
+        for (name, value) in headers.of_lengths(wanted) {
+            let names = NAMES.get(name.len()).copied().unwrap_or_default();
+            let known = names.iter().find(|(known, _)| is(known.as_bytes(), name));
             let field = match known {
                 Some((_, field)) => *field,
-                None if name == request_id.as_bytes() => Field::RequestId,
+                None if is(request_id, name) => Field::RequestId,
                 None => continue,
             };
             inbound.add(field, value);
@@ -184,13 +225,13 @@ impl<'a> Inbound<'a> {
 
     /// True when there is no trace in any format, nor what travels along with one.
     pub fn has_no_trace(&self) -> bool {
-        self.found & !(bit(Field::RequestId) | bit(Field::Cookie)) == 0
+        self.found & !NO_TRACE == 0
     }
 
-    /// True when a `traceparent` is all there is of a trace.
-    pub fn has_only_a_parent(&self) -> bool {
-        let others = bit(Field::RequestId) | bit(Field::Cookie);
-        self.found & !others == bit(Field::Traceparent)
+    /// True when there is nothing of a trace but what the W3C specifies.
+    pub fn has_w3c_only(&self) -> bool {
+        const W3C: u32 = bit(Field::Traceparent) | bit(Field::Tracestate) | bit(Field::Baggage);
+        self.found & !(NO_TRACE | W3C) == 0
     }
 }
 
