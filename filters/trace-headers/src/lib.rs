@@ -5,6 +5,7 @@
 //! parent id, in the formats that the configuration names ([`interop`]). The rules of W3C Trace Context and Baggage are in
 //! [`w3c`], ids in [`ids`], spans in [`spans`].
 
+mod bytes;
 mod clock;
 pub mod config;
 pub mod counters;

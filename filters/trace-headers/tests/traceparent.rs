@@ -10,7 +10,9 @@
 )]
 
 use proptest::prelude::*;
-use seawall_trace_headers::w3c::traceparent::{parse, receive, Received};
+use seawall_core::headers::Headers;
+use seawall_trace_headers::interop::{extract, Format, Inbound};
+use seawall_trace_headers::w3c::traceparent::parse;
 
 const TRACE: &str = "12345678901234567890123456789012";
 const SPAN: &str = "1234567890123456";
@@ -97,11 +99,12 @@ fn what_is_not() {
 
 #[test]
 fn there_is_one_line() {
-    let line = format!("00-{TRACE}-{SPAN}-01");
-    let lines = |count| std::iter::repeat_n(line.as_bytes(), count);
-    assert_eq!(receive(lines(0)), Received::Absent);
-    assert!(matches!(receive(lines(1)), Received::Valid(_)));
-    assert_eq!(receive(lines(2)), Received::Invalid);
+    let line = ("traceparent", format!("00-{TRACE}-{SPAN}-01"));
+    for (count, valid, invalid) in [(0, false, false), (1, true, false), (2, false, true)] {
+        let headers = Headers::from_pairs(&vec![line.clone(); count]);
+        let found = extract(&[Format::W3c], &Inbound::find(&headers, "x-request-id"));
+        assert_eq!((found.remote.is_some(), found.invalid), (valid, invalid));
+    }
 }
 
 #[test]

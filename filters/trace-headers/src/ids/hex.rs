@@ -1,16 +1,12 @@
-//! Hexadecimal, as trace headers write it.
+//! Hexadecimal, as trace headers write it: eight digits at once, for a loop over single ones costs a request more than all
+//! else about its ids.
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
 
-fn digit(value: u8) -> u8 {
-    DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0')
-}
-
-/// Four bytes as eight lower-case digits, all at once: a loop over single ones costs a request more than all else about
-/// its ids.
+/// Four bytes as eight lower-case digits.
 #[inline]
 pub fn digits(bytes: [u8; 4]) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let bytes = u64::from(u32::from_le_bytes(bytes));
     // A byte for each 16 bits, then half a byte for each 8, the upper half first.
     let pairs = (bytes | (bytes << 16)) & 0x0000_ffff_0000_ffff;
@@ -25,82 +21,67 @@ pub fn digits(bytes: [u8; 4]) -> [u8; 8] {
         .to_le_bytes()
 }
 
-/// Writes bytes as lower-case hexadecimal at the end of `out`.
-pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(*byte)]);
+/// Eight lower-case digits as four bytes.
+#[inline]
+pub fn four(text: [u8; 8]) -> Option<[u8; 4]> {
+    let bits = u64::from_le_bytes(text);
+    // Half a byte for each digit: its lower half, and 9 more for a letter, as `a` ends with 1.
+    let letters = (bits >> 6) & ONES;
+    let halves = (bits & ONES.wrapping_mul(15)).wrapping_add(letters.wrapping_mul(9));
+    let pairs = ((halves << 4) | (halves >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
+    let bytes = ((pairs | (pairs >> 16)) as u32).to_le_bytes();
+    // Anything but digits was not read as what it is, and so is not written again.
+    (digits(bytes) == text).then_some(bytes)
+}
+
+/// Writes bytes, four by four, as lower-case hexadecimal to the front of `out`. What does not fit is left out.
+pub fn write(bytes: &[u8], out: &mut [u8]) {
+    let places = out.as_chunks_mut::<8>().0;
+    for (place, four) in places.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *place = digits(*four);
     }
 }
 
-/// Writes bytes as lower-case hexadecimal into `out`, from `at` on. What does not fit is left out.
-pub fn write(bytes: &[u8], out: &mut [u8], at: usize) {
-    let (fours, rest) = bytes.as_chunks::<4>();
-    let (places, left) = out.get_mut(at..).unwrap_or_default().as_chunks_mut::<8>();
-    let mut free = places.iter_mut();
-    for four in fours {
-        match free.next() {
-            Some(place) => *place = digits(*four),
-            None => return,
-        }
-    }
-    let last = match free.next() {
-        Some(place) => &mut place[..],
-        None => left,
-    };
-    for (place, byte) in last.chunks_exact_mut(2).zip(rest) {
-        if let [high, low] = place {
-            (*high, *low) = (digit(byte >> 4), digit(*byte));
-        }
-    }
-}
-
-fn value(digit: u8, upper: bool) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => digit.checked_sub(b'0'),
-        b'a'..=b'f' => digit.checked_sub(b'a')?.checked_add(10),
-        b'A'..=b'F' if upper => digit.checked_sub(b'A')?.checked_add(10),
-        _ => None,
-    }
-}
-
-/// Exactly `2 * N` lower-case digits, as the W3C formats demand.
+/// Exactly `2 * N` lower-case digits, as the W3C formats demand; `N` is a multiple of four.
 pub fn decode<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if text.len() != N.checked_mul(2)? {
         return None;
     }
-    fill(text, false)
+    let mut bytes = [0; N];
+    let places = bytes.as_chunks_mut::<4>().0;
+    for (place, digits) in places.iter_mut().zip(text.as_chunks::<8>().0) {
+        *place = four(*digits)?;
+    }
+    Some(bytes)
 }
 
-/// 1 to `2 * N` digits of either case, padded with zeros on the left, as the older formats allow.
+/// 1 to `2 * N` digits of either case, padded with zeros on the left, as the older formats allow; `N` is at most 16.
 pub fn decode_padded<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if text.is_empty() || text.len() > N.checked_mul(2)? {
         return None;
     }
-    fill(text, true)
+    padded(text)?.last_chunk().copied()
 }
 
-fn fill<const N: usize>(text: &[u8], upper: bool) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    // From the right, so that what is missing on the left stays zero.
-    for (byte, pair) in bytes.iter_mut().rev().zip(text.rchunks(2)) {
-        *byte = match pair {
-            [high, low] => (value(*high, upper)? << 4) | value(*low, upper)?,
-            [low] => value(*low, upper)?,
-            _ => return None,
-        };
+fn padded(text: &[u8]) -> Option<[u8; 16]> {
+    let mut digits = [b'0'; 32];
+    for (place, digit) in digits.iter_mut().rev().zip(text.iter().rev()) {
+        *place = digit.to_ascii_lowercase();
     }
-    Some(bytes)
+    decode(&digits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn strict_is_lower_case_and_exact() {
-        assert_eq!(decode::<2>(b"0aff"), Some([0x0a, 0xff]));
-        for wrong in [&b"0AFF"[..], b"0af", b"0aff0", b"0ag0", b""] {
-            assert_eq!(decode::<2>(wrong), None);
+        assert_eq!(decode(b"0aff09f1"), Some([0x0a, 0xff, 0x09, 0xf1]));
+        for wrong in [&b"0AFF09F1"[..], b"0aff09f", b"0aff09f10", b"0ag009f1", b""] {
+            assert_eq!(decode::<4>(wrong), None);
         }
     }
 
@@ -113,25 +94,64 @@ mod tests {
         }
     }
 
+    /// One digit, as one would read it.
+    fn value(digit: u8) -> Option<u8> {
+        let lower = matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        let value = char::from(digit).to_digit(16).filter(|_| lower)?;
+        Some(value as u8)
+    }
+
+    fn one_by_one(text: [u8; 8]) -> Option<[u8; 4]> {
+        let mut bytes = [0; 4];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
+            *byte = value(pair[0])? << 4 | value(pair[1])?;
+        }
+        Some(bytes)
+    }
+
     #[test]
-    fn four_at_once_are_as_one_by_one() {
-        for byte in 0..=255u8 {
-            let bytes = [byte, byte.wrapping_mul(7), !byte, byte ^ 0x5a];
-            let mut out = Vec::new();
-            encode(&bytes, &mut out);
-            assert_eq!(digits(bytes)[..], out);
+    fn any_byte_at_any_place_is_a_digit_or_refused() {
+        for place in 0..8 {
+            for byte in 0..=255 {
+                let mut text = *b"09afa90f";
+                text[place] = byte;
+                assert_eq!(four(text), one_by_one(text), "{text:?}");
+            }
         }
     }
 
     #[test]
-    fn what_is_written_is_read() {
-        let mut out = Vec::new();
-        encode(&[0, 0x9f, 0xff], &mut out);
-        assert_eq!(out, b"009fff");
-        assert_eq!(decode::<3>(&out), Some([0, 0x9f, 0xff]));
-        let mut place = *b"......";
-        write(&[0x9f, 0xff, 0], &mut place, 1);
-        assert_eq!(&place, b".9fff.", "what does not fit is left out");
-        write(&[1], &mut place, 7);
+    fn any_two_bytes_beside_each_other_are_digits_or_refused() {
+        for pair in 0..=u16::MAX {
+            let [high, low] = pair.to_be_bytes();
+            let text = [b'7', high, low, b'c', low, high, high, low];
+            assert_eq!(four(text), one_by_one(text), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_as_one_by_one(text in proptest::collection::vec("[0-9a-fA-F]|[0-9a-f]|[^g]", 0..33)) {
+            let text: Vec<u8> = text.concat().into_bytes();
+            let folded = text.to_ascii_lowercase();
+            let read = |text: &[u8], most: usize| {
+                let digits: Option<Vec<u8>> = text.iter().copied().map(value).collect();
+                let digits = digits.filter(|digits| (1..=most).contains(&digits.len()))?;
+                Some(digits.iter().fold(0u128, |number, digit| number << 4 | u128::from(*digit)))
+            };
+            let exact = read(&text, 32).filter(|_| text.len() == 32);
+            prop_assert_eq!(decode(&text).map(u128::from_be_bytes), exact);
+            prop_assert_eq!(decode_padded(&text).map(u128::from_be_bytes), read(&folded, 32));
+            let half = read(&folded, 16).map(|number| number as u64);
+            prop_assert_eq!(decode_padded(&text).map(u64::from_be_bytes), half);
+        }
+
+        #[test]
+        fn what_is_written_is_read(bytes: [u8; 16]) {
+            let mut text = [b'.'; 33];
+            write(&bytes, &mut text);
+            prop_assert_eq!(decode(&text[..32]), Some(bytes));
+            prop_assert_eq!(text[32], b'.', "what does not fit is left out");
+        }
     }
 }

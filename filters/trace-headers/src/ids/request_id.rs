@@ -2,6 +2,7 @@
 
 use super::hex;
 use super::random::Pool;
+use crate::bytes::{all, ID};
 use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
 
@@ -24,10 +25,7 @@ seawall_core::words! {
 
 /// True for an id that is safe in a header, in a log and in markup: 1 to 128 letters, digits, `.`, `_` or `-`.
 pub fn is_safe(id: &[u8]) -> bool {
-    (1..=LONGEST).contains(&id.len())
-        && id
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    (1..=LONGEST).contains(&id.len()) && all(ID, id)
 }
 
 /// A request id.
@@ -82,9 +80,7 @@ pub fn hyphenated(bytes: &[u8; 16]) -> [u8; 36] {
 /// 16 bytes as 32 digits.
 pub fn plain(bytes: &[u8; 16]) -> [u8; 32] {
     let mut text = [0; 32];
-    for (place, quarter) in text.as_chunks_mut::<8>().0.iter_mut().zip(quarters(bytes)) {
-        *place = quarter;
-    }
+    hex::write(bytes, &mut text);
     text
 }
 

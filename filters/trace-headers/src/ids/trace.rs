@@ -42,9 +42,11 @@ impl TraceId {
         self.low() & 0x00ff_ffff_ffff_ffff
     }
 
-    /// 32 lower-case digits at the end of `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        hex::encode(&self.0, out);
+    /// 32 lower-case digits.
+    pub fn digits(&self) -> [u8; 32] {
+        let mut text = [0; 32];
+        hex::write(&self.0, &mut text);
+        text
     }
 }
 
@@ -73,8 +75,10 @@ impl SpanId {
         u64::from_be_bytes(self.0)
     }
 
-    /// 16 lower-case digits at the end of `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        hex::encode(&self.0, out);
+    /// 16 lower-case digits.
+    pub fn digits(&self) -> [u8; 16] {
+        let mut text = [0; 16];
+        hex::write(&self.0, &mut text);
+        text
     }
 }

@@ -69,21 +69,20 @@ fn trace_id(text: &[u8]) -> Option<TraceId> {
 }
 
 pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut Fields<'_>) {
-    let mut trace = Vec::with_capacity(32);
-    out.trace_id.write(&mut trace);
+    let (trace, span) = (out.trace_id.digits(), out.span_id.digits());
     let (time, unique) = trace.split_at_checked(8).unwrap_or_default();
-    let mut value = Vec::with_capacity(80);
-    value.extend_from_slice(b"Root=1-");
-    value.extend_from_slice(time);
-    value.push(b'-');
-    value.extend_from_slice(unique);
-    value.extend_from_slice(b";Parent=");
-    out.span_id.write(&mut value);
-    value.extend_from_slice(if out.sampled {
-        b";Sampled=1"
-    } else {
-        b";Sampled=0"
-    });
+    let sampled = if out.sampled { b"1" } else { b"0" };
+    let ours: [&[u8]; 8] = [
+        b"Root=1-",
+        time,
+        b"-",
+        unique,
+        b";Parent=",
+        &span,
+        b";Sampled=",
+        sampled,
+    ];
+    let mut value = ours.concat();
     let line = inbound.and_then(|inbound| inbound.lines(Field::Aws).first());
     for (name, text) in line.into_iter().flat_map(parts) {
         let length = value

@@ -100,34 +100,25 @@ pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
 }
 
 pub(super) fn write_single(out: &Outbound, fields: &mut Fields<'_>) {
-    let mut value = Vec::with_capacity(70);
-    out.trace_id.write(&mut value);
-    value.push(b'-');
-    out.span_id.write(&mut value);
-    value.push(b'-');
-    value.push(match (out.debug, out.sampled) {
-        (true, _) => b'd',
-        (false, true) => b'1',
-        (false, false) => b'0',
-    });
+    let (trace, span) = (out.trace_id.digits(), out.span_id.digits());
+    let decision = match (out.debug, out.sampled) {
+        (true, _) => b"d",
+        (false, true) => b"1",
+        (false, false) => b"0",
+    };
+    let mut value = [&trace[..], b"-", &span, b"-", decision].concat();
     if let Some(parent) = out.parent {
         value.push(b'-');
-        parent.write(&mut value);
+        value.extend_from_slice(&parent.digits());
     }
     fields.push(("b3", value.into()));
 }
 
 pub(super) fn write_multi(out: &Outbound, fields: &mut Fields<'_>) {
-    let mut trace = Vec::with_capacity(32);
-    out.trace_id.write(&mut trace);
-    let mut span = Vec::with_capacity(16);
-    out.span_id.write(&mut span);
-    fields.push(("x-b3-traceid", trace.into()));
-    fields.push(("x-b3-spanid", span.into()));
+    fields.push(("x-b3-traceid", out.trace_id.digits().to_vec().into()));
+    fields.push(("x-b3-spanid", out.span_id.digits().to_vec().into()));
     if let Some(parent) = out.parent {
-        let mut text = Vec::with_capacity(16);
-        parent.write(&mut text);
-        fields.push(("x-b3-parentspanid", text.into()));
+        fields.push(("x-b3-parentspanid", parent.digits().to_vec().into()));
     }
     if out.debug {
         fields.push(("x-b3-flags", Cow::Borrowed(b"1")));

@@ -2,6 +2,7 @@
 //! `x-datadog-tags`, the decision as `x-datadog-sampling-priority`.
 
 use super::{single, Decision, Field, Fields, Found, Inbound, Outbound, Remote};
+use crate::bytes::{all, PRINTABLE};
 use crate::ids::{hex, SpanId, TraceId};
 use crate::w3c::trim;
 
@@ -101,7 +102,8 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
     if out.trace_id.high() != 0 {
         carried.extend_from_slice(UPPER);
         carried.push(b'=');
-        hex::encode(&out.trace_id.high().to_be_bytes(), &mut carried);
+        let digits = out.trace_id.digits();
+        carried.extend_from_slice(digits.get(..16).unwrap_or_default());
     }
     let line = inbound.and_then(|inbound| inbound.lines(Field::DatadogTags).first());
     for (name, text) in line.into_iter().flat_map(tags) {
@@ -109,10 +111,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
             .len()
             .saturating_add(name.len())
             .saturating_add(text.len());
-        let printable = name
-            .iter()
-            .chain(text)
-            .all(|byte| matches!(byte, 0x20..=0x7e));
+        let printable = all(PRINTABLE, name) && all(PRINTABLE, text);
         // A decision that was not followed takes along who made it.
         let ours = name == UPPER || (name == DECIDED_BY && kept.is_none());
         if !ours && printable && length.saturating_add(2) <= MOST_TAGS {

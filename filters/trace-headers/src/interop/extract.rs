@@ -1,7 +1,7 @@
 //! Which of the formats of a request counts.
 
 use super::{read, Decision, Field, Format, Found, Inbound, Remote};
-use crate::w3c::traceparent::{receive, Received};
+use crate::w3c::traceparent::parse;
 
 /// What a request says, over all formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +65,15 @@ fn same(one: &Remote, other: &Remote) -> bool {
     one == other || (one.low() == other.low() && (one.high() == 0 || other.high() == 0))
 }
 
+/// The header has exactly one line; two are ambiguous.
 pub(super) fn w3c(inbound: &Inbound<'_>) -> Found {
-    match receive(inbound.lines(Field::Traceparent).iter()) {
-        Received::Absent => Found::Absent,
-        Received::Invalid => Found::Invalid,
-        Received::Valid(parent) => Found::Remote(Remote {
+    let lines = inbound.lines(Field::Traceparent);
+    if lines.is_empty() {
+        return Found::Absent;
+    }
+    match lines.only().and_then(parse) {
+        None => Found::Invalid,
+        Some(parent) => Found::Remote(Remote {
             trace_id: parent.trace_id,
             span_id: Some(parent.parent_id),
             decision: Decision::of(parent.sampled),

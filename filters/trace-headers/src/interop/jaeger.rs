@@ -61,20 +61,14 @@ fn parse(value: &[u8]) -> Option<Remote> {
 }
 
 pub(super) fn write(out: &Outbound, fields: &mut Fields<'_>) {
-    let mut value = Vec::with_capacity(70);
-    out.trace_id.write(&mut value);
-    value.push(b':');
-    out.span_id.write(&mut value);
-    value.push(b':');
-    match out.parent {
-        Some(parent) => parent.write(&mut value),
-        None => value.push(b'0'),
-    }
-    value.push(b':');
-    value.push(match (out.debug, out.sampled) {
-        (true, _) => b'3',
-        (false, true) => b'1',
-        (false, false) => b'0',
-    });
+    let (trace, span) = (out.trace_id.digits(), out.span_id.digits());
+    let parent = out.parent.map(|parent| parent.digits());
+    let parent: &[u8] = parent.as_ref().map_or(b"0", |digits| digits);
+    let flags = match (out.debug, out.sampled) {
+        (true, _) => b"3",
+        (false, true) => b"1",
+        (false, false) => b"0",
+    };
+    let value = [&trace[..], b":", &span, b":", parent, b":", flags].concat();
     fields.push(("uber-trace-id", value.into()));
 }

@@ -1,6 +1,7 @@
 //! What the access log gets to see, as properties: `%FILTER_STATE(wasm.seawall.trace_headers.<name>:PLAIN)%`.
 
 use super::identity::Identity;
+use crate::bytes::{may_be, LOGGED};
 use crate::config::{Settings, Source};
 use crate::ids::request_id::LONGEST;
 use crate::interop::{Field, Inbound, Lines};
@@ -13,7 +14,7 @@ use seawall_core::host::Host;
 /// beyond 128 bytes goes.
 pub fn printable(value: &[u8]) -> Vec<u8> {
     let safe = |byte: &u8| {
-        if byte.is_ascii_alphanumeric() || b"._-@+:/=~|".contains(byte) {
+        if may_be(LOGGED, *byte) {
             *byte
         } else {
             b'_'
@@ -93,16 +94,22 @@ fn claim(value: &[u8]) -> Vec<u8> {
 /// The ids, for a log that cannot find them in the request's headers.
 #[inline(never)]
 pub fn ids(host: &dyn Host, identity: &Identity) {
-    let (mut trace, mut span) = (Vec::with_capacity(32), Vec::with_capacity(16));
-    identity.position.trace_id.write(&mut trace);
-    identity.position.span_id.write(&mut span);
+    let position = &identity.position;
     set(
         host,
         "seawall.trace_headers.request_id",
         identity.request_id.as_bytes(),
     );
-    set(host, "seawall.trace_headers.trace_id", &trace);
-    set(host, "seawall.trace_headers.span_id", &span);
+    set(
+        host,
+        "seawall.trace_headers.trace_id",
+        &position.trace_id.digits(),
+    );
+    set(
+        host,
+        "seawall.trace_headers.span_id",
+        &position.span_id.digits(),
+    );
 }
 
 /// Ids that were sent and not taken over.

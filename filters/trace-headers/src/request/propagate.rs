@@ -5,7 +5,8 @@ use super::identity::{keeps_tracestate, Identity, Judged};
 use crate::config::Settings;
 use crate::counters::{Count, Counters};
 use crate::interop::{self, Field, Format, Inbound};
-use crate::w3c::{baggage, tracestate};
+use crate::w3c::baggage::{self, Baggage};
+use crate::w3c::tracestate;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Answer, Host, Map};
 
@@ -23,18 +24,38 @@ pub struct Scene<'a> {
     pub counters: &'a Counters,
 }
 
+/// Whether all that came of a trace goes on as it is, but for the `traceparent`.
+fn goes_on_as_it_is(scene: &Scene<'_>) -> bool {
+    let Scene {
+        settings, inbound, ..
+    } = scene;
+    if inbound.has_no_trace() {
+        return true;
+    }
+    let continued = matches!(scene.judged.trace.remote, Some((Format::W3c, _)));
+    if !(continued && inbound.has_w3c_only() && settings.clear.is_empty()) {
+        return false;
+    }
+    let unchanged = |field, as_it_is: &dyn Fn(&[u8]) -> bool| {
+        let lines = inbound.lines(field);
+        lines.is_empty() || lines.only().is_some_and(as_it_is)
+    };
+    unchanged(Field::Tracestate, &|line| {
+        tracestate::goes_on(line, settings.tracestate_max_length)
+    }) && unchanged(Field::Baggage, &|line| {
+        let (members, bytes) = (settings.baggage_members, settings.baggage_bytes);
+        settings.baggage && baggage::receive(&[line], members, bytes) == Baggage::Unchanged
+    })
+}
+
 /// What nearly every request needs, without a list of changes: a `traceparent`, and a request id where it has none. False
-/// where something else arrived, or something else is to be written; then nothing was done.
+/// where something else is to be written or taken out; then nothing was done.
 ///
 /// # Errors
 /// When the host refuses a field; the other is written.
 pub fn plainly(host: &dyn Host, scene: &Scene<'_>, identity: &Identity) -> Answer<bool> {
     let settings = scene.settings;
-    let nothing_else = scene.inbound.has_no_trace() || {
-        let continued = matches!(scene.judged.trace.remote, Some((Format::W3c, _)));
-        continued && scene.inbound.has_only_a_parent() && settings.clear.is_empty()
-    };
-    if !(scene.judged.trusted && settings.writes_w3c_only && nothing_else) {
+    if !(scene.judged.trusted && settings.writes_w3c_only && goes_on_as_it_is(scene)) {
         return Ok(false);
     }
     let write = |field, name, value: &[u8]| {
@@ -194,7 +215,7 @@ fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
     }
     let lines: Vec<&[u8]> = scene.inbound.lines(Field::Baggage).iter().collect();
     let carried = baggage::receive(&lines, settings.baggage_members, settings.baggage_bytes);
-    if let baggage::Baggage::Rewritten { value, dropped } = carried {
+    if let Baggage::Rewritten { value, dropped } = carried {
         scene.counters.add(Count::BaggageDropped, dropped as u64);
         if value.is_empty() {
             changes.remove(scene.headers, "baggage");

@@ -1,7 +1,7 @@
 //! The `baggage` header (W3C Baggage): propagated whole within its limits, else without the members that do not fit.
 
 use super::trim;
-use seawall_core::headers::is_of_token;
+use crate::bytes::{all, PRINTABLE_OR_TAB, TOKEN};
 
 /// What a platform must at least propagate: this many members.
 pub const MEMBERS: usize = 64;
@@ -67,9 +67,5 @@ fn is_member(member: &[u8]) -> bool {
         return false;
     };
     let key = trim(member.get(..at).unwrap_or_default());
-    !key.is_empty()
-        && key.iter().copied().all(is_of_token)
-        && member
-            .iter()
-            .all(|byte| matches!(byte, b'\t' | 0x20..=0x7e))
+    !key.is_empty() && all(TOKEN, key) && all(PRINTABLE_OR_TAB, member)
 }

@@ -24,45 +24,29 @@ pub struct Traceparent {
     pub random: bool,
 }
 
-/// What a request says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
-    /// No `traceparent` at all.
-    Absent,
-    /// One that can be continued.
-    Valid(Traceparent),
-    /// One that cannot be read, or more than one: the trace starts anew, and `tracestate` is dropped.
-    Invalid,
-}
-
-/// Reads the field lines of `traceparent`. The header has exactly one; two are ambiguous.
-pub fn receive<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Received {
-    match (lines.next(), lines.next()) {
-        (None, _) => Received::Absent,
-        (Some(line), None) => parse(line).map_or(Received::Invalid, Received::Valid),
-        (Some(_), Some(_)) => Received::Invalid,
-    }
-}
-
 /// Reads one value: version 00 exactly, higher versions as far as they are known (section 3.2.4).
 pub fn parse(value: &[u8]) -> Option<Traceparent> {
-    let value = trim(value);
-    let (known, rest) = value.split_at_checked(LENGTH)?;
-    let mut fields = known.split(|byte| *byte == b'-');
-    let [version] = hex::decode::<1>(fields.next()?)?;
-    let trace_id = TraceId::new(hex::decode(fields.next()?)?)?;
-    let parent_id = SpanId::new(hex::decode(fields.next()?)?)?;
-    let [flags] = hex::decode::<1>(fields.next()?)?;
-    let complete = fields.next().is_none();
+    let (known, rest) = trim(value).split_first_chunk::<LENGTH>()?;
+    let [v, w, b'-', ids @ .., b'-', f, g] = known else {
+        return None;
+    };
+    let (trace_id, ids) = ids.split_first_chunk::<32>()?;
+    let [b'-', parent_id @ ..] = ids else {
+        return None;
+    };
+    let [.., version, flags] = hex::four([b'0', b'0', b'0', b'0', *v, *w, *f, *g])?;
     let fits = match version {
         0xff => false,
         0 => rest.is_empty(),
         // What a future version adds follows another dash; nothing of it is looked at.
         _ => rest.is_empty() || rest.starts_with(b"-"),
     };
-    (complete && fits).then_some(Traceparent {
-        trace_id,
-        parent_id,
+    if !fits {
+        return None;
+    }
+    Some(Traceparent {
+        trace_id: TraceId::new(hex::decode(trace_id)?)?,
+        parent_id: SpanId::new(hex::decode(parent_id)?)?,
         sampled: flags & SAMPLED != 0,
         random: flags & RANDOM != 0,
     })
@@ -72,11 +56,15 @@ impl Traceparent {
     /// The value in version 00. Flags that are not known are sent as zero.
     pub fn value(&self) -> [u8; LENGTH] {
         let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        hex::write(self.trace_id.bytes(), &mut out, 3);
-        hex::write(self.parent_id.bytes(), &mut out, 36);
+        hex::write(self.trace_id.bytes(), out.get_mut(3..).unwrap_or_default());
+        hex::write(
+            self.parent_id.bytes(),
+            out.get_mut(36..).unwrap_or_default(),
+        );
         let sampled = if self.sampled { SAMPLED } else { 0 };
         let random = if self.random { RANDOM } else { 0 };
-        hex::write(&[sampled | random], &mut out, 53);
+        let [.., flags] = &mut out;
+        *flags = b'0' | sampled | random;
         out
     }
 }

@@ -1,6 +1,7 @@
 //! The `tracestate` header (W3C Trace Context Level 2, section 3.3).
 
 use super::trim;
+use crate::bytes::{all, prefix, STATE_KEY, STATE_VALUE};
 
 /// The most list members there may be.
 pub const MOST_MEMBERS: usize = 32;
@@ -31,24 +32,48 @@ pub enum Tracestate {
     Invalid,
 }
 
+/// Whether a line, where it is the only one, goes on as it is. So does nearly every one: nothing is kept of it to find out.
+pub fn goes_on(line: &[u8], max_length: usize) -> bool {
+    let mut keys: Vec<&[u8]> = Vec::new();
+    let mut rest = Some(line);
+    while let Some(list) = rest {
+        let comma = list.iter().position(|byte| *byte == b',');
+        let (member, after) = match comma.and_then(|at| list.split_at_checked(at)) {
+            Some((member, after)) => (member, after.get(1..)),
+            None => (list, None),
+        };
+        match key_of(trim(member)) {
+            Some(key) if keys.len() < MOST_MEMBERS && !keys.contains(&key) => {
+                // The last one is compared with nothing, and most are alone.
+                if after.is_some() {
+                    keys.push(key);
+                }
+            }
+            _ => return false,
+        }
+        rest = after;
+    }
+    line.len() <= max_length
+}
+
 /// Combines the field lines, checks them and fits them into `max_length` bytes.
 ///
 /// Several lines become one. Empty members go, and so does the right one of two with the same key: the left is newer.
 /// What is too long loses whole members, those over 128 bytes first, then from the right.
 pub fn receive(lines: &[&[u8]], max_length: usize) -> Tracestate {
-    if lines.is_empty() {
-        return Tracestate::Absent;
+    match lines {
+        [] => return Tracestate::Absent,
+        [line] if goes_on(line, max_length) => return Tracestate::Unchanged,
+        _ => {}
     }
     let mut members: Vec<(&[u8], &[u8])> = Vec::new();
     let mut seen = 0usize;
-    let mut dropped = false;
     for member in lines
         .iter()
         .flat_map(|line| line.split(|byte| *byte == b','))
     {
         let member = trim(member);
         if member.is_empty() {
-            dropped = true;
             continue;
         }
         seen = seen.saturating_add(1);
@@ -56,9 +81,7 @@ pub fn receive(lines: &[&[u8]], max_length: usize) -> Tracestate {
         let Some(key) = key else {
             return Tracestate::Invalid;
         };
-        if members.iter().any(|(known, _)| *known == key) {
-            dropped = true;
-        } else {
+        if !members.iter().any(|(known, _)| *known == key) {
             members.push((key, member));
         }
     }
@@ -69,41 +92,23 @@ pub fn receive(lines: &[&[u8]], max_length: usize) -> Tracestate {
     let before = members.len();
     truncate(&mut members, max_length);
     let truncated = before.saturating_sub(members.len());
-    match (lines, members.is_empty()) {
-        ([line], false) if !dropped && truncated == 0 && line.len() <= max_length => {
-            Tracestate::Unchanged
-        }
-        _ => Tracestate::Rewritten {
-            value: members.join(&b','),
-            truncated,
-        },
+    Tracestate::Rewritten {
+        value: members.join(&b','),
+        truncated,
     }
 }
 
 /// The key of a member that keeps to the grammar.
 fn key_of(member: &[u8]) -> Option<&[u8]> {
-    let at = member.iter().position(|byte| *byte == b'=')?;
-    let (key, value) = member.split_at_checked(at)?;
-    let value = value.get(1..)?;
-    (is_key(key) && is_value(value)).then_some(key)
-}
-
-fn is_key(key: &[u8]) -> bool {
-    let letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    key.len() <= LONGEST
-        && key.first().is_some_and(letter)
-        && key
-            .iter()
-            .all(|byte| letter(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@'))
-}
-
-/// Spaces at the front are part of a value; those at the end were taken off with the whitespace around the member.
-fn is_value(value: &[u8]) -> bool {
-    (1..=LONGEST).contains(&value.len())
-        && value
-            .iter()
-            .all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b',' | b'='))
-        && value.last() != Some(&b' ')
+    let (key, value) = member.split_at_checked(prefix(STATE_KEY, member))?;
+    let [b'=', value @ ..] = value else {
+        return None;
+    };
+    let begins = matches!(key, [b'a'..=b'z' | b'0'..=b'9', ..]) && key.len() <= LONGEST;
+    // Spaces at the front are part of a value; those at the end were taken off with the whitespace around the member.
+    let ends = value.last().is_some_and(|byte| *byte != b' ');
+    let fits = value.len() <= LONGEST && all(STATE_VALUE, value);
+    (begins && ends && fits).then_some(key)
 }
 
 fn length(members: &[&[u8]]) -> usize {
