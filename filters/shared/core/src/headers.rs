@@ -215,7 +215,7 @@ struct Line {
 
 impl<'a> Iter<'a> {
     /// The next line, by its lengths alone: most lines are of no interest, and are not looked at.
-    #[inline]
+    #[inline(always)]
     fn next_line(&mut self) -> Option<Line> {
         let (name, value) = lengths(*self.pairs.next()?);
         let (name_size, start) = (name as usize, self.at);
@@ -247,7 +247,7 @@ impl<'a> Iter<'a> {
             let line = self.next_line()?;
             if line.name_size == name.len() {
                 let (known, value) = self.parts(&line)?;
-                if same(known, name) {
+                if known.last() == name.last() && same(known, name) {
                     return Some(value);
                 }
             }

@@ -9,7 +9,7 @@ use crate::w3c::trim;
 const MOST_CARRIED: usize = 1024;
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
-    match single(inbound.lines(Field::Aws)) {
+    match single(inbound, Field::Aws) {
         Ok(Some(value)) => parse(value).unwrap_or(Found::Invalid),
         Ok(None) => Found::Absent,
         Err(found) => found,
@@ -83,7 +83,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         sampled,
     ];
     let mut value = ours.concat();
-    let line = inbound.and_then(|inbound| inbound.lines(Field::Aws).first());
+    let line = inbound.and_then(|inbound| inbound.first(Field::Aws));
     for (name, text) in line.into_iter().flat_map(parts) {
         let length = value
             .len()

@@ -48,7 +48,7 @@ fn remote(trace: &[u8], span: &[u8], decision: Decision) -> Found {
 
 /// `{trace}-{span}[-{decision}][-{parent}]`, or a decision alone.
 pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
-    let value = match single(inbound.lines(Field::B3)) {
+    let value = match single(inbound, Field::B3) {
         Ok(Some(value)) => value,
         Ok(None) => return Found::Absent,
         Err(found) => return found,
@@ -77,7 +77,7 @@ pub(super) fn read_single(inbound: &Inbound<'_>) -> Found {
 
 pub(super) fn read_multi(inbound: &Inbound<'_>) -> Found {
     // Of several lines, the specification takes the first.
-    let field = |field| first(inbound.lines(field));
+    let field = |field| first(inbound, field);
     let (trace, span) = (field(Field::B3Trace), field(Field::B3Span));
     let flags = field(Field::B3Flags);
     let sampled = match field(Field::B3Sampled).map(decision) {

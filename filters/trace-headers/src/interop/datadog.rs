@@ -38,10 +38,10 @@ fn tags(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
     let fields = [
-        single(inbound.lines(Field::DatadogTrace)),
-        single(inbound.lines(Field::DatadogParent)),
-        single(inbound.lines(Field::DatadogPriority)),
-        single(inbound.lines(Field::DatadogTags)),
+        single(inbound, Field::DatadogTrace),
+        single(inbound, Field::DatadogParent),
+        single(inbound, Field::DatadogPriority),
+        single(inbound, Field::DatadogTags),
     ];
     let [Ok(trace), Ok(parent), Ok(sampling), Ok(carried)] = fields else {
         return Found::Invalid;
@@ -90,7 +90,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
     ));
     // A user's own decision (2 or -1) stays one as long as it is followed.
     let kept = inbound
-        .and_then(|inbound| inbound.lines(Field::DatadogPriority).first())
+        .and_then(|inbound| inbound.first(Field::DatadogPriority))
         .map(trim)
         .filter(|text| priority(text).and_then(Decision::sampled) == Some(out.sampled));
     let plain: &[u8] = if out.sampled { b"1" } else { b"0" };
@@ -105,7 +105,7 @@ pub(super) fn write(out: &Outbound, inbound: Option<&Inbound<'_>>, fields: &mut 
         let digits = out.trace_id.digits();
         carried.extend_from_slice(digits.get(..16).unwrap_or_default());
     }
-    let line = inbound.and_then(|inbound| inbound.lines(Field::DatadogTags).first());
+    let line = inbound.and_then(|inbound| inbound.first(Field::DatadogTags));
     for (name, text) in line.into_iter().flat_map(tags) {
         let length = carried
             .len()

@@ -67,11 +67,10 @@ fn same(one: &Remote, other: &Remote) -> bool {
 
 /// The header has exactly one line; two are ambiguous.
 pub(super) fn w3c(inbound: &Inbound<'_>) -> Found {
-    let lines = inbound.lines(Field::Traceparent);
-    if lines.is_empty() {
+    if !inbound.has(Field::Traceparent) {
         return Found::Absent;
     }
-    match lines.only().and_then(parse) {
+    match inbound.only(Field::Traceparent).and_then(parse) {
         None => Found::Invalid,
         Some(parent) => Found::Remote(Remote {
             trace_id: parent.trace_id,

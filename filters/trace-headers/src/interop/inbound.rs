@@ -116,38 +116,6 @@ fn all_the_same(known: &[u8], name: &[u8]) -> bool {
     same(known, name)
 }
 
-/// Field lines of one name, in order. One line, or none, is what there nearly always is.
-#[derive(Debug, Clone, Copy)]
-pub struct Lines<'a> {
-    first: Option<&'a [u8]>,
-    /// Where the others are.
-    more: Option<(&'a Headers, &'a str)>,
-}
-
-impl<'a> Lines<'a> {
-    /// True when there is none.
-    pub fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    /// The first line.
-    pub fn first(&self) -> Option<&'a [u8]> {
-        self.first
-    }
-
-    /// The line, where there is exactly one.
-    pub fn only(&self) -> Option<&'a [u8]> {
-        self.first.filter(|_| self.more.is_none())
-    }
-
-    /// All lines.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
-        let more = self.more.into_iter();
-        let more = more.flat_map(|(headers, name)| headers.all(name).skip(1));
-        self.first.into_iter().chain(more)
-    }
-}
-
 /// The fields of a request that carry an identity.
 #[derive(Debug)]
 pub struct Inbound<'a> {
@@ -206,13 +174,30 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// The lines of a field.
-    pub fn lines(&self, field: Field) -> Lines<'a> {
-        let several = self.several & bit(field) != 0;
-        Lines {
-            first: self.first.get(field as usize).copied().flatten(),
-            more: several.then(|| (self.headers, self.name(field))),
+    /// Whether there is such a field.
+    #[inline(always)]
+    pub fn has(&self, field: Field) -> bool {
+        self.found & bit(field) != 0
+    }
+
+    /// The first line of a field.
+    #[inline(always)]
+    pub fn first(&self, field: Field) -> Option<&'a [u8]> {
+        self.first.get(field as usize).copied().flatten()
+    }
+
+    /// The line of a field, where there is exactly one.
+    #[inline(always)]
+    pub fn only(&self, field: Field) -> Option<&'a [u8]> {
+        self.first(field).filter(|_| self.several & bit(field) == 0)
+    }
+
+    /// All lines of a field, in order.
+    pub fn all(&self, field: Field) -> Vec<&'a [u8]> {
+        if self.several & bit(field) != 0 {
+            return self.headers.all(self.name(field)).collect();
         }
+        self.first(field).into_iter().collect()
     }
 
     #[cold]
@@ -251,9 +236,10 @@ mod tests {
                 .iter()
                 .find(|(known, _)| known == name)
                 .unwrap();
-            let lines = inbound.lines(*field);
-            assert_eq!(lines.iter().collect::<Vec<_>>(), [b"1", b"2"], "{name}");
-            assert_eq!((lines.first(), lines.only()), (Some(&b"1"[..]), None));
+            assert_eq!(inbound.all(*field), [b"1", b"2"], "{name}");
+            assert!(inbound.has(*field));
+            assert_eq!(inbound.first(*field), Some(&b"1"[..]));
+            assert_eq!(inbound.only(*field), None);
         }
     }
 
@@ -268,9 +254,8 @@ mod tests {
         let headers = Headers::from_pairs(&pairs);
         let inbound = Inbound::find(&headers, "x-id");
         assert!(inbound.has_no_trace());
-        let ids = inbound.lines(Field::RequestId);
-        assert_eq!(ids.iter().collect::<Vec<_>>(), [b"a", b"c"]);
-        assert_eq!(inbound.lines(Field::Cookie).only(), Some(&b"b=1"[..]));
-        assert!(inbound.lines(Field::Traceparent).is_empty());
+        assert_eq!(inbound.all(Field::RequestId), [b"a", b"c"]);
+        assert_eq!(inbound.only(Field::Cookie), Some(&b"b=1"[..]));
+        assert!(!inbound.has(Field::Traceparent));
     }
 }

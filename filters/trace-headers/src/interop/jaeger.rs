@@ -7,7 +7,7 @@ const SAMPLED: u8 = 1;
 const DEBUG: u8 = 2;
 
 pub(super) fn read(inbound: &Inbound<'_>) -> Found {
-    match single(inbound.lines(Field::Jaeger)) {
+    match single(inbound, Field::Jaeger) {
         Ok(Some(value)) => parse(value).map_or(Found::Invalid, Found::Remote),
         Ok(None) => Found::Absent,
         Err(found) => found,

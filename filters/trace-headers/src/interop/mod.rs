@@ -8,7 +8,7 @@ mod inbound;
 mod jaeger;
 
 pub use extract::{extract, names, Extracted};
-pub use inbound::{Field, Inbound, Lines};
+pub use inbound::{Field, Inbound};
 
 use crate::ids::{SpanId, TraceId};
 use crate::w3c::traceparent::Traceparent;
@@ -192,16 +192,16 @@ pub fn write(
 }
 
 /// The value of a field of which there must be one line; `Err` when there are more, whose meaning nobody defines.
-pub(crate) fn single<'a>(lines: Lines<'a>) -> Result<Option<&'a [u8]>, Found> {
-    match (lines.first(), lines.only()) {
-        (Some(_), None) => Err(Found::Invalid),
-        _ => Ok(first(lines)),
+pub(crate) fn single<'a>(inbound: &Inbound<'a>, field: Field) -> Result<Option<&'a [u8]>, Found> {
+    match (inbound.has(field), inbound.only(field)) {
+        (true, None) => Err(Found::Invalid),
+        _ => Ok(first(inbound, field)),
     }
 }
 
 /// The value of the first line. An empty one says as little as none: services that pass on the fields of a list send those
 /// that they did not get as empty ones.
-pub(crate) fn first<'a>(lines: Lines<'a>) -> Option<&'a [u8]> {
-    let value = lines.first().map(crate::w3c::trim);
+pub(crate) fn first<'a>(inbound: &Inbound<'a>, field: Field) -> Option<&'a [u8]> {
+    let value = inbound.first(field).map(crate::w3c::trim);
     value.filter(|value| !value.is_empty())
 }

@@ -46,12 +46,12 @@ pub fn judge<'a>(
     trusted: bool,
     counters: &Counters,
 ) -> Judged<'a> {
-    let sent = inbound.lines(Field::RequestId);
-    let request_id = sent.only().filter(|id| trusted && is_safe(id));
-    counters.increment(match (request_id, sent.is_empty()) {
+    let sent = inbound.only(Field::RequestId);
+    let request_id = sent.filter(|id| trusted && is_safe(id));
+    counters.increment(match (request_id, inbound.has(Field::RequestId)) {
         (Some(_), _) => Count::RequestIdsKept,
-        (None, true) => Count::RequestIdsCreated,
-        (None, false) => Count::RequestIdsReplaced,
+        (None, false) => Count::RequestIdsCreated,
+        (None, true) => Count::RequestIdsReplaced,
     });
     let trace = if inbound.has_no_trace() {
         Extracted::NOTHING

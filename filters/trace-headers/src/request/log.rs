@@ -4,7 +4,7 @@ use super::identity::Identity;
 use crate::bytes::{may_be, LOGGED};
 use crate::config::{Settings, Source};
 use crate::ids::request_id::LONGEST;
-use crate::interop::{Field, Inbound, Lines};
+use crate::interop::{Field, Inbound};
 use crate::w3c::trim;
 use seawall_core::claim::written;
 use seawall_core::headers::Headers;
@@ -24,11 +24,16 @@ pub fn printable(value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of a cookie.
-fn cookie<'a>(lines: Lines<'a>, name: &str) -> Option<&'a [u8]> {
-    lines
-        .iter()
-        .flat_map(|line| line.split(|byte| *byte == b';'))
-        .find_map(|pair| trim(pair).strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+fn cookie<'a>(inbound: &Inbound<'a>, name: &str) -> Option<&'a [u8]> {
+    for line in inbound.all(Field::Cookie) {
+        for pair in line.split(|byte| *byte == b';') {
+            let value = trim(pair).strip_prefix(name.as_bytes());
+            if let Some([b'=', value @ ..]) = value {
+                return Some(value);
+            }
+        }
+    }
+    None
 }
 
 /// A value that is not worth a failed request: a property that the host refuses is missing in the log.
@@ -38,17 +43,15 @@ fn set(host: &dyn Host, name: &str, value: &[u8]) {
     }
 }
 
-fn sources(settings: &Settings) -> impl Iterator<Item = (&'static str, &Source)> {
-    let tenant = settings
-        .tenant_id
-        .iter()
-        .map(|source| ("seawall.trace_headers.tenant_id", source));
-    tenant.chain(
-        settings
-            .user_id
-            .iter()
-            .map(|source| ("seawall.trace_headers.user_id", source)),
-    )
+/// Tenant and user: the property, and where its value is.
+fn sources(settings: &Settings) -> [(&'static str, Option<&Source>); 2] {
+    [
+        (
+            "seawall.trace_headers.tenant_id",
+            settings.tenant_id.as_ref(),
+        ),
+        ("seawall.trace_headers.user_id", settings.user_id.as_ref()),
+    ]
 }
 
 /// Tenant and user, where the request's headers say it.
@@ -61,11 +64,13 @@ pub fn from_request(
 ) {
     for (name, source) in sources(settings) {
         let value = match source {
-            Source::Header(header) => headers.get(header),
-            Source::Cookie(cookie_name) => cookie(inbound.lines(Field::Cookie), cookie_name),
-            Source::Claim(_) => None,
+            Some(Source::Header(header)) => headers.get(header),
+            Some(Source::Cookie(name)) => cookie(inbound, name),
+            Some(Source::Claim(_)) | None => None,
         };
-        set(host, name, &printable(value.unwrap_or_default()));
+        if let Some(value) = value {
+            set(host, name, &printable(value));
+        }
     }
 }
 
@@ -73,7 +78,7 @@ pub fn from_request(
 #[inline(never)]
 pub fn from_claims(host: &dyn Host, settings: &Settings) {
     for (name, source) in sources(settings) {
-        if let Source::Claim(steps) = source {
+        if let Some(Source::Claim(steps)) = source {
             let mut path = vec!["metadata", "filter_metadata"];
             path.extend(steps.iter().map(String::as_str));
             let value = host.property(&path).ok().flatten().unwrap_or_default();
@@ -119,6 +124,8 @@ pub fn refused(host: &dyn Host, request_id: Option<&[u8]>, traceparent: Option<&
         ("seawall.trace_headers.inbound_request_id", request_id),
         ("seawall.trace_headers.inbound_traceparent", traceparent),
     ] {
-        set(host, name, &printable(value.unwrap_or_default()));
+        if let Some(value) = value {
+            set(host, name, &printable(value));
+        }
     }
 }

@@ -58,6 +58,7 @@ impl Request {
             Ok(identity) => propagate::plainly(host, &scene, identity),
             Err(_) => Ok(false),
         };
+        let as_it_is = matches!(plainly, Ok(true));
         let written = match plainly {
             Ok(false) => propagate::changes(&scene, identity.as_ref().ok()).apply(
                 host,
@@ -69,9 +70,9 @@ impl Request {
         if settings.tenant_id.is_some() || settings.user_id.is_some() {
             log::from_request(host, settings, &headers, &inbound);
         }
-        let sent = inbound.lines(Field::RequestId).first();
+        let sent = inbound.first(Field::RequestId);
         if !trusted || (judged.request_id.is_none() && sent.is_some()) {
-            let parent = inbound.lines(Field::Traceparent).first();
+            let parent = inbound.first(Field::Traceparent);
             log::refused(host, sent, parent.filter(|_| !trusted));
         }
         let identity = identity?;
@@ -86,9 +87,16 @@ impl Request {
         if let Some(spans) = &shared.spans {
             if identity.position.sampled || spans.wants_errors() {
                 let mut span = Server::begin(host, &headers);
-                let came = !inbound.lines(Field::Tracestate).is_empty();
+                let came = inbound.has(Field::Tracestate);
                 if came && keeps_tracestate(&judged, &inbound) {
-                    span.state(host);
+                    let now;
+                    let state = if as_it_is {
+                        inbound.first(Field::Tracestate)
+                    } else {
+                        now = host.header(Map::Request, "tracestate").ok().flatten();
+                        now.as_deref()
+                    };
+                    span.state(state.unwrap_or_default());
                 }
                 self.span = Some(span);
             }

@@ -37,8 +37,7 @@ fn goes_on_as_it_is(scene: &Scene<'_>) -> bool {
         return false;
     }
     let unchanged = |field, as_it_is: &dyn Fn(&[u8]) -> bool| {
-        let lines = inbound.lines(field);
-        lines.is_empty() || lines.only().is_some_and(as_it_is)
+        !inbound.has(field) || inbound.only(field).is_some_and(as_it_is)
     };
     unchanged(Field::Tracestate, &|line| {
         tracestate::goes_on(line, settings.tracestate_max_length)
@@ -59,7 +58,7 @@ pub fn plainly(host: &dyn Host, scene: &Scene<'_>, identity: &Identity) -> Answe
         return Ok(false);
     }
     let write = |field, name, value: &[u8]| {
-        let absent = scene.inbound.lines(field).is_empty();
+        let absent = !scene.inbound.has(field);
         write(host, Map::Request, absent, name, value)
     };
     let made = match scene.judged.request_id {
@@ -107,7 +106,7 @@ pub fn changes<'a>(scene: &Scene<'a>, identity: Option<&'a Identity>) -> Changes
         None if scene.judged.trusted && !scene.judged.trace.invalid => {}
         _ => strip(scene, &mut changes),
     }
-    if !scene.inbound.lines(Field::Baggage).is_empty() {
+    if scene.inbound.has(Field::Baggage) {
         carry_baggage(scene, &mut changes);
     }
     for format in &settings.clear {
@@ -178,14 +177,14 @@ fn is_no_trace(scene: &Scene<'_>) -> bool {
 
 fn carry_tracestate<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
     let written = scene.settings.write.contains(&Format::W3c);
-    if scene.inbound.lines(Field::Tracestate).is_empty() || !written {
+    if !scene.inbound.has(Field::Tracestate) || !written {
         return;
     }
     if !keeps_tracestate(scene.judged, scene.inbound) {
         changes.remove(scene.headers, "tracestate");
         return;
     }
-    let lines: Vec<&[u8]> = scene.inbound.lines(Field::Tracestate).iter().collect();
+    let lines = scene.inbound.all(Field::Tracestate);
     let state = tracestate::receive(&lines, scene.settings.tracestate_max_length);
     match state {
         tracestate::Tracestate::Absent | tracestate::Tracestate::Unchanged => {}
@@ -213,7 +212,7 @@ fn carry_baggage<'a>(scene: &Scene<'a>, changes: &mut Changes<'a>) {
         changes.remove(scene.headers, "baggage");
         return;
     }
-    let lines: Vec<&[u8]> = scene.inbound.lines(Field::Baggage).iter().collect();
+    let lines = scene.inbound.all(Field::Baggage);
     let carried = baggage::receive(&lines, settings.baggage_members, settings.baggage_bytes);
     if let Baggage::Rewritten { value, dropped } = carried {
         scene.counters.add(Count::BaggageDropped, dropped as u64);

@@ -14,17 +14,44 @@ const STATUS_ERROR: u64 = 2;
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
 const PARENT_IS_REMOTE: u32 = 0x300;
 
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// A string.
-    Text(String),
-    /// A whole number.
-    Number(u64),
+/// What is known about a span, written as it becomes known: kept as values until then, each would be copied twice.
+#[derive(Debug)]
+pub struct Attributes(Message);
+
+/// The field of a span that has them.
+const ATTRIBUTES: u32 = 9;
+
+impl Attributes {
+    /// None yet, and room for those of most spans.
+    pub fn none() -> Self {
+        Attributes(Message::with_room(512))
+    }
+
+    /// Adds a string.
+    #[inline(never)]
+    pub fn text(&mut self, key: &str, value: &str) {
+        text(&mut self.0, ATTRIBUTES, key, value);
+    }
+
+    /// Adds a whole number.
+    #[inline(never)]
+    pub fn number(&mut self, key: &str, value: u64) {
+        self.0.message(ATTRIBUTES, |pair| {
+            pair.bytes(1, key.as_bytes());
+            pair.message(2, |any| any.number(3, value));
+        });
+    }
+}
+
+fn text(message: &mut Message, field: u32, key: &str, value: &str) {
+    message.message(field, |pair| {
+        pair.bytes(1, key.as_bytes());
+        pair.message(2, |any| any.bytes(1, value.as_bytes()));
+    });
 }
 
 /// A span that has ended.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Span {
     /// Its ids.
     pub position: Outbound,
@@ -37,24 +64,17 @@ pub struct Span {
     /// When it ended.
     pub end: Timestamp,
     /// What is known about it.
-    pub attributes: Vec<(&'static str, Value)>,
+    pub attributes: Attributes,
     /// Whether the request failed for a reason on this side of it.
     pub failed: bool,
 }
 
-fn attribute(message: &mut Message, field: u32, key: &str, value: &Value) {
-    message.message(field, |pair| {
-        pair.bytes(1, key.as_bytes());
-        pair.message(2, |any| match value {
-            Value::Text(text) => any.bytes(1, text.as_bytes()),
-            Value::Number(number) => any.number(3, *number),
-        });
-    });
-}
-
 /// The span as a message.
 pub fn encode(span: &Span) -> Vec<u8> {
-    let mut message = Message::with_room(512);
+    let texts = span.state.len().saturating_add(span.name.len());
+    let known = span.attributes.0.size().saturating_add(texts);
+    // And for the ids and times.
+    let mut message = Message::with_room(known.saturating_add(96));
     message.bytes(1, span.position.trace_id.bytes());
     message.bytes(2, span.position.span_id.bytes());
     if !span.state.is_empty() {
@@ -67,9 +87,7 @@ pub fn encode(span: &Span) -> Vec<u8> {
     message.number(6, KIND_SERVER);
     message.fixed64(7, span.start.as_nanos());
     message.fixed64(8, span.end.later(span.start).as_nanos());
-    for (key, value) in &span.attributes {
-        attribute(&mut message, 9, key, value);
-    }
+    message.fields_of(&span.attributes.0);
     if span.failed {
         message.message(15, |status| status.number(3, STATUS_ERROR));
     }
@@ -89,8 +107,7 @@ pub fn export(service: &str, spans: &[Vec<u8>]) -> Vec<u8> {
     let mut request = Message::default();
     request.message(1, |resource_spans| {
         resource_spans.message(1, |resource| {
-            let service = Value::Text(service.to_owned());
-            attribute(resource, 1, "service.name", &service);
+            text(resource, 1, "service.name", service);
         });
         resource_spans.message(2, |scope_spans| {
             scope_spans.message(1, |scope| {

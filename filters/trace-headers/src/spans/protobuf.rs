@@ -27,19 +27,40 @@ impl Message {
         self.varint(u64::from((field << 3) | kind));
     }
 
+    /// The tag of something with a length, and that.
+    fn head(&mut self, field: u32, length: usize) {
+        let tag = (field << 3) | 2;
+        match (u8::try_from(tag), u8::try_from(length)) {
+            // Nearly always.
+            (Ok(tag @ ..0x80), Ok(length @ ..0x80)) => self.0.extend_from_slice(&[tag, length]),
+            _ => {
+                self.tag(field, 2);
+                self.varint(length as u64);
+            }
+        }
+    }
+
     /// Bytes, a string, or a message within this one.
     pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        self.tag(field, 2);
-        self.varint(bytes.len() as u64);
+        self.head(field, bytes.len());
         self.0.extend_from_slice(bytes);
+    }
+
+    /// The fields of a message, as fields of this one.
+    pub fn fields_of(&mut self, other: &Message) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// The number of bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 
     /// A message within this one.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Message)) {
-        self.tag(field, 2);
-        let start = self.0.len();
         // Room for the length of a short one, as nearly all are.
-        self.0.push(0);
+        self.head(field, 0);
+        let start = self.0.len().saturating_sub(1);
         write(self);
         let length = self.0.len().saturating_sub(start).saturating_sub(1);
         match self.0.get_mut(start) {

@@ -1,13 +1,14 @@
 //! The server span of a request, with the attributes of OpenTelemetry's semantic conventions for HTTP.
 
 use super::grpc;
-use super::otlp::{Span, Value};
+use super::otlp::{Attributes, Span};
 use crate::config::Settings;
 use crate::request::identity::Identity;
 use crate::w3c::tracestate;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Host, Map};
 use seawall_core::time::{self, Timestamp};
+use std::borrow::Cow;
 
 /// The longest text taken from a request.
 const LONGEST: usize = 256;
@@ -27,23 +28,20 @@ pub struct Server {
     attributes: Attributes,
 }
 
-fn text(bytes: &[u8]) -> Value {
-    let shown = bytes.get(..LONGEST).unwrap_or(bytes);
-    Value::Text(String::from_utf8_lossy(shown).into_owned())
-}
-
-type Attributes = Vec<(&'static str, Value)>;
-
-#[inline(never)]
-fn push(attributes: &mut Attributes, key: &'static str, value: Value) {
-    attributes.push((key, value));
+/// Cut, and what is no UTF-8 replaced. Nearly everything is, which is seen several bytes at once.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    let cut = bytes.get(..LONGEST).unwrap_or(bytes);
+    match std::str::from_utf8(cut) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(cut),
+    }
 }
 
 /// Nothing is noted about what is empty.
 #[inline(never)]
 fn note(attributes: &mut Attributes, key: &'static str, value: &[u8]) {
     if !value.is_empty() {
-        push(attributes, key, text(value));
+        attributes.text(key, &shown(value));
     }
 }
 
@@ -101,37 +99,43 @@ fn times(
 impl Server {
     /// Begins it with the request's headers.
     pub fn begin(host: &dyn Host, headers: &Headers) -> Self {
-        let method = headers.get(":method").unwrap_or_default();
+        let (mut method, mut host_and_port, mut scheme) = (None, None, None);
+        let (mut agent, mut path, mut kind) = (None, None, None);
+        // One pass for all of them.
+        for (name, value) in headers.iter() {
+            let first = match name {
+                b":method" => &mut method,
+                b":authority" => &mut host_and_port,
+                b":scheme" => &mut scheme,
+                b"user-agent" => &mut agent,
+                b":path" => &mut path,
+                b"content-type" => &mut kind,
+                _ => continue,
+            };
+            first.get_or_insert(value);
+        }
+        let method = method.unwrap_or_default();
         let known = METHODS.into_iter().find(|name| name.as_bytes() == method);
-        let mut attributes = Vec::with_capacity(16);
-        push(
-            &mut attributes,
-            "http.request.method",
-            Value::Text(known.unwrap_or("_OTHER").to_owned()),
-        );
+        let mut attributes = Attributes::none();
+        attributes.text("http.request.method", known.unwrap_or("_OTHER"));
         if known.is_none() {
             note(&mut attributes, "http.request.method_original", method);
         }
-        let (address, port) = authority(headers.get(":authority").unwrap_or_default());
+        let (address, port) = authority(host_and_port.unwrap_or_default());
         note(&mut attributes, "server.address", address);
         if let Some(port) = port {
-            push(&mut attributes, "server.port", Value::Number(port));
+            attributes.number("server.port", port);
         }
-        for (key, header) in [
-            ("url.scheme", ":scheme"),
-            ("user_agent.original", "user-agent"),
-        ] {
-            if let Some(value) = headers.get(header) {
-                note(&mut attributes, key, value);
-            }
-        }
+        note(&mut attributes, "url.scheme", scheme.unwrap_or_default());
+        let agent = agent.unwrap_or_default();
+        note(&mut attributes, "user_agent.original", agent);
         // The query may hold secrets: it is not recorded.
-        let path = headers.get(":path").unwrap_or_default();
+        let path = path.unwrap_or_default();
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         note(&mut attributes, "url.path", path);
         Server {
             state: String::new(),
-            grpc: headers.get("content-type").is_some_and(grpc::is_grpc),
+            grpc: kind.is_some_and(grpc::is_grpc),
             start: host.now().ok(),
             method: known.unwrap_or("HTTP"),
             attributes,
@@ -139,12 +143,11 @@ impl Server {
     }
 
     /// Notes the `tracestate` that goes on. One that is longer than everybody passes on is left out.
-    pub fn state(&mut self, host: &dyn Host) {
-        let state = host.header(Map::Request, "tracestate").ok().flatten();
-        let state = state.filter(|state| state.len() <= tracestate::LEAST);
-        self.state = state
-            .and_then(|state| String::from_utf8(state).ok())
-            .unwrap_or_default();
+    pub fn state(&mut self, state: &[u8]) {
+        if state.len() <= tracestate::LEAST {
+            let text = std::str::from_utf8(state).unwrap_or_default();
+            self.state = text.to_owned();
+        }
     }
 
     /// Takes from the response's headers what the other filters say there.
@@ -214,37 +217,32 @@ impl Server {
         let (start, end) = times(self.start?, duration, host.now().ok())?;
         let status = read(host, &["response", "code"]).and_then(|bytes| number(&bytes));
         if let Some(status) = status {
-            push(
-                &mut self.attributes,
-                "http.response.status_code",
-                Value::Number(status),
-            );
+            let key = "http.response.status_code";
+            self.attributes.number(key, status);
         }
         let details = read(host, &["response", "code_details"]).unwrap_or_default();
-        let kind = match status {
-            None | Some(0) => Some("aborted".to_owned()),
-            Some(status) if status >= 500 => Some(status.to_string()),
-            Some(status) if cut(host, status, &details) => Some("aborted".to_owned()),
-            Some(_) => self.call_error(host),
+        let kind: Option<Cow<'static, str>> = match status {
+            None | Some(0) => Some("aborted".into()),
+            Some(status) if status >= 500 => Some(status.to_string().into()),
+            Some(status) if cut(host, status, &details) => Some("aborted".into()),
+            Some(_) => self.call_error(host).map(Cow::Owned),
         };
         let failed = kind.is_some();
         if let Some(kind) = kind {
-            push(&mut self.attributes, "error.type", Value::Text(kind));
+            self.attributes.text("error.type", &kind);
         }
         self.connection(host);
         self.decisions(host, &details);
         let route = match &settings.endpoint {
-            Some(endpoint) => Some(endpoint.clone().into_bytes()),
-            None => read(host, &["xds", "route_name"]),
+            Some(endpoint) => Some(Cow::Borrowed(endpoint.as_bytes())),
+            None => read(host, &["xds", "route_name"]).map(Cow::Owned),
         };
         let mut name = self.method.to_owned();
         if let Some(route) = route {
-            let route = text(&route);
-            if let Value::Text(route) = &route {
-                name.push(' ');
-                name.push_str(route);
-            }
-            self.attributes.push(("http.route", route));
+            let route = shown(&route);
+            name.push(' ');
+            name.push_str(&route);
+            self.attributes.text("http.route", &route);
         }
         note(
             &mut self.attributes,

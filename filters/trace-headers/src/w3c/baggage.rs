@@ -26,28 +26,27 @@ pub enum Baggage {
 pub fn receive(lines: &[&[u8]], max_members: usize, max_bytes: usize) -> Baggage {
     let mut value = Vec::new();
     let (mut kept, mut dropped) = (0usize, 0usize);
-    for member in lines
-        .iter()
-        .flat_map(|line| line.split(|byte| *byte == b','))
-    {
-        let member = trim(member);
-        if member.is_empty() {
-            continue;
+    for line in lines {
+        for member in line.split(|byte| *byte == b',') {
+            let member = trim(member);
+            if member.is_empty() {
+                continue;
+            }
+            let comma = usize::from(kept > 0);
+            let length = value
+                .len()
+                .saturating_add(comma)
+                .saturating_add(member.len());
+            if !is_member(member) || kept >= max_members || length > max_bytes {
+                dropped = dropped.saturating_add(1);
+                continue;
+            }
+            if kept > 0 {
+                value.push(b',');
+            }
+            value.extend_from_slice(member);
+            kept = kept.saturating_add(1);
         }
-        let comma = usize::from(kept > 0);
-        let length = value
-            .len()
-            .saturating_add(comma)
-            .saturating_add(member.len());
-        if !is_member(member) || kept >= max_members || length > max_bytes {
-            dropped = dropped.saturating_add(1);
-            continue;
-        }
-        if kept > 0 {
-            value.push(b',');
-        }
-        value.extend_from_slice(member);
-        kept = kept.saturating_add(1);
     }
     let size = lines
         .iter()

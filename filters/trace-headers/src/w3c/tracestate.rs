@@ -68,21 +68,20 @@ pub fn receive(lines: &[&[u8]], max_length: usize) -> Tracestate {
     }
     let mut members: Vec<(&[u8], &[u8])> = Vec::new();
     let mut seen = 0usize;
-    for member in lines
-        .iter()
-        .flat_map(|line| line.split(|byte| *byte == b','))
-    {
-        let member = trim(member);
-        if member.is_empty() {
-            continue;
-        }
-        seen = seen.saturating_add(1);
-        let key = key_of(member).filter(|_| seen <= MOST_MEMBERS);
-        let Some(key) = key else {
-            return Tracestate::Invalid;
-        };
-        if !members.iter().any(|(known, _)| *known == key) {
-            members.push((key, member));
+    for line in lines {
+        for member in line.split(|byte| *byte == b',') {
+            let member = trim(member);
+            if member.is_empty() {
+                continue;
+            }
+            seen = seen.saturating_add(1);
+            let key = key_of(member).filter(|_| seen <= MOST_MEMBERS);
+            let Some(key) = key else {
+                return Tracestate::Invalid;
+            };
+            if !members.iter().any(|(known, _)| *known == key) {
+                members.push((key, member));
+            }
         }
     }
     let mut members: Vec<&[u8]> = members.into_iter().map(|(_, member)| member).collect();
