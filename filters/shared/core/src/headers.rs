@@ -4,8 +4,6 @@
 //! byte; integers are 32-bit little-endian. Reading keeps that buffer, so a map costs one allocation however many fields
 //! it has. Values are bytes: HTTP allows octets that are not UTF-8 (RFC 9110, section 5.5).
 
-use crate::bytes::same;
-
 /// Whether a byte may be in a token, such as the name of a field (RFC 9110, section 5.6.2).
 pub fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -231,7 +229,7 @@ impl<'a> Iter<'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn parts(&self, line: &Line) -> Option<(&'a [u8], &'a [u8])> {
         let bytes = self.lines.get(line.start..line.end)?;
         let (name, rest) = bytes.split_at_checked(line.name_size)?;
@@ -241,13 +239,15 @@ impl<'a> Iter<'a> {
         }
     }
 
-    /// The value of the next line of this name. Most fields that a filter asks for are not there.
+    /// The value of the next line of this name. Most fields that a filter asks for are not there, and of the names that are as
+    /// long, nearly all end otherwise.
+    #[inline(always)]
     fn next_of(&mut self, name: &[u8]) -> Option<&'a [u8]> {
         loop {
             let line = self.next_line()?;
             if line.name_size == name.len() {
                 let (known, value) = self.parts(&line)?;
-                if known.last() == name.last() && same(known, name) {
+                if known.last() == name.last() && known == name {
                     return Some(value);
                 }
             }
