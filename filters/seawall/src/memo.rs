@@ -5,23 +5,62 @@ use seawall_core::host::{Answer, Host, Map};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 
-/// Properties that do not change in a callback and that more than one filter reads.
-const PROPERTIES: [&[&str]; 5] = [
-    &["xds", "route_metadata"],
-    &["xds", "virtual_host_metadata"],
-    &["xds", "cluster_name"],
-    &["source", "address"],
-    &["response", "code_details"],
-];
+/// Properties that do not change in a callback and that more than one filter reads, by their places.
+fn place(path: &[&str]) -> Option<usize> {
+    match path {
+        ["xds", "route_metadata"] => Some(0),
+        ["xds", "virtual_host_metadata"] => Some(1),
+        ["xds", "cluster_name"] => Some(2),
+        ["source", "address"] => Some(3),
+        ["response", "code_details"] => Some(4),
+        _ => None,
+    }
+}
+
+/// How many there are.
+const PROPERTIES: usize = 5;
 
 type Property = Option<Option<Vec<u8>>>;
 
-/// One field, changed since the map was read.
+/// What became of a field since the map was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Set,
+    Add,
+    Remove,
+}
+
+/// One field, changed since the map was read: its name, and behind that its value.
 #[derive(Debug)]
-enum Write {
-    Set(String, Vec<u8>),
-    Add(String, Vec<u8>),
-    Remove(String),
+struct Write {
+    change: Change,
+    name_size: usize,
+    bytes: Vec<u8>,
+}
+
+impl Write {
+    fn new(change: Change, name: &str, value: &[u8]) -> Self {
+        let size = name.len().saturating_add(value.len());
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(value);
+        Write {
+            change,
+            name_size: name.len(),
+            bytes,
+        }
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let parts = self.bytes.split_at_checked(self.name_size);
+        parts.unwrap_or_default()
+    }
+
+    /// Its value, where it is about that field; none of a field that was removed.
+    fn of(&self, field: &str) -> Option<(Change, &[u8])> {
+        let (name, value) = self.parts();
+        (name == field.as_bytes()).then_some((self.change, value))
+    }
 }
 
 /// A header map as it was read, and what was written since.
@@ -49,21 +88,24 @@ impl Known {
             self.whole(host, map)?;
         }
         let read = self.headers.as_ref().and_then(|headers| headers.get(name));
-        let now = self.writes.iter().fold(read, |first, write| match write {
-            Write::Set(field, value) if field == name => Some(value),
-            Write::Add(field, value) if field == name => first.or(Some(value)),
-            Write::Remove(field) if field == name => None,
-            _ => first,
-        });
+        let now = self
+            .writes
+            .iter()
+            .fold(read, |first, write| match write.of(name) {
+                Some((Change::Set, value)) => Some(value),
+                Some((Change::Add, value)) => first.or(Some(value)),
+                Some((Change::Remove, _)) => None,
+                None => first,
+            });
         Ok(now.map(<[u8]>::to_vec))
     }
 
     /// False where nobody has read it.
     fn lacks(&self, name: &str) -> bool {
         let here = |headers: &Headers| headers.get(name).is_some();
-        let last = self.writes.iter().rev().find_map(|write| match write {
-            Write::Set(field, _) | Write::Add(field, _) => (field == name).then_some(true),
-            Write::Remove(field) => (field == name).then_some(false),
+        let last = self.writes.iter().rev().find_map(|write| {
+            let (change, _) = write.of(name)?;
+            Some(change != Change::Remove)
         });
         match &self.headers {
             Some(headers) => !last.unwrap_or_else(|| here(headers)),
@@ -73,23 +115,19 @@ impl Known {
 }
 
 fn written(headers: &Headers, writes: &[Write]) -> Headers {
-    let added = writes.iter().map(|write| match write {
-        Write::Add(name, value) => Some((name, value)),
-        Write::Set(..) | Write::Remove(_) => None,
-    });
     // Nearly always.
-    if let Some(added) = added.collect::<Option<Vec<_>>>() {
+    if writes.iter().all(|write| write.change == Change::Add) {
+        let added: Vec<_> = writes.iter().map(Write::parts).collect();
         return headers.with_more(&added);
     }
     let mut pairs: Vec<(&[u8], &[u8])> = headers.iter().collect();
     for write in writes {
-        match write {
-            Write::Set(name, value) => {
-                pairs.retain(|(field, _)| *field != name.as_bytes());
-                pairs.push((name.as_bytes(), value));
-            }
-            Write::Add(name, value) => pairs.push((name.as_bytes(), value)),
-            Write::Remove(name) => pairs.retain(|(field, _)| *field != name.as_bytes()),
+        let (name, value) = write.parts();
+        if write.change != Change::Add {
+            pairs.retain(|(field, _)| *field != name);
+        }
+        if write.change != Change::Remove {
+            pairs.push((name, value));
         }
     }
     Headers::from_pairs(&pairs)
@@ -103,7 +141,7 @@ pub(crate) struct Memo {
     pub(crate) replied: Cell<bool>,
     request: RefCell<Known>,
     response: RefCell<Known>,
-    properties: RefCell<[Property; PROPERTIES.len()]>,
+    properties: RefCell<[Property; PROPERTIES]>,
 }
 
 impl Memo {
@@ -150,24 +188,24 @@ impl Memo {
 
     /// All values of a field are this one now.
     pub(crate) fn set(&self, map: Map, name: &str, value: &[u8]) {
-        self.wrote(map, || Write::Set(name.to_owned(), value.to_vec()));
+        self.wrote(map, Change::Set, name, value);
     }
 
     /// A field has one more value.
     pub(crate) fn add(&self, map: Map, name: &str, value: &[u8]) {
-        self.wrote(map, || Write::Add(name.to_owned(), value.to_vec()));
+        self.wrote(map, Change::Add, name, value);
     }
 
     /// A field is gone.
     pub(crate) fn removed(&self, map: Map, name: &str) {
-        self.wrote(map, || Write::Remove(name.to_owned()));
+        self.wrote(map, Change::Remove, name, &[]);
     }
 
-    fn wrote(&self, map: Map, write: impl FnOnce() -> Write) {
+    fn wrote(&self, map: Map, change: Change, name: &str, value: &[u8]) {
         if let Some(Ok(mut known)) = self.known(map).map(RefCell::try_borrow_mut) {
             // What nobody has read will be read with the change in it.
             if known.headers.is_some() {
-                known.writes.push(write());
+                known.writes.push(Write::new(change, name, value));
             }
         }
     }
@@ -181,8 +219,8 @@ impl Memo {
     }
 
     pub(crate) fn property(&self, host: &dyn Host, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        let place = PROPERTIES.iter().position(|known| *known == path);
-        let (Some(place), Ok(mut properties)) = (place, self.properties.try_borrow_mut()) else {
+        let (Some(place), Ok(mut properties)) = (place(path), self.properties.try_borrow_mut())
+        else {
             return host.property(path);
         };
         match properties.get_mut(place) {
