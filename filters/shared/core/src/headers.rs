@@ -116,6 +116,11 @@ impl Headers {
 
     /// All field lines in order: name in lower case, value as it came.
     pub fn iter(&self) -> Iter<'_> {
+        self.lines()
+    }
+
+    #[inline(always)]
+    fn lines(&self) -> Iter<'_> {
         let end = self.count.saturating_mul(8).saturating_add(4);
         let pairs = self.bytes.get(4..end).unwrap_or_default();
         Iter {
@@ -142,7 +147,7 @@ impl Headers {
 
     /// The first value of a field, by its lower-case name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().next_of(name.as_bytes())
+        self.lines().next_of(name.as_bytes())
     }
 
     /// Every value of a field, in order.
@@ -239,15 +244,14 @@ impl<'a> Iter<'a> {
         }
     }
 
-    /// The value of the next line of this name. Most fields that a filter asks for are not there, and of the names that are as
-    /// long, nearly all end otherwise.
+    /// The value of the next line of this name. Most fields that a filter asks for are not there.
     #[inline(always)]
     fn next_of(&mut self, name: &[u8]) -> Option<&'a [u8]> {
         loop {
             let line = self.next_line()?;
             if line.name_size == name.len() {
                 let (known, value) = self.parts(&line)?;
-                if known.last() == name.last() && known == name {
+                if known == name {
                     return Some(value);
                 }
             }
