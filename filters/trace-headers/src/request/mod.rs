@@ -89,6 +89,7 @@ impl Request {
                 let mut span = Server::begin(host, &headers);
                 let came = inbound.has(Field::Tracestate);
                 if came && keeps_tracestate(&judged, &inbound) {
+                    // What was not changed need not be asked for.
                     let now;
                     let state = if as_it_is {
                         inbound.first(Field::Tracestate)

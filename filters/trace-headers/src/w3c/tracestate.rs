@@ -32,7 +32,8 @@ pub enum Tracestate {
     Invalid,
 }
 
-/// Whether a line, where it is the only one, goes on as it is. So does nearly every one: nothing is kept of it to find out.
+/// Whether a line, where it is the only one, goes on as it is. Nearly every one does, and to find out no list of members is
+/// made.
 pub fn goes_on(line: &[u8], max_length: usize) -> bool {
     let mut keys: Vec<&[u8]> = Vec::new();
     let mut rest = Some(line);
