@@ -108,8 +108,8 @@ impl Default for Recipe {
 }
 
 fn head(key: &mut Vec<u8>, mark: u8, length: usize) {
-    key.push(mark);
-    key.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    key.extend_from_slice(&[mark, a, b, c, d]);
 }
 
 fn part(key: &mut Vec<u8>, mark: u8, value: &[u8]) {
@@ -132,9 +132,17 @@ pub(crate) fn split(whole: &[u8]) -> (&[u8], &[u8]) {
         .unwrap_or((whole, b""))
 }
 
-fn add_location(text: &mut Vec<u8>, authority: &[u8], path: &[u8]) {
-    text.extend(authority.iter().map(u8::to_ascii_lowercase));
+/// True where the host had letters in upper case.
+fn add_location(text: &mut Vec<u8>, authority: &[u8], path: &[u8]) -> bool {
+    let start = text.len();
+    text.extend_from_slice(authority);
+    // Hardly ever there is one, and to look for it costs half of what writing each letter does.
+    let is_mixed = authority.iter().any(u8::is_ascii_uppercase);
+    if let Some(host) = text.get_mut(start..).filter(|_| is_mixed) {
+        host.make_ascii_lowercase();
+    }
     text.extend_from_slice(path);
+    is_mixed
 }
 
 impl Recipe {
@@ -171,14 +179,14 @@ impl Recipe {
         let host: &[u8] = if self.host { request.authority() } else { b"" };
         let mut key = Vec::with_capacity(whole.len().saturating_add(host.len()).saturating_add(48));
         head(&mut key, b'l', host.len().saturating_add(path.len()));
-        add_location(&mut key, host, path);
+        let is_mixed = add_location(&mut key, host, path);
         // The host on its own, so that `a` + `b/c` and `a/b` + `/c` differ whatever a host may contain.
         part(
             &mut key,
             b'h',
             &u32::try_from(host.len()).unwrap_or(u32::MAX).to_le_bytes(),
         );
-        if as_it_came && host.iter().any(u8::is_ascii_uppercase) {
+        if as_it_came && is_mixed {
             // The same host by the RFCs, and not to every origin: what one that takes it for another says is not for all.
             part(&mut key, b'H', host);
         }

@@ -2,6 +2,7 @@
 
 use super::conditions::Conditions;
 use super::directives::RequestDirectives;
+use seawall_core::bytes::same;
 use seawall_core::grpc::is_grpc;
 use seawall_core::headers::Headers;
 
@@ -68,10 +69,27 @@ pub const UNKEYED_INPUT: [&str; 36] = [
 /// The one that Envoy sends with every request: it counts only where it says something else than the scheme.
 const PROTO: &[u8] = b"x-forwarded-proto";
 
+/// Which of them have a length, a bit for each: most fields are told apart by it alone.
+const OF_LENGTH: [u64; 32] = {
+    let mut of_length = [0; 32];
+    let (mut names, mut bit) = (UNKEYED_INPUT.as_slice(), 1u64);
+    while let Some((name, rest)) = names.split_first() {
+        of_length[name.len()] |= bit;
+        (names, bit) = (rest, bit.rotate_left(1));
+    }
+    of_length
+};
+
 fn is_unkeyed_input(name: &[u8]) -> bool {
-    // By its length most fields cannot be one.
-    matches!(name.len(), 5 | 6 | 8 | 9 | 11..=23 | 29)
-        && UNKEYED_INPUT.iter().any(|known| known.as_bytes() == name)
+    let mut left = OF_LENGTH.get(name.len()).copied().unwrap_or(0);
+    while left != 0 {
+        let known = UNKEYED_INPUT.get(left.trailing_zeros() as usize);
+        if known.is_some_and(|known| same(known.as_bytes(), name)) {
+            return true;
+        }
+        left &= left.wrapping_sub(1);
+    }
+    false
 }
 
 /// The facts.
@@ -103,15 +121,17 @@ impl Request {
     /// Reads them.
     pub fn read(headers: Headers) -> Self {
         let mut request = Request::default();
-        let scheme = headers.get(":scheme");
         for (name, value) in headers.iter() {
             // Most fields are none of these, and are passed by their first letter.
             match name.first() {
                 Some(b':') => request.pseudo(name, value),
                 Some(b'a' | b'c' | b'i' | b'r' | b'u') => request.field(name, value),
-                Some(b'f' | b'p' | b'x') => {
-                    let agrees = name == PROTO && scheme == Some(value);
-                    request.unkeyed_input |= !agrees && is_unkeyed_input(name);
+                Some(b'f' | b'p' | b'x') if !request.unkeyed_input => {
+                    let agrees = same(name, PROTO)
+                        && headers
+                            .get(":scheme")
+                            .is_some_and(|scheme| same(scheme, value));
+                    request.unkeyed_input = !agrees && is_unkeyed_input(name);
                 }
                 _ => {}
             }
@@ -185,6 +205,17 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn only_what_is_listed_is_unkeyed_input(at in 0..UNKEYED_INPUT.len(), cut in 0usize..30, other in "[a-z-]{0,12}") {
+            let known = UNKEYED_INPUT[at];
+            let mixed = format!("{}{other}", known.get(..cut).unwrap_or(known));
+            let listed = UNKEYED_INPUT.iter().any(|known| *known == mixed);
+            prop_assert_eq!(is_unkeyed_input(mixed.as_bytes()), listed);
+        }
+    }
 
     #[test]
     fn reads_what_matters() {

@@ -32,7 +32,7 @@ pub fn fields(headers: &Headers) -> Vec<String> {
     if encoded {
         names.push("accept-encoding".to_owned());
     }
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     names
 }
@@ -52,7 +52,7 @@ pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
         return Some(members.join(&b","[..]));
     }
     let mut members: Vec<Vec<u8>> = list(request, field).map(weighted).collect();
-    members.sort();
+    members.sort_unstable();
     members.dedup();
     Some(members.join(&b","[..]))
 }
