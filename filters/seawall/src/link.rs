@@ -171,6 +171,14 @@ impl Host for Link<'_> {
         Ok(())
     }
 
+    fn reply_after(&self, first: &Headers, reply: &Reply<'_>) -> Answer<()> {
+        self.host.reply_after(first, reply)?;
+        if let Some(memo) = self.memo() {
+            memo.replied.set(true);
+        }
+        Ok(())
+    }
+
     fn resume_request(&self) -> Answer<()> {
         let context = self.acts_on.get();
         let Some(held) = self.chain.take(context) else {

@@ -5,6 +5,8 @@ use crate::entry::{Content, Entry};
 use crate::http::range::{read, Ranged};
 use crate::text::push_number;
 use seawall_core::headers::Headers;
+use seawall_core::host::{self, Host};
+use seawall_core::reply::Reply;
 use seawall_core::time::Timestamp;
 
 /// An answer.
@@ -12,7 +14,9 @@ use seawall_core::time::Timestamp;
 pub struct Answer<'a> {
     /// The status.
     pub status: u16,
-    /// Its fields, without `:status` and `Content-Length`.
+    /// What is stored, where all of its fields are sent.
+    pub whole: Option<&'a Headers>,
+    /// The fields besides, without `:status` and `Content-Length`.
     pub fields: Vec<(&'a str, &'a [u8])>,
     /// `Content-Range`, where there is one.
     pub content_range: Option<String>,
@@ -37,14 +41,10 @@ fn says_freshness(name: &str) -> bool {
     matches!(name, "etag" | "last-modified" | "expires") || name.ends_with("cache-control")
 }
 
-fn fields(headers: &Headers) -> Vec<(&str, &[u8])> {
-    // Room for those that every answer has besides.
-    let mut fields = Vec::with_capacity(headers.len().saturating_add(4));
-    let named = headers
+fn named(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
+    headers
         .iter()
-        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)));
-    fields.extend(named);
-    fields
+        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
 }
 
 /// What must be done about the type of an answer once Envoy has made a local reply of it: it gives a body without a type one, and
@@ -63,12 +63,46 @@ pub enum Retype {
 impl<'a> Answer<'a> {
     /// What must be done about its type.
     pub fn retype(&self) -> Retype {
-        let mut fields = self.fields.iter();
-        match fields.find(|(name, _)| *name == "content-type") {
-            Some((_, kind)) if self.body.is_empty() => Retype::Restore(kind.to_vec()),
+        let stored = self.whole.and_then(|headers| headers.get("content-type"));
+        let kind = stored.or_else(|| {
+            let mut fields = self.fields.iter();
+            let found = fields.find(|(name, _)| *name == "content-type");
+            found.map(|(_, kind)| *kind)
+        });
+        match kind {
+            Some(kind) if self.body.is_empty() => Retype::Restore(kind.to_vec()),
             None if !self.body.is_empty() => Retype::Remove,
             _ => Retype::No,
         }
+    }
+
+    /// Makes a local reply of it.
+    pub fn send(&self, host: &dyn Host, details: &str) -> host::Answer<()> {
+        let reply = Reply {
+            status: u32::from(self.status),
+            headers: &self.fields,
+            body: self.body,
+            grpc_status: None,
+            details,
+        };
+        match self.whole {
+            Some(headers) => host.reply_after(headers, &reply),
+            None => host.reply(&reply),
+        }
+    }
+
+    /// Takes up only some of the stored fields.
+    fn keep(&mut self, keeps: &dyn Fn(&str) -> bool) {
+        if let Some(headers) = self.whole.take() {
+            self.fields
+                .extend(named(headers).filter(|(name, _)| keeps(name)));
+        }
+    }
+
+    /// All fields.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + '_ {
+        let stored = self.whole.into_iter().flat_map(named);
+        stored.chain(self.fields.iter().copied())
     }
 
     /// The answer to a request; `None` when the entry is no response.
@@ -83,7 +117,9 @@ impl<'a> Answer<'a> {
         };
         let mut answer = Answer {
             status: meta.status,
-            fields: fields(headers),
+            whole: Some(headers),
+            // Room for those that every answer has besides.
+            fields: Vec::with_capacity(4),
             content_range: None,
             body,
             length: body.len(),
@@ -95,7 +131,7 @@ impl<'a> Answer<'a> {
         }
         if request.conditions.not_modified(headers, meta.arrived) {
             answer.status = 304;
-            answer.fields.retain(|(name, _)| !describes_body(name));
+            answer.keep(&|name| !describes_body(name));
             answer.body = &[];
             answer.length = 0;
             return Some(answer);
@@ -111,7 +147,7 @@ impl<'a> Answer<'a> {
             Ranged::Whole => {}
             Ranged::Part { first, last } => {
                 answer.status = 206;
-                answer.fields.retain(|(name, _)| !is_of_all_bytes(name));
+                answer.keep(&|name| !is_of_all_bytes(name));
                 answer.body = body.get(first..=last).unwrap_or_default();
                 answer.length = answer.body.len();
                 answer.content_range = Some(format!("bytes {first}-{last}/{}", body.len()));
@@ -119,9 +155,7 @@ impl<'a> Answer<'a> {
             Ranged::Unsatisfiable => {
                 answer.status = 416;
                 // Nothing that would let a cache in front take it for the answer to the URL.
-                answer
-                    .fields
-                    .retain(|(name, _)| !describes_body(name) && !says_freshness(name));
+                answer.keep(&|name| !describes_body(name) && !says_freshness(name));
                 answer.content_range = Some(format!("bytes */{}", body.len()));
                 answer.body = &[];
                 answer.length = 0;

@@ -9,7 +9,6 @@ use crate::store::Found;
 use seawall_core::headers::Headers;
 use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
-use seawall_core::reply::Reply;
 
 /// Replaces a response of this status, of which fields stay that are for this client alone.
 ///
@@ -55,13 +54,7 @@ pub(super) fn replace(
         if let Some(id) = request_id {
             answer.fields.push(("x-request-id", id));
         }
-        let replied = cx.host.reply(&Reply {
-            status: u32::from(answer.status),
-            headers: &answer.fields,
-            body: answer.body,
-            grpc_status: None,
-            details: "seawall.response_cache.revalidated",
-        });
+        let replied = answer.send(cx.host, "seawall.response_cache.revalidated");
         exchange.retype = answer.retype();
         exchange.phase = Phase::Answered;
         return if replied.is_ok() {
@@ -73,7 +66,7 @@ pub(super) fn replace(
     let code = answer.status.to_string();
     let length = answer.length.to_string();
     let mut fields: Vec<(&str, &[u8])> = vec![(":status", code.as_bytes())];
-    fields.append(&mut answer.fields);
+    fields.extend(answer.all());
     if answer.status != 304 && answer.status != 204 {
         fields.push(("content-length", length.as_bytes()));
     }

@@ -427,13 +427,7 @@ fn serve(
     if let Some(range) = &answer.content_range {
         answer.fields.push(("content-range", range.as_bytes()));
     }
-    let replied = cx.host.reply(&Reply {
-        status: u32::from(answer.status),
-        headers: &answer.fields,
-        body: answer.body,
-        grpc_status: None,
-        details: "seawall.response_cache.hit",
-    });
+    let replied = answer.send(cx.host, "seawall.response_cache.hit");
     exchange.retype = answer.retype();
     if replied.is_err() {
         cx.core

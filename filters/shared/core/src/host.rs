@@ -150,6 +150,18 @@ pub trait Host {
     /// Answers the request from here. The reply is sent when the callback returns, which must return
     /// [`crate::plugin::Flow::Pause`].
     fn reply(&self, reply: &Reply<'_>) -> Answer<()>;
+    /// The same with the fields of a map before those of the reply: a host that takes such maps as they are need not be shown
+    /// each field. Names that are no text are left out there.
+    fn reply_after(&self, first: &Headers, reply: &Reply<'_>) -> Answer<()> {
+        let named = first
+            .iter()
+            .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)));
+        let fields: Vec<_> = named.chain(reply.headers.iter().copied()).collect();
+        self.reply(&Reply {
+            headers: &fields,
+            ..*reply
+        })
+    }
     /// Lets a paused request continue.
     fn resume_request(&self) -> Answer<()>;
     /// Lets a paused response continue.

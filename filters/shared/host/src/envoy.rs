@@ -79,6 +79,21 @@ fn grpc_service(cluster: &str) -> Vec<u8> {
     field(&field(cluster.as_bytes()))
 }
 
+/// Sends a reply with these fields, in the ABI's form.
+fn send(reply: &Reply<'_>, headers: &[u8]) -> Answer<()> {
+    let grpc_status = reply
+        .grpc_status
+        .and_then(|status| i32::try_from(status).ok())
+        .unwrap_or(-1);
+    abi::reply(
+        reply.status,
+        reply.details,
+        reply.body,
+        headers,
+        grpc_status,
+    )
+}
+
 impl Envoy {
     /// The host for the callbacks of one context under a root context.
     pub(crate) fn of(root: u32, context: u32) -> Self {
@@ -193,17 +208,12 @@ impl Host for Envoy {
     fn reply(&self, reply: &Reply<'_>) -> Answer<()> {
         let mut headers = Vec::with_capacity(256);
         write_pairs(&mut headers, reply.headers);
-        let grpc_status = reply
-            .grpc_status
-            .and_then(|status| i32::try_from(status).ok())
-            .unwrap_or(-1);
-        abi::reply(
-            reply.status,
-            reply.details,
-            reply.body,
-            &headers,
-            grpc_status,
-        )
+        send(reply, &headers)
+    }
+
+    fn reply_after(&self, first: &Headers, reply: &Reply<'_>) -> Answer<()> {
+        let headers = first.with_more(reply.headers);
+        send(reply, headers.as_abi())
     }
 
     fn resume_request(&self) -> Answer<()> {
