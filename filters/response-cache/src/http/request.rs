@@ -74,7 +74,10 @@ const OF_LENGTH: [u64; 32] = {
     let mut of_length = [0; 32];
     let (mut names, mut bit) = (UNKEYED_INPUT.as_slice(), 1u64);
     while let Some((name, rest)) = names.split_first() {
-        of_length[name.len()] |= bit;
+        let all: &mut [u64] = &mut of_length;
+        if let Some((_, [place, ..])) = all.split_at_mut_checked(name.len()) {
+            *place |= bit;
+        }
         (names, bit) = (rest, bit.rotate_left(1));
     }
     of_length
