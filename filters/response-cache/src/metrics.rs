@@ -42,31 +42,31 @@ pub struct Metrics {
     /// Answered 504, for only what is stored was wanted.
     pub only_if_cached: Tally,
     /// Answered stale while the entry is refreshed.
-    pub stale_while_revalidate: Counter,
+    pub stale_while_revalidate: Tally,
     /// Answered stale instead of an error.
-    pub stale_if_error: Counter,
+    pub stale_if_error: Tally,
     /// Answered stale because the client accepts it.
-    pub stale_max_stale: Counter,
+    pub stale_max_stale: Tally,
     /// Gone to the origin to refresh what is stored.
-    pub refreshes: Counter,
+    pub refreshes: Tally,
     /// Of those, before the entry had expired.
-    pub refreshes_early: Counter,
+    pub refreshes_early: Tally,
     /// Of those, without a client's request.
-    pub refreshes_background: Counter,
+    pub refreshes_background: Tally,
     /// 304 answers of the origin that made an entry fresh again.
-    pub revalidated: Counter,
+    pub revalidated: Tally,
     /// Requests that waited for another one's answer.
-    pub coalesced: Counter,
+    pub coalesced: Tally,
     /// Of those, waited too long.
     pub waits_timed_out: Counter,
     /// Answers stored.
-    pub stored: Counter,
+    pub stored: Tally,
     /// Answers not stored, by reason.
     pub rejected: Vec<(Refusal, Tally)>,
     /// Entries given up for others.
     pub evicted: Counter,
     /// Entries invalidated by unsafe methods.
-    pub invalidated: Counter,
+    pub invalidated: Tally,
     /// Purges done.
     pub purges: Counter,
     /// Purge requests refused.
@@ -89,22 +89,22 @@ impl Metrics {
             misses: tally("misses"),
             bypasses: tally("bypasses"),
             only_if_cached: tally("only_if_cached"),
-            stale_while_revalidate: counter("stale.while_revalidate"),
-            stale_if_error: counter("stale.if_error"),
-            stale_max_stale: counter("stale.max_stale"),
-            refreshes: counter("refreshes"),
-            refreshes_early: counter("refreshes_early"),
-            refreshes_background: counter("refreshes_background"),
-            revalidated: counter("revalidated"),
-            coalesced: counter("coalesced"),
+            stale_while_revalidate: tally("stale.while_revalidate"),
+            stale_if_error: tally("stale.if_error"),
+            stale_max_stale: tally("stale.max_stale"),
+            refreshes: tally("refreshes"),
+            refreshes_early: tally("refreshes_early"),
+            refreshes_background: tally("refreshes_background"),
+            revalidated: tally("revalidated"),
+            coalesced: tally("coalesced"),
             waits_timed_out: counter("waits_timed_out"),
-            stored: counter("stored"),
+            stored: tally("stored"),
             rejected: Refusal::ALL
                 .iter()
                 .map(|refusal| (*refusal, tally(&format!("rejected.{}", refusal.name()))))
                 .collect(),
             evicted: counter("evicted"),
-            invalidated: counter("invalidated"),
+            invalidated: tally("invalidated"),
             purges: counter("purges"),
             purges_refused: counter("purges_refused"),
             bytes: Gauge::define(host, "seawall.response_cache.bytes"),
@@ -127,6 +127,16 @@ impl Metrics {
             &self.misses,
             &self.bypasses,
             &self.only_if_cached,
+            &self.stale_while_revalidate,
+            &self.stale_if_error,
+            &self.stale_max_stale,
+            &self.refreshes,
+            &self.refreshes_early,
+            &self.refreshes_background,
+            &self.revalidated,
+            &self.coalesced,
+            &self.stored,
+            &self.invalidated,
         ] {
             tally.flush(host);
         }

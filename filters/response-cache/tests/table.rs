@@ -297,9 +297,48 @@ fn a_rival_between_any_two_steps_leaves_no_value_that_is_not_its_slots() {
     }
 }
 
-/// Who takes a slot says so before: then whoever is about to write a value there learns of it in time.
+/// Who takes a free slot says nothing, for whoever had it before has lost it to somebody who did.
 #[test]
-fn a_slot_is_announced_before_it_is_taken_and_whose_it_was_takes_its_value_back() {
+fn a_rival_that_frees_slots_and_fills_them_leaves_no_value_that_is_not_its_slots() {
+    let mut taken = 0;
+    for at in 0..14 {
+        let world = World::new();
+        let mine = FakeHost::new(&world, 1);
+        let rival_host = Rc::new(FakeHost::new(&world, 2));
+        let table = |host: &FakeHost, most: u64| {
+            let shape = layout(1, most, false);
+            Table::new(shape, Secret([1; 16]), 7, Changes::define(host))
+        };
+        let table_mine = table(&mine, 1 << 20);
+        // One takes everything away for want of room, and the other all places that are free then.
+        let (tight, wide) = (table(&rival_host, 600), table(&rival_host, 1 << 20));
+        for n in 0..5 {
+            put(&table_mine, &mine, entry(n, u64::from(n) + 1, 10));
+        }
+        world.advance(Span::from_secs(1));
+        let seen = std::cell::Cell::new(0);
+        let host_too = Rc::clone(&rival_host);
+        mine.before_shared(move || {
+            if seen.replace(seen.get() + 1) == at {
+                put(&tight, &host_too, entry(50, 100, 20));
+                for n in 0..8 {
+                    put(&wide, &host_too, entry(100 + n, 200 + u64::from(n), 20));
+                }
+            }
+        });
+        taken += u32::from(!put(&table_mine, &mine, entry(9, 99, 10)));
+        mine.before_shared(|| {});
+        let values = world.shared_names();
+        for name in values.iter().filter(|name| name.contains(".e.")) {
+            assert!(is_of_its_slot(&world, name), "{name} at {at}");
+        }
+    }
+    assert!(taken > 0, "it never lost its slot before it had written");
+}
+
+/// Who takes a slot from another says so before: then whoever is about to write a value there learns of it in time.
+#[test]
+fn a_slot_is_announced_before_it_is_taken_from_another_who_takes_its_value_back() {
     let world = World::new();
     let host = FakeHost::new(&world, 1);
     let changes = Changes::define(&host);
@@ -311,11 +350,14 @@ fn a_slot_is_announced_before_it_is_taken_and_whose_it_was_takes_its_value_back(
     host.before_shared(move || log.borrow_mut().push(gauge(&hooked) - begun));
     let steps = || std::mem::take(&mut *seen.borrow_mut());
     assert!(put(&table, &host, entry(1, 10, 10)));
-    // The budget, the bucket, the value.
-    assert_eq!(steps(), [0, 0, 0, 1, 1]);
+    // The budget, the bucket, the value; the place was free.
+    assert_eq!(steps(), [0, 0, 0, 0, 0]);
+    assert!(put(&table, &host, entry(1, 12, 10)));
+    // The bucket and the value; the bytes are there.
+    assert_eq!(steps(), [1, 2, 2]);
     table.invalidate(&host, &1u32.to_le_bytes(), world.now());
     // The bucket and the value; the bytes are kept for the next entry.
-    assert_eq!(steps(), [2, 3, 4]);
+    assert_eq!(steps(), [3, 4, 5]);
     // Another worker takes the slot, and comes no further.
     let (at, hooked) = (std::cell::Cell::new(0), world.clone());
     let rival = FakeHost::new(&world, 2);

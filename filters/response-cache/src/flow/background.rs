@@ -129,8 +129,8 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
     if let Ok(mut calls) = cx.worker.calls.try_borrow_mut() {
         calls.insert(token, call);
     }
-    cx.core.metrics.refreshes.increment(cx.host);
-    cx.core.metrics.refreshes_background.increment(cx.host);
+    cx.core.metrics.refreshes.increment();
+    cx.core.metrics.refreshes_background.increment();
     true
 }
 
@@ -193,7 +193,7 @@ fn learn(
         .as_ref()
         .filter(|_| status == 304 && fetch.validating)
     {
-        cx.core.metrics.revalidated.increment(cx.host);
+        cx.core.metrics.revalidated.increment();
         let (pending, body) =
             freshened(cx, exchange, fetch, stored, &headers, cx.now).map_err(refused)?;
         return restore(cx, exchange, fetch, stored, pending, body);

@@ -57,7 +57,7 @@ pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
     outdate(cx.host, cx.worker.table.fingerprint(key), cx.now);
     let existed = cx.worker.table.invalidate(cx.host, key, cx.now);
     if existed {
-        cx.core.metrics.invalidated.increment(cx.host);
+        cx.core.metrics.invalidated.increment();
     }
     existed
 }

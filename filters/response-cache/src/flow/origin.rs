@@ -175,7 +175,7 @@ fn arrived(
             if allowed {
                 // Those who wait find the stored response again.
                 finish(cx, exchange, &fetch, Err(Refusal::Outdated));
-                cx.core.metrics.stale_if_error.increment(cx.host);
+                cx.core.metrics.stale_if_error.increment();
                 let ended = Ended::StaleIfError;
                 return replace(
                     cx,

@@ -10,12 +10,12 @@ use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
 use crate::flight::{join, Joined, Lease, Wish};
 use crate::http::request::{Method, Request};
+use crate::metrics::Tally;
 use crate::refresh::due;
 use crate::reuse::{decide, Use, Why};
 use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::host::Map;
-use seawall_core::metrics::Counter;
 use seawall_core::reply::Reply;
 
 /// When a request is looked at.
@@ -152,11 +152,11 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                     return next;
                 }
             }
-            serve(cx, exchange, &stored, "", None)
+            serve(cx, exchange, &stored, "", &cx.core.metrics.hits)
         }
         Use::MaxStale => {
             let counter = &cx.core.metrics.stale_max_stale;
-            serve(cx, exchange, &stored, "max-stale", Some(counter))
+            serve(cx, exchange, &stored, "max-stale", counter)
         }
         Use::WhileRevalidate => {
             if !directives.only_if_cached {
@@ -166,7 +166,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
             }
             let counter = &cx.core.metrics.stale_while_revalidate;
             let detail = "stale-while-revalidate";
-            serve(cx, exchange, &stored, detail, Some(counter))
+            serve(cx, exchange, &stored, detail, counter)
         }
         Use::Validate(_) if directives.only_if_cached => gateway_timeout(cx, exchange),
         Use::Validate(why) => {
@@ -312,7 +312,7 @@ pub(super) fn depart(cx: Cx<'_>, exchange: &mut Exchange, mut fetch: Fetch) -> N
     }
     if fetch.stale.is_some() {
         standby::announce(cx, exchange, &fetch);
-        cx.core.metrics.refreshes.increment(cx.host);
+        cx.core.metrics.refreshes.increment();
     } else {
         cx.core.metrics.misses.increment();
     }
@@ -369,7 +369,7 @@ fn refresh(
     }
     cx.worker.lead(number, fingerprint, cx.now, lease);
     if why == Forward::Early {
-        cx.core.metrics.refreshes_early.increment(cx.host);
+        cx.core.metrics.refreshes_early.increment();
     }
     let fetch = Fetch {
         leader: Some(number),
@@ -395,7 +395,7 @@ fn serve(
     exchange: &mut Exchange,
     stored: &Found,
     detail: &str,
-    counter: Option<&Counter>,
+    counter: &Tally,
 ) -> Next {
     let entry = &stored.entry;
     let (Some(mut answer), Content::Response { meta, .. }) =
@@ -436,10 +436,7 @@ fn serve(
         exchange.forward = Some(Forward::Bypass);
         return Next::Forward;
     }
-    match counter {
-        Some(counter) => counter.increment(cx.host),
-        None => cx.core.metrics.hits.increment(),
-    }
+    counter.increment();
     exchange.phase = Phase::Answered;
     Next::Replied
 }

@@ -183,7 +183,7 @@ pub(super) fn revalidated(
     let Some(stored) = fetch.stale.clone() else {
         return Flow::Continue;
     };
-    cx.core.metrics.revalidated.increment(cx.host);
+    cx.core.metrics.revalidated.increment();
     // Where the 304 was for another entity tag, the client gets what is stored all the same.
     let mut answer = stored.clone();
     let mut shared = true;

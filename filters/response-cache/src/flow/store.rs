@@ -266,7 +266,7 @@ pub fn store(
     cx.worker
         .table
         .insert(cx.host, Entry { key, content }, insert)?;
-    cx.core.metrics.stored.increment(cx.host);
+    cx.core.metrics.stored.increment();
     Ok(())
 }
 

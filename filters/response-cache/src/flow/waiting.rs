@@ -25,7 +25,7 @@ pub(super) fn wait(
 ) -> Next {
     if exchange.deadline.is_none() {
         exchange.deadline = Some(cx.now.saturating_add(exchange.settings.coalesce.wait));
-        cx.core.metrics.coalesced.increment(cx.host);
+        cx.core.metrics.coalesced.increment();
     }
     exchange.collapsed = true;
     exchange.phase = Phase::Waiting;

@@ -391,8 +391,11 @@ impl Table {
                 ..slot
             };
             slots.set(way, Some(next));
-            self.announce(host, bucket);
-            tries.set(tries.get().saturating_add(1));
+            // A free place is taken from nobody: who had it has lost it to somebody who said so.
+            if replaced.is_some() {
+                self.announce(host, bucket);
+                tries.set(tries.get().saturating_add(1));
+            }
             let claimed = Claimed {
                 way,
                 replaced,
