@@ -47,9 +47,7 @@ fn one_goes_to_the_origin_and_all_workers_are_woken_with_its_answer() {
         }
     }
     caches[0].answer(leader, &ok("max-age=60", "one"));
-    for cache in &mut caches {
-        cache.vm.deliver();
-    }
+    caches.iter_mut().for_each(|cache| cache.vm.deliver());
     for (at, exchange) in waiting {
         let reply: Got = caches[at].vm.reply(&exchange).expect("answered").into();
         assert_eq!(reply.body, b"one");
@@ -59,6 +57,7 @@ fn one_goes_to_the_origin_and_all_workers_are_woken_with_its_answer() {
         );
         caches[at].vm.finish(exchange);
     }
+    caches.iter_mut().for_each(|cache| cache.vm.tick());
     assert_eq!(caches[0].metric("coalesced"), 15);
 }
 
