@@ -8,7 +8,7 @@ use super::status::Ended;
 use super::store::{directives, leave, prepare, store, Pending};
 use super::Cx;
 use crate::entry::{Content, Entry, Meta};
-use crate::http::age::{initial, Times};
+use crate::http::age::{date_value, initial, Times};
 use crate::http::conditions::weakly_equal;
 use crate::http::date;
 use crate::http::directives::{seconds, ResponseDirectives};
@@ -242,7 +242,7 @@ fn unstored(cx: Cx<'_>, exchange: &Exchange, stored: &Found, fresh: &Headers) ->
     let meta = Meta {
         asked: exchange.asked,
         arrived: cx.now,
-        initial_age: initial(&all, times),
+        initial_age: initial(&all, date_value(&all, cx.now), times),
         ..meta.clone()
     };
     let sent = to_store(&all, &ResponseDirectives::default(), Leave::default());

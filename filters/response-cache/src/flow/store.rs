@@ -137,10 +137,8 @@ pub fn prepare(
         return Err(Refusal::Malformed);
     }
     // What has no date, or none that can be read, was made when it arrived (RFC 9110, section 6.6.1).
-    let dated = all
-        .get("date")
-        .is_some_and(|text| date::parse(text, arrived).is_some());
-    let date = (!dated).then(|| date::format(arrived));
+    let sent = all.get("date").and_then(|text| date::parse(text, arrived));
+    let date = sent.is_none().then(|| date::format(arrived));
     if let Some(date) = &date {
         fields.retain(|(name, _)| *name != b"date");
         fields.push((b"date", date.as_bytes()));
@@ -157,7 +155,7 @@ pub fn prepare(
             initial_age: if forced {
                 Span::ZERO
             } else {
-                initial(all, times)
+                initial(all, sent.unwrap_or(arrived), times)
             },
             lifetime: lifetime.span,
             delta: arrived.since(exchange.asked),

@@ -28,9 +28,9 @@ pub fn date_value(headers: &Headers, arrived: Timestamp) -> Timestamp {
         .unwrap_or(arrived)
 }
 
-/// `corrected_initial_age`: how old the response already was when it arrived.
-pub fn initial(headers: &Headers, times: Times) -> Span {
-    let apparent = times.response.since(date_value(headers, times.response));
+/// `corrected_initial_age`: how old the response already was when it arrived; `sent` is its [`date_value`].
+pub fn initial(headers: &Headers, sent: Timestamp, times: Times) -> Span {
+    let apparent = times.response.since(sent);
     let delay = times.response.since(times.request);
     let corrected = field(headers).unwrap_or_default().saturating_add(delay);
     apparent.max(corrected)
@@ -53,7 +53,8 @@ mod tests {
             request: NOW,
             response: NOW,
         };
-        initial(&Headers::from_pairs(pairs), times).as_secs()
+        let headers = Headers::from_pairs(pairs);
+        initial(&headers, date_value(&headers, times.response), times).as_secs()
     }
 
     #[test]
@@ -91,14 +92,22 @@ mod tests {
             response: NOW.saturating_add(Span::from_secs(5)),
         };
         assert_eq!(
-            initial(&Headers::from_pairs(&[("age", "10")]), times).as_secs(),
+            initial(
+                &Headers::from_pairs(&[("age", "10")]),
+                times.response,
+                times
+            )
+            .as_secs(),
             15
         );
         let back = Times {
             request: NOW.saturating_add(Span::from_secs(5)),
             response: NOW,
         };
-        assert_eq!(initial(&Headers::default(), back), Span::ZERO);
+        assert_eq!(
+            initial(&Headers::default(), back.response, back),
+            Span::ZERO
+        );
     }
 
     proptest! {

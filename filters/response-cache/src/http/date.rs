@@ -13,6 +13,8 @@ const MONTHS: [[u8; 3]; 12] = [
 const DAYS: [[u8; 3]; 7] = [
     *b"mon", *b"tue", *b"wed", *b"thu", *b"fri", *b"sat", *b"sun",
 ];
+/// The epoch in days from the first of March of the year 0.
+const EPOCH_DAY: u32 = 719_468;
 const LONG_DAYS: [&str; 7] = [
     "monday",
     "tuesday",
@@ -60,8 +62,8 @@ fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     )
 }
 
-fn two(tens: u8, ones: u8) -> Option<u64> {
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte & 0x0f));
+fn two(tens: u8, ones: u8) -> Option<u32> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte & 0x0f));
     Some(digit(tens)?.saturating_mul(10).saturating_add(digit(ones)?))
 }
 
@@ -117,18 +119,18 @@ fn gmt_and_end<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<()> {
     (parts.next()? == "gmt" && parts.next().is_none()).then_some(())
 }
 
-fn number(text: &str, digits: usize) -> Option<u64> {
+fn number(text: &str, digits: usize) -> Option<u32> {
     (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
 }
 
-fn month(text: [u8; 3]) -> Option<u64> {
+fn month(text: [u8; 3]) -> Option<u32> {
     let at = MONTHS.iter().position(|name| *name == text)?;
-    u64::try_from(at).ok()?.checked_add(1)
+    u32::try_from(at).ok()?.checked_add(1)
 }
 
-fn clock(text: &str) -> Option<u64> {
+fn clock(text: &str) -> Option<u32> {
     let mut parts = text.split(':');
     let hour = number(parts.next()?, 2)?;
     let minute = number(parts.next()?, 2)?;
@@ -140,7 +142,7 @@ fn clock(text: &str) -> Option<u64> {
 }
 
 /// Seconds since midnight.
-fn of_day(hour: u64, minute: u64, second: u64) -> Option<u64> {
+fn of_day(hour: u32, minute: u32, second: u32) -> Option<u32> {
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -149,12 +151,12 @@ fn of_day(hour: u64, minute: u64, second: u64) -> Option<u64> {
         .checked_add(second)
 }
 
-fn leap(year: u64) -> bool {
-    let divides = |by: u64| year.checked_rem(by) == Some(0);
+fn leap(year: u32) -> bool {
+    let divides = |by: u32| year.checked_rem(by) == Some(0);
     (divides(4) && !divides(100)) || divides(400)
 }
 
-fn days_in(year: u64, month: u64) -> u64 {
+fn days_in(year: u32, month: u32) -> u32 {
     match month {
         2 if leap(year) => 29,
         2 => 28,
@@ -163,8 +165,8 @@ fn days_in(year: u64, month: u64) -> u64 {
     }
 }
 
-/// Days from the epoch to the first of March of a year, as the civil calendar counts (year from March on).
-fn days_before(year: u64, month: u64) -> Option<i64> {
+/// Days from the first of March of the year 0 to the first of a month, as the civil calendar counts (year from March on).
+fn days_before(year: u32, month: u32) -> Option<u32> {
     let (year, month) = if month <= 2 {
         (year.checked_sub(1)?, month.checked_add(9)?)
     } else {
@@ -174,31 +176,28 @@ fn days_before(year: u64, month: u64) -> Option<i64> {
         .checked_sub(year / 100)?
         .checked_add(year / 400)?;
     let in_year = month.checked_mul(153)?.checked_add(2)? / 5;
-    let days = year
-        .checked_mul(365)?
+    year.checked_mul(365)?
         .checked_add(leaps)?
-        .checked_add(in_year)?;
-    i64::try_from(days).ok()?.checked_sub(719_468)
+        .checked_add(in_year)
 }
 
-fn point(year: u64, month: u64, day: u64, time: u64) -> Option<Timestamp> {
+fn point(year: u32, month: u32, day: u32, time: u32) -> Option<Timestamp> {
     if day == 0 || day > days_in(year, month) || year == 0 {
         return None;
     }
-    let days = days_before(year, month)?.checked_add(i64::try_from(day).ok()?.checked_sub(1)?)?;
+    let days = days_before(year, month)?.checked_add(day.checked_sub(1)?)?;
     // What lies before the epoch is as expired as the epoch itself.
-    let Ok(days) = u64::try_from(days) else {
+    let Some(days) = days.checked_sub(EPOCH_DAY) else {
         return Some(Timestamp::EPOCH);
     };
-    Some(Timestamp::from_secs(
-        days.checked_mul(86_400)?.checked_add(time)?,
-    ))
+    let secs = u64::from(days).checked_mul(86_400)?;
+    Some(Timestamp::from_secs(secs.checked_add(u64::from(time))?))
 }
 
 /// The calendar of a point in time: year, month, day.
 fn civil(now: Timestamp) -> (u64, u64, u64) {
     // Days counted from the first of March of year 0, in eras of 400 years.
-    let days = (now.as_secs() / 86_400).saturating_add(719_468);
+    let days = (now.as_secs() / 86_400).saturating_add(u64::from(EPOCH_DAY));
     let era = days / 146_097;
     let of_era = days.saturating_sub(era.saturating_mul(146_097));
     let year_of_era = of_era
@@ -228,8 +227,8 @@ fn civil(now: Timestamp) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-fn year_of(now: Timestamp) -> u64 {
-    civil(now).0
+fn year_of(now: Timestamp) -> u32 {
+    u32::try_from(civil(now).0).unwrap_or(u32::MAX)
 }
 
 /// Writes the fixed form.

@@ -9,6 +9,9 @@ use seawall_core::headers::Headers;
 /// A number of seconds in a directive. Larger numbers are as good as this one (RFC 9111, section 1.2.2).
 pub const MOST_SECONDS: u64 = 1 << 31;
 
+/// As long as the longest name of a directive, `stale-while-revalidate`.
+const LONGEST: usize = 22;
+
 /// An argument in seconds, as it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seconds {
@@ -112,11 +115,12 @@ pub fn seconds(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = text.iter().fold(0u64, |sum, digit| {
+    // More than 32 bits hold is more than counts, and products of 64 bits cost WebAssembly several times as much.
+    let number = text.iter().fold(0u32, |sum, digit| {
         sum.saturating_mul(10)
-            .saturating_add(u64::from(digit.saturating_sub(b'0')))
+            .saturating_add(u32::from(digit.saturating_sub(b'0')))
     });
-    Some(number.min(MOST_SECONDS))
+    Some(u64::from(number).min(MOST_SECONDS))
 }
 
 fn argument(value: Option<&[u8]>) -> Seconds {
@@ -163,22 +167,22 @@ impl ResponseDirectives {
         self.malformed |= !complete;
     }
 
-    fn directive(&mut self, name: &str, value: Option<&[u8]>) {
+    fn directive(&mut self, name: &[u8], value: Option<&[u8]>) {
         match name {
-            "max-age" => first(&mut self.max_age, argument(value)),
-            "s-maxage" => first(&mut self.s_maxage, argument(value)),
-            "stale-while-revalidate" => {
+            b"max-age" => first(&mut self.max_age, argument(value)),
+            b"s-maxage" => first(&mut self.s_maxage, argument(value)),
+            b"stale-while-revalidate" => {
                 first(&mut self.stale_while_revalidate, argument(value).or_zero());
             }
-            "stale-if-error" => first(&mut self.stale_if_error, argument(value).or_zero()),
-            "no-cache" => stricter(&mut self.no_cache, qualified(value)),
-            "private" => stricter(&mut self.private, qualified(value)),
-            "no-store" => self.no_store = true,
-            "public" => self.public = true,
-            "must-revalidate" => self.must_revalidate = true,
-            "proxy-revalidate" => self.proxy_revalidate = true,
-            "must-understand" => self.must_understand = true,
-            "immutable" => self.immutable = true,
+            b"stale-if-error" => first(&mut self.stale_if_error, argument(value).or_zero()),
+            b"no-cache" => stricter(&mut self.no_cache, qualified(value)),
+            b"private" => stricter(&mut self.private, qualified(value)),
+            b"no-store" => self.no_store = true,
+            b"public" => self.public = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand = true,
+            b"immutable" => self.immutable = true,
             _ => {}
         }
     }
@@ -194,18 +198,18 @@ impl RequestDirectives {
         }
     }
 
-    fn directive(&mut self, name: &str, value: Option<&[u8]>) {
+    fn directive(&mut self, name: &[u8], value: Option<&[u8]>) {
         let number = value.and_then(seconds);
         match name {
-            "no-cache" => self.no_cache = true,
-            "no-store" => self.no_store = true,
-            "only-if-cached" => self.only_if_cached = true,
+            b"no-cache" => self.no_cache = true,
+            b"no-store" => self.no_store = true,
+            b"only-if-cached" => self.only_if_cached = true,
             // Numbers that are none are ignored: the client asked for nothing that can be understood.
-            "max-age" => first_number(&mut self.max_age, number),
-            "min-fresh" => first_number(&mut self.min_fresh, number),
-            "max-stale" if value.is_none() => first(&mut self.max_stale, MOST_SECONDS),
-            "max-stale" => first_number(&mut self.max_stale, number),
-            "stale-if-error" => first_number(&mut self.stale_if_error, number),
+            b"max-age" => first_number(&mut self.max_age, number),
+            b"min-fresh" => first_number(&mut self.min_fresh, number),
+            b"max-stale" if value.is_none() => first(&mut self.max_stale, MOST_SECONDS),
+            b"max-stale" => first_number(&mut self.max_stale, number),
+            b"stale-if-error" => first_number(&mut self.stale_if_error, number),
             _ => {}
         }
     }
@@ -225,7 +229,7 @@ fn trim(bytes: &[u8]) -> &[u8] {
 ///
 /// White space around `=` is not allowed by the grammar: a number with it is none (so the response is stale), while
 /// `no-store` and the like are recognised with or without an argument.
-fn each_directive(line: &[u8], mut found: impl FnMut(&str, Option<&[u8]>)) -> bool {
+fn each_directive(line: &[u8], mut found: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut rest = line;
     loop {
         rest = rest.trim_ascii_start();
@@ -268,35 +272,43 @@ fn is_several(item: &[u8]) -> bool {
 }
 
 /// What such a member may have meant to forbid. It permits nothing, and a lifetime in it cannot be read.
-fn prohibitions(item: &[u8], found: &mut dyn FnMut(&str, Option<&[u8]>)) {
+fn prohibitions(item: &[u8], found: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
     let mut outside = outside_quotes();
     let pieces = item.split(|byte| outside(*byte) && matches!(byte, b' ' | b'\t' | b';' | b'='));
     for piece in pieces {
         match piece.to_ascii_lowercase().as_slice() {
-            b"no-store" => found("no-store", None),
-            b"no-cache" => found("no-cache", None),
-            b"private" => found("private", None),
-            b"max-age" => found("max-age", None),
-            b"s-maxage" => found("s-maxage", None),
-            b"stale-while-revalidate" => found("stale-while-revalidate", None),
-            b"stale-if-error" => found("stale-if-error", None),
+            b"no-store" => found(b"no-store", None),
+            b"no-cache" => found(b"no-cache", None),
+            b"private" => found(b"private", None),
+            b"max-age" => found(b"max-age", None),
+            b"s-maxage" => found(b"s-maxage", None),
+            b"stale-while-revalidate" => found(b"stale-while-revalidate", None),
+            b"stale-if-error" => found(b"stale-if-error", None),
             // Nor does it share what was for somebody's credentials.
-            b"must-revalidate" | b"proxy-revalidate" => found("proxy-revalidate", None),
+            b"must-revalidate" | b"proxy-revalidate" => found(b"proxy-revalidate", None),
             _ => {}
         }
     }
 }
 
-fn directive(item: &[u8], found: &mut impl FnMut(&str, Option<&[u8]>)) {
+fn directive(item: &[u8], found: &mut impl FnMut(&[u8], Option<&[u8]>)) {
     let mut halves = item.splitn(2, |byte| *byte == b'=');
     let name = halves.next().unwrap_or_default();
     let value = halves.next();
-    let name = String::from_utf8_lossy(trim(name)).to_ascii_lowercase();
+    let name = trim(name);
+    let mut lower = [0; LONGEST];
+    // What is longer is none that anybody knows.
+    let Some(place) = lower.get_mut(..name.len()) else {
+        return;
+    };
+    for (place, byte) in place.iter_mut().zip(name) {
+        *place = byte.to_ascii_lowercase();
+    }
     match value {
-        None => found(&name, None),
+        None => found(place, None),
         Some(value) => match unquote(value) {
-            Some(text) => found(&name, Some(&text)),
-            None => found(&name, Some(value)),
+            Some(text) => found(place, Some(&text)),
+            None => found(place, Some(value)),
         },
     }
 }
