@@ -146,20 +146,21 @@ impl Entry {
                 body,
             } => {
                 out.0.push(0);
-                out.u64(meta.generation);
-                out.u64(meta.epoch);
-                out.u64(u64::from(meta.url) << 16 | u64::from(meta.status));
-                out.u64(meta.asked.0);
-                out.u64(meta.arrived.0);
-                for span in [
-                    meta.initial_age,
-                    meta.lifetime,
-                    meta.delta,
-                    meta.while_revalidate,
-                    meta.if_error,
-                ] {
-                    out.u64(span.0);
-                }
+                // In one piece, for each write looks whether there is room for it.
+                let numbers = [
+                    meta.generation,
+                    meta.epoch,
+                    u64::from(meta.url) << 16 | u64::from(meta.status),
+                    meta.asked.0,
+                    meta.arrived.0,
+                    meta.initial_age.0,
+                    meta.lifetime.0,
+                    meta.delta.0,
+                    meta.while_revalidate.0,
+                    meta.if_error.0,
+                ];
+                let numbers = numbers.map(u64::to_le_bytes);
+                out.0.extend_from_slice(numbers.as_flattened());
                 out.0.push(
                     u8::from(meta.no_cache)
                         | u8::from(meta.must_revalidate) << 1

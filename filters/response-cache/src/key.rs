@@ -132,12 +132,17 @@ pub(crate) fn split(whole: &[u8]) -> (&[u8], &[u8]) {
         .unwrap_or((whole, b""))
 }
 
-/// True where the host had letters in upper case.
+/// Nearly every host has none, and the first look says so: capitals lack a bit that all else in a host has but `_` and brackets.
+fn has_capitals(host: &[u8]) -> bool {
+    let common = host.iter().fold(0x20, |common, byte| common & byte);
+    common == 0 && host.iter().any(u8::is_ascii_uppercase)
+}
+
+/// True where the host had capitals.
 fn add_location(text: &mut Vec<u8>, authority: &[u8], path: &[u8]) -> bool {
     let start = text.len();
     text.extend_from_slice(authority);
-    // Hardly ever there is one, and to look for it costs half of what writing each letter does.
-    let is_mixed = authority.iter().any(u8::is_ascii_uppercase);
+    let is_mixed = has_capitals(authority);
     if let Some(host) = text.get_mut(start..).filter(|_| is_mixed) {
         host.make_ascii_lowercase();
     }
@@ -164,6 +169,21 @@ impl Recipe {
         let (path, query) = split(request.path());
         let host: &[u8] = if self.host { request.authority() } else { b"" };
         let mut url = location(host, path);
+        self.query(&mut url, query);
+        url
+    }
+
+    /// The same for a request whose [`Recipe::key`] is known, which has all of it but the query.
+    pub fn url_by_key(&self, key: &[u8], request: &Request) -> Vec<u8> {
+        let Some(location) = location_of(key) else {
+            return self.url(request);
+        };
+        let host = if self.host { request.authority() } else { b"" };
+        let path = location.len().saturating_sub(host.len());
+        let query = request.path().get(path..).unwrap_or_default();
+        let mut url =
+            Vec::with_capacity(location.len().saturating_add(query.len()).saturating_add(5));
+        url.extend_from_slice(location);
         self.query(&mut url, query);
         url
     }

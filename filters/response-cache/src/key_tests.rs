@@ -235,6 +235,22 @@ fn tags_of_both_fields() {
 
 proptest! {
     #[test]
+    fn a_url_is_the_same_with_and_without_its_key(host in "[a-zA-Z0-9_.:\\[\\]]{0,12}", path in "/[a-c?&=]{0,12}", by_host in any::<bool>(),
+                                                 query in 0usize..3) {
+        let query = [Query::All, Query::Sorted, Query::None][query].clone();
+        let recipe = Recipe { host: by_host, query, ..Recipe::default() };
+        let request = request(&[(":path", &path), (":authority", &host)]);
+        let key = recipe.key(&request).unwrap();
+        prop_assert_eq!(recipe.url_by_key(&key, &request), recipe.url(&request));
+    }
+
+    #[test]
+    fn hosts_are_in_lower_case(host in proptest::collection::vec(any::<u8>(), 0..20)) {
+        prop_assert_eq!(location(&host, b"/A"), [host.to_ascii_lowercase().as_slice(), b"/A"].concat());
+        prop_assert_eq!(has_capitals(&host), host.to_ascii_lowercase() != host);
+    }
+
+    #[test]
     fn different_paths_have_different_keys(a in "/[a-z?&=;%]{0,10}", b in "/[a-z?&=;%]{0,10}") {
         let recipe = Recipe::default();
         prop_assert_eq!(a == b, path(&recipe, &a) == path(&recipe, &b));

@@ -103,7 +103,8 @@ pub fn number_of_url(secret: &Secret, url: &[u8]) -> u32 {
 /// The tag that every response has: the URL it was asked for.
 pub fn exact_tag(url: &[u8]) -> Vec<u8> {
     // A zero byte is in no tag that a response can carry.
-    let mut tag = vec![0];
+    let mut tag = Vec::with_capacity(url.len().saturating_add(1));
+    tag.push(0);
     tag.extend_from_slice(url);
     tag
 }

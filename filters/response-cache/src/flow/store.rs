@@ -167,7 +167,7 @@ pub fn prepare(
             immutable: directives.immutable,
             url: number_of_url(
                 cx.worker.table.secret(),
-                &settings.key.url(&exchange.request),
+                &settings.key.url_by_key(&exchange.key, &exchange.request),
             ),
         },
         headers: Headers::from_pairs(&fields),

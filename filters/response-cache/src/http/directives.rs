@@ -112,15 +112,17 @@ pub struct RequestDirectives {
 
 /// Reads digits. RFC 9111, section 1.2.2: what overflows is the largest number known.
 pub fn seconds(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
+    let mut number = 0u64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // What is held below the limit after each digit cannot overflow with the next one.
+        let longer = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        number = longer.min(MOST_SECONDS);
     }
-    // More than 32 bits hold is more than counts, and products of 64 bits cost WebAssembly several times as much.
-    let number = text.iter().fold(0u32, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u32::from(digit.saturating_sub(b'0')))
-    });
-    Some(u64::from(number).min(MOST_SECONDS))
+    (!text.is_empty()).then_some(number)
 }
 
 fn argument(value: Option<&[u8]>) -> Seconds {
@@ -225,6 +227,9 @@ fn trim(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
 }
 
+/// Takes a directive: its name and its argument.
+type Found<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// Calls `found` for every directive: name in lower case, argument without its quotes. False when a quote stays open.
 ///
 /// White space around `=` is not allowed by the grammar: a number with it is none (so the response is stale), while
@@ -272,7 +277,7 @@ fn is_several(item: &[u8]) -> bool {
 }
 
 /// What such a member may have meant to forbid. It permits nothing, and a lifetime in it cannot be read.
-fn prohibitions(item: &[u8], found: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+fn prohibitions(item: &[u8], found: &mut Found<'_>) {
     let mut outside = outside_quotes();
     let pieces = item.split(|byte| outside(*byte) && matches!(byte, b' ' | b'\t' | b';' | b'='));
     for piece in pieces {

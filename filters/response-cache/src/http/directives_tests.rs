@@ -128,6 +128,13 @@ fn lists_leave_empty_members_out() {
 
 proptest! {
     #[test]
+    fn numbers_are_those_of_the_standard_library(text in "[0-9]{0,30}|21474836[0-9]{0,3}|[-+0-9a ]{0,4}") {
+        let number = text.parse::<u128>().ok().filter(|_| !text.starts_with('+'));
+        let expected = number.map(|number| number.min(u128::from(MOST_SECONDS)) as u64);
+        prop_assert_eq!(seconds(text.as_bytes()), expected);
+    }
+
+    #[test]
     fn any_bytes_are_read(line in proptest::collection::vec(any::<u8>(), 0..60)) {
         let mut directives = RequestDirectives::default();
         directives.add(&line);

@@ -6,6 +6,11 @@ use seawall_core::time::{Span, Timestamp};
 /// Slots per bucket.
 pub const WAYS: usize = 8;
 
+/// How many buckets hold so many entries.
+pub fn buckets_for(entries: u32) -> u32 {
+    entries.div_ceil(u32::try_from(WAYS).unwrap_or(1)).max(1)
+}
+
 const RECORD: usize = 16 + 8 + 8 + 4 + 8 + 8 + 1;
 
 /// What a slot holds.
@@ -73,24 +78,14 @@ impl Bucket {
 
     /// Writes it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(RECORD.saturating_mul(WAYS).saturating_add(8));
-        out.extend_from_slice(&self.forgotten.0.to_le_bytes());
-        for slot in &self.slots {
-            match slot {
-                Some(slot) => {
-                    out.extend_from_slice(&slot.fingerprint.0.to_le_bytes());
-                    out.extend_from_slice(&slot.generation.to_le_bytes());
-                    out.extend_from_slice(&slot.previous.to_le_bytes());
-                    out.extend_from_slice(&slot.weight.to_le_bytes());
-                    out.extend_from_slice(&slot.touched.0.to_le_bytes());
-                    out.extend_from_slice(&slot.until.0.to_le_bytes());
-                    let state: u8 = match slot.state {
-                        State::Full => 1,
-                        State::Tombstone => 3,
-                    };
-                    out.push(state | slot.demand.min(15) << 4);
+        // Most slots are free as a rule, which is all zeros.
+        let mut out = vec![0; RECORD.saturating_mul(WAYS).saturating_add(8)];
+        if let Some((forgotten, records)) = out.split_first_chunk_mut::<8>() {
+            *forgotten = self.forgotten.0.to_le_bytes();
+            for (record, slot) in records.chunks_exact_mut(RECORD).zip(&self.slots) {
+                if let Some(slot) = slot {
+                    encode_slot(slot, record);
                 }
-                None => out.extend_from_slice(&[0; RECORD]),
             }
         }
         out
@@ -166,6 +161,28 @@ impl Slot {
     /// True when nobody loses anything with it.
     pub fn is_useless(&self, now: Timestamp) -> bool {
         self.worth(now).0 < 2
+    }
+}
+
+fn encode_slot(slot: &Slot, record: &mut [u8]) {
+    let mut rest = record;
+    let state: u8 = match slot.state {
+        State::Full => 1,
+        State::Tombstone => 3,
+    };
+    for part in [
+        slot.fingerprint.0.to_le_bytes().as_slice(),
+        &slot.generation.to_le_bytes(),
+        &slot.previous.to_le_bytes(),
+        &slot.weight.to_le_bytes(),
+        &slot.touched.0.to_le_bytes(),
+        &slot.until.0.to_le_bytes(),
+        &[state | slot.demand.min(15) << 4],
+    ] {
+        if let Some((place, after)) = std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
+            place.copy_from_slice(part);
+            rest = after;
+        }
     }
 }
 

@@ -13,5 +13,6 @@ pub mod sketch;
 mod table;
 
 pub use adopt::adopt;
+pub use bucket::buckets_for;
 pub use changes::{Changes, GROUPS};
-pub use table::{buckets_for, BucketRead, Found, Insert, Layout, Table};
+pub use table::{BucketRead, Found, Insert, Layout, Table};

@@ -1,11 +1,11 @@
 //! The table of entries.
 //!
-//! A key's fingerprint names a bucket of [`WAYS`] slots and the key of shared data that belongs to each slot, so the
+//! A key's fingerprint names a bucket of [`super::bucket::WAYS`] slots and the key of shared data that belongs to each slot, so the
 //! number of keys is fixed however many URLs there are. A write claims its slot by compare-and-swap with a new
 //! generation, then writes the value that carries the same generation; a reader that finds another one, or a damaged
 //! value, has found nothing.
 
-use super::bucket::{Bucket, Slot, State, WAYS};
+use super::bucket::{Bucket, Slot, State};
 use super::budget::Budget;
 use super::changes::Changes;
 use super::hot::Hot;
@@ -495,9 +495,4 @@ impl Table {
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
-}
-
-/// How many buckets hold so many entries.
-pub fn buckets_for(entries: u32) -> u32 {
-    entries.div_ceil(u32::try_from(WAYS).unwrap_or(1)).max(1)
 }
