@@ -24,16 +24,21 @@ pub fn is_star(headers: &Headers) -> bool {
 /// The fields that a response varies by: those named by `Vary`, and `accept-encoding` where its body is encoded; lower
 /// case, sorted, each once.
 pub fn fields(headers: &Headers) -> Vec<String> {
-    let mut names: Vec<String> = list(headers, "vary")
-        .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
-        .collect();
+    let mut names: Vec<String> = Vec::new();
+    // There are few, or it would not be stored: each is put into its place.
+    let mut add = |name: String| {
+        if let Err(at) = names.binary_search(&name) {
+            names.insert(at, name);
+        }
+    };
+    for name in list(headers, "vary") {
+        add(String::from_utf8_lossy(name).to_ascii_lowercase());
+    }
     // A body that was encoded for one client is of no use to who cannot decode it, whether the origin says so or not.
     let encoded = list(headers, "content-encoding").any(|coding| coding != b"identity");
     if encoded {
-        names.push("accept-encoding".to_owned());
+        add("accept-encoding".to_owned());
     }
-    names.sort_unstable();
-    names.dedup();
     names
 }
 
@@ -84,6 +89,22 @@ mod tests {
         let pairs: Vec<_> = lines.iter().map(|line| (field, *line)).collect();
         normalised(&Headers::from_pairs(&pairs), field)
             .map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_in_order_and_each_is_there_once(lines in proptest::collection::vec("[a-cA-C, ]{0,8}", 0..4), encoded in any::<bool>()) {
+            let mut pairs: Vec<_> = lines.iter().map(|line| ("vary", line.as_str())).collect();
+            let mut expected: Vec<String> = lines.iter().flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
+            if encoded {
+                pairs.push(("content-encoding", "gzip"));
+                expected.push("accept-encoding".to_owned());
+            }
+            expected.retain(|name| !name.is_empty());
+            expected.sort();
+            expected.dedup();
+            prop_assert_eq!(fields(&Headers::from_pairs(&pairs)), expected);
+        }
     }
 
     #[test]

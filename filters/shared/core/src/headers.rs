@@ -64,7 +64,7 @@ impl Headers {
 
     /// Builds a map from pairs.
     pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Self {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(room(pairs).saturating_add(4));
         write_pairs(&mut bytes, pairs);
         Headers {
             bytes,
@@ -80,13 +80,7 @@ impl Headers {
             return Headers::from_pairs(pairs);
         };
         let count = self.count.saturating_add(pairs.len());
-        let line = |(name, value): &(N, V)| {
-            10usize
-                .saturating_add(name.as_ref().len())
-                .saturating_add(value.as_ref().len())
-        };
-        let more = pairs.iter().map(line).fold(0, usize::saturating_add);
-        let mut bytes = Vec::with_capacity(self.bytes.len().saturating_add(more));
+        let mut bytes = Vec::with_capacity(self.bytes.len().saturating_add(room(pairs)));
         bytes.extend_from_slice(&length(count));
         bytes.extend_from_slice(known);
         write_lengths(&mut bytes, pairs);
@@ -177,6 +171,15 @@ pub fn write_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, pairs: &[(
     out.extend_from_slice(&length(pairs.len()));
     write_lengths(out, pairs);
     write_lines(out, pairs);
+}
+
+/// The bytes that pairs take.
+fn room<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> usize {
+    pairs.iter().fold(0, |sum, (name, value)| {
+        sum.saturating_add(10)
+            .saturating_add(name.as_ref().len())
+            .saturating_add(value.as_ref().len())
+    })
 }
 
 fn length(length: usize) -> [u8; 4] {
