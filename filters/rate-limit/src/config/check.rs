@@ -40,9 +40,11 @@ impl seawall_core::config::Settings for Settings {
                 .is_none_or(|fleet| fleet.send_numbers.unwrap_or(true)),
         };
         let fleet = raw.fleet.map(|raw| fleet(raw, errors));
-        let mut keys: Vec<Vec<Part>> = Vec::new();
-        let mut limits = Vec::new();
-        for (index, raw) in raw.limits.unwrap_or_default().into_iter().enumerate() {
+        let raw_limits = raw.limits.unwrap_or_default();
+        let mut keys: Vec<Vec<Part>> = Vec::with_capacity(1);
+        // Room for no more than there are: a worker keeps the settings of every route.
+        let mut limits = Vec::with_capacity(raw_limits.len());
+        for (index, raw) in raw_limits.into_iter().enumerate() {
             let path = format!("limits[{index}]");
             let limit = limit(raw, &path, &frame, &mut keys, errors);
             if limits

@@ -50,8 +50,9 @@ pub(super) fn limit(
         };
         errors.add(format!("{path}.name"), problem);
     }
-    let mut parts = Vec::new();
-    for (index, raw) in raw.key.unwrap_or_default().into_iter().enumerate() {
+    let raw_parts = raw.key.unwrap_or_default();
+    let mut parts = Vec::with_capacity(raw_parts.len());
+    for (index, raw) in raw_parts.into_iter().enumerate() {
         parts.push(part(raw, &format!("{path}.key[{index}]"), frame, errors));
     }
     let second = Span::from_secs(1);

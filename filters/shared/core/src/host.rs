@@ -103,6 +103,9 @@ pub enum Level {
     Error,
 }
 
+/// The property with the address of the client, as Envoy sees it.
+pub const SOURCE_ADDRESS: &[&str] = &["source\0address"];
+
 /// Everything a filter may ask of the proxy.
 pub trait Host {
     /// The wall clock. It may step back.
@@ -130,7 +133,8 @@ pub trait Host {
     /// Replaces everything in a buffer.
     fn replace_body(&self, buffer: Buffer, bytes: &[u8]) -> Answer<()>;
 
-    /// A property of the request, the connection or the route; absent ones are `None`.
+    /// A property of the request, the connection or the route; absent ones are `None`. Parts of a path that are read for every
+    /// request may be one text with zeros between them.
     fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>>;
     /// Sets a property; the access log sees it as `%FILTER_STATE(wasm.<path>:PLAIN)%`.
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()>;

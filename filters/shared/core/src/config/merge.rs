@@ -4,19 +4,23 @@ use serde_json::Value;
 
 /// Lays `over` on `base`, field by field: objects are merged, everything else is replaced.
 pub fn merge(base: &Value, over: &Value) -> Value {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            let mut merged = base.clone();
-            for (name, value) in over {
-                let value = match merged.get(name) {
-                    Some(below) => merge(below, value),
-                    None => value.clone(),
-                };
-                merged.insert(name.clone(), value);
+    let mut merged = base.clone();
+    lay(&mut merged, over);
+    merged
+}
+
+fn lay(base: &mut Value, over: &Value) {
+    let (Value::Object(fields), Value::Object(over)) = (&mut *base, over) else {
+        *base = over.clone();
+        return;
+    };
+    for (name, value) in over {
+        match fields.get_mut(name) {
+            Some(below) => lay(below, value),
+            None => {
+                fields.insert(name.clone(), value.clone());
             }
-            Value::Object(merged)
         }
-        _ => over.clone(),
     }
 }
 

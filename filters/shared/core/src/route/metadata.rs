@@ -11,21 +11,34 @@ use serde_json::Value;
 /// # Errors
 /// Bytes that are not that message, or are nested too deeply.
 pub fn namespace(metadata: &[u8], namespace: &str) -> Result<Option<Value>, ConfigErrors> {
-    find(metadata, namespace)
-        .map_err(|()| ConfigErrors::one("", "the metadata could not be decoded"))
-        .map(|found| found.map(crate::config::whole_numbers))
+    section(metadata, namespace).map(settings).transpose()
 }
 
-fn find(metadata: &[u8], namespace: &str) -> Decoded<Option<Value>> {
+/// Of a message that cannot be read: a `google.protobuf.Struct` that cannot be read either.
+const UNREADABLE: &[u8] = &[0xff];
+
+/// The bytes under `namespace`, a `google.protobuf.Struct`. Metadata that cannot be read say something that cannot.
+pub(super) fn section<'m>(metadata: &'m [u8], namespace: &str) -> Option<&'m [u8]> {
+    find(metadata, namespace).unwrap_or(Some(UNREADABLE))
+}
+
+fn find<'m>(metadata: &'m [u8], namespace: &str) -> Decoded<Option<&'m [u8]>> {
     let mut found = None;
     let mut message = Message(metadata);
     while let Some((number, field)) = message.next()? {
         if let (1, Field::Bytes(entry)) = (number, field) {
             let (key, value) = map_entry(entry)?;
             if key == namespace.as_bytes() {
-                found = Some(decode_struct(value)?);
+                found = Some(value);
             }
         }
     }
     Ok(found)
+}
+
+/// What a section says.
+pub(super) fn settings(section: &[u8]) -> Result<Value, ConfigErrors> {
+    decode_struct(section)
+        .map(crate::config::whole_numbers)
+        .map_err(|()| ConfigErrors::one("", "the metadata could not be decoded"))
 }

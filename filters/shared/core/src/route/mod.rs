@@ -2,9 +2,11 @@
 //! by field.
 //!
 //! Envoy refuses per-route configuration for wasm filters, but shows them the metadata of the route and of its virtual
-//! host. What was decoded is kept by the bytes it was decoded from: a route update is seen with the next request, and an
-//! unnamed route cannot be mistaken for another.
+//! host. What was decoded is kept by the bytes it was decoded from, those under the filter's own name: a route update is seen
+//! with the next request, an unnamed route cannot be mistaken for another, and routes that say the same, whatever a mesh says
+//! besides, have it decoded once.
 
+mod kept;
 mod metadata;
 
 pub use metadata::namespace;
@@ -14,20 +16,29 @@ use crate::config::{load, merge, parse, ConfigErrors, Settings};
 use crate::host::{Host, Level};
 use crate::log::{printable, Throttle};
 use crate::metrics::Counter;
+use kept::Kept;
+use metadata::{section, settings};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Distinct combinations of route and virtual-host metadata that are kept; beyond it the memory starts anew.
-const MOST_KEPT: usize = 1024;
+/// Of so many bad settings each has a line in the log; beyond, it is one a minute.
+const MOST_REPORTED: usize = 1024;
 
-const ROUTE: [&str; 2] = ["xds", "route_metadata"];
-const VIRTUAL_HOST: [&str; 2] = ["xds", "virtual_host_metadata"];
+/// Settings take about so many bytes for each that they are written in, measured in modules.
+const SWELLING: usize = 8;
+
+/// The property with the metadata of the route.
+pub const ROUTE: &[&str] = &["xds\0route_metadata"];
+/// The property with the metadata of the virtual host.
+pub const VIRTUAL_HOST: &[&str] = &["xds\0virtual_host_metadata"];
 
 /// The settings of a filter on every route.
 #[derive(Debug)]
 pub struct Layers<S> {
     json: Value,
+    /// The bytes that it was written in.
+    size: usize,
     plugin: Rc<S>,
     decoded: RefCell<Decoded<S>>,
     errors: Counter,
@@ -40,15 +51,38 @@ pub struct Layers<S> {
 struct Decoded<S> {
     /// What the last request needed: most of the time the next one needs the same.
     last: Option<(Key, Rc<S>)>,
-    /// By key. A list, for a tree would be compiled once more for every filter.
-    all: Vec<(Key, Rc<S>)>,
+    all: Kept,
 }
 
 /// The metadata of a route and of its virtual host, as Envoy serialised them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 struct Key {
     route: Vec<u8>,
     virtual_host: Vec<u8>,
+}
+
+impl Key {
+    /// What the two levels say about a filter.
+    fn said(&self, namespace: &str) -> Said<'_> {
+        [&self.virtual_host, &self.route].map(|level| section(level, namespace))
+    }
+}
+
+/// What the metadata of a virtual host and of a route say about a filter; `None` for nothing.
+type Said<'m> = [Option<&'m [u8]>; 2];
+
+/// Both levels as one text, each behind its length.
+fn written(said: &Said<'_>) -> Vec<u8> {
+    let levels = said.iter().flatten();
+    let lengths = levels.fold(8usize, |sum, level| sum.saturating_add(level.len()));
+    let mut out = Vec::with_capacity(lengths);
+    for level in said {
+        // A length that there is not, for nothing.
+        let length = level.map_or(u32::MAX, |level| level.len() as u32);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(level.unwrap_or_default());
+    }
+    out
 }
 
 impl<S: Settings> Layers<S> {
@@ -61,10 +95,11 @@ impl<S: Settings> Layers<S> {
         let plugin = Rc::new(load::<S>(&json)?);
         Ok(Layers {
             json,
+            size: configuration.len(),
             plugin,
             decoded: RefCell::new(Decoded {
                 last: None,
-                all: Vec::new(),
+                all: Kept::default(),
             }),
             errors: Counter::default(),
             reported: Cell::new(0),
@@ -86,15 +121,14 @@ impl<S: Settings> Layers<S> {
     pub fn of_request(&self, host: &dyn Host) -> Rc<S> {
         let read = |path: &[&str]| host.property(path).ok().flatten().unwrap_or_default();
         let key = Key {
-            route: read(&ROUTE),
-            virtual_host: read(&VIRTUAL_HOST),
+            route: read(ROUTE),
+            virtual_host: read(VIRTUAL_HOST),
         };
         if key.route.is_empty() && key.virtual_host.is_empty() {
             return Rc::clone(&self.plugin);
         }
         let Ok(mut decoded) = self.decoded.try_borrow_mut() else {
-            let settings = self.decode(host, &key);
-            return settings.unwrap_or_else(|| Rc::clone(&self.plugin));
+            return self.decode(host, &key.said(S::NAMESPACE));
         };
         if let Some((last, settings)) = &decoded.last {
             if same(&last.route, &key.route) && same(&last.virtual_host, &key.virtual_host) {
@@ -107,58 +141,50 @@ impl<S: Settings> Layers<S> {
     /// The settings of a route that is not that of the request before.
     #[inline(never)]
     fn another(&self, host: &dyn Host, decoded: &mut Decoded<S>, key: Key) -> Rc<S> {
-        let place = decoded.all.binary_search_by(|(known, _)| known.cmp(&key));
-        let known = place.ok().and_then(|at| decoded.all.get(at));
-        let settings = match known {
-            Some((_, settings)) => Rc::clone(settings),
-            None => match self.decode(host, &key) {
-                Some(settings) => {
-                    if decoded.all.len() >= MOST_KEPT {
-                        decoded.all.clear();
-                    }
-                    let place = place.unwrap_or_else(|place| place).min(decoded.all.len());
-                    let kept = (key.clone(), Rc::clone(&settings));
-                    decoded.all.insert(place, kept);
+        let said = key.said(S::NAMESPACE);
+        let settings = if said == [None, None] {
+            Rc::clone(&self.plugin)
+        } else {
+            let written = written(&said);
+            let known = decoded.all.get(&written);
+            match known.and_then(|known| known.downcast::<S>().ok()) {
+                Some(settings) => settings,
+                None => {
+                    let settings = self.decode(host, &said);
+                    let bytes = self.size.saturating_add(written.len());
+                    let weight = bytes
+                        .saturating_mul(SWELLING)
+                        .saturating_add(size_of::<S>());
+                    let kept = Rc::<S>::clone(&settings);
+                    decoded.all.put(written, weight, kept);
                     settings
                 }
-                // Found out as quickly as it would be found among those that are kept, whose places it does not take: a mesh
-                // has metadata of its own on every route.
-                None => Rc::clone(&self.plugin),
-            },
+            }
         };
         decoded.last = Some((key, Rc::clone(&settings)));
         settings
     }
 
-    /// What the metadata of a route and its virtual host make of the plugin configuration; `None` where they say nothing about
-    /// this filter.
+    /// What a virtual host and a route make of the plugin configuration.
     // Once for a route with settings: out of the code that every request runs.
     #[cold]
     #[inline(never)]
-    fn decode(&self, host: &dyn Host, key: &Key) -> Option<Rc<S>> {
-        let mut laid: Option<(Value, Rc<S>)> = None;
-        let mut says = false;
-        for (level, bytes) in [("virtual host", &key.virtual_host), ("route", &key.route)] {
+    fn decode(&self, host: &dyn Host, said: &Said<'_>) -> Rc<S> {
+        let mut laid: Option<(Value, S)> = None;
+        for (level, said) in ["virtual host", "route"].into_iter().zip(said) {
+            let Some(section) = said else {
+                continue;
+            };
             let below = laid.as_ref().map_or(&self.json, |(json, _)| json);
-            match self.lay(below, bytes) {
-                Ok(None) => {}
-                Ok(Some((merged, valid))) => laid = Some((merged, Rc::new(valid))),
-                Err(errors) => {
-                    says = true;
-                    self.report(host, level, &errors);
-                }
+            match settings(section).and_then(|over| lay::<S>(below, &over)) {
+                Ok(valid) => laid = Some(valid),
+                Err(errors) => self.report(host, level, &errors),
             }
         }
-        let plugin = || says.then(|| Rc::clone(&self.plugin));
-        laid.map(|(_, settings)| settings).or_else(plugin)
-    }
-
-    /// One level over what is below; `None` when the level says nothing about this filter.
-    fn lay(&self, below: &Value, bytes: &[u8]) -> Result<Option<(Value, S)>, ConfigErrors> {
-        let Some(level) = namespace(bytes, S::NAMESPACE)? else {
-            return Ok(None);
-        };
-        lay::<S>(below, &level).map(Some)
+        match laid {
+            Some((_, settings)) => Rc::new(settings),
+            None => Rc::clone(&self.plugin),
+        }
     }
 
     fn report(&self, host: &dyn Host, level: &str, errors: &ConfigErrors) {
@@ -180,10 +206,10 @@ impl<S: Settings> Layers<S> {
                 S::NAMESPACE
             )
         };
-        // Decoded once per route: a line for each, as long as it cannot become a flood. With more routes than are kept, each
-        // request may be one that is decoded again.
+        // Decoded once: a line for each, as long as it cannot become a flood. With more than can be kept, each request may be one
+        // that is decoded again.
         let reported = self.reported.get();
-        if reported < MOST_KEPT {
+        if reported < MOST_REPORTED {
             self.reported.set(reported.saturating_add(1));
             host.log(Level::Error, &text());
         } else {

@@ -1,4 +1,8 @@
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
 
 use super::*;
 use crate::testing::{FakeHost, World};
@@ -16,6 +20,10 @@ struct Raw {
     slots: Option<u32>,
 }
 
+thread_local! {
+    static BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 #[derive(Debug, PartialEq)]
 struct Toy {
     limit: u32,
@@ -28,6 +36,7 @@ impl Settings for Toy {
     const PLUGIN_ONLY: &'static [&'static str] = &["slots"];
 
     fn validate(raw: Raw, errors: &mut ConfigErrors) -> Self {
+        BUILT.with(|built| built.set(built.get() + 1));
         let limit = raw.limit.unwrap_or(10);
         if limit == 0 {
             errors.add("limit", "must be at least 1, got 0");
@@ -82,10 +91,10 @@ fn host(route: &[(&str, Value)], virtual_host: &[(&str, Value)]) -> FakeHost {
     host.open(1);
     host.put_property(&["xds", "route_name"], b"checkout");
     if !route.is_empty() {
-        host.put_property(&ROUTE, &metadata(route));
+        host.put_property(ROUTE, &metadata(route));
     }
     if !virtual_host.is_empty() {
-        host.put_property(&VIRTUAL_HOST, &metadata(virtual_host));
+        host.put_property(VIRTUAL_HOST, &metadata(virtual_host));
     }
     host
 }
@@ -150,14 +159,18 @@ fn more_bad_routes_than_are_kept_do_not_flood_the_log() {
     let host = host(&[("x", json!({}))], &[]);
     let layers = layers();
     for _ in 0..2 {
-        for n in 0..2 * MOST_KEPT {
+        for n in 0..2 * MOST_REPORTED {
             let bad = metadata(&[("seawall.toy", json!({"limit": 0, "busrt": n}))]);
-            host.put_property(&ROUTE, &bad);
+            host.put_property(ROUTE, &bad);
             assert_eq!(layers.of_request(&host).limit, 5);
         }
     }
     let lines = host.world().log().len();
-    assert_eq!(lines, MOST_KEPT + 1, "a line for each, then one a minute");
+    assert_eq!(
+        lines,
+        MOST_REPORTED + 1,
+        "a line for each, then one a minute"
+    );
 }
 
 #[test]
@@ -166,29 +179,118 @@ fn decodes_once_per_route_and_sees_a_route_update() {
     let layers = layers();
     let first = layers.of_request(&host);
     assert!(Rc::ptr_eq(&first, &layers.of_request(&host)));
-    host.put_property(&ROUTE, &metadata(&[("seawall.toy", json!({"limit": 8}))]));
+    host.put_property(ROUTE, &metadata(&[("seawall.toy", json!({"limit": 8}))]));
     let second = layers.of_request(&host);
     assert_eq!(second.limit, 8);
     // Routes that take turns are kept, all of them.
     for (limit, known) in [(7, &first), (8, &second), (7, &first)] {
         let bytes = metadata(&[("seawall.toy", json!({"limit": limit}))]);
-        host.put_property(&ROUTE, &bytes);
+        host.put_property(ROUTE, &bytes);
         assert!(Rc::ptr_eq(known, &layers.of_request(&host)), "{limit}");
     }
+}
+
+/// The settings that were made, for each test's own thread.
+fn built() -> usize {
+    BUILT.with(std::cell::Cell::get)
+}
+
+#[test]
+fn more_routes_than_a_few_have_their_settings_made_once() {
+    let host = host(&[("x", json!({}))], &[]);
+    let layers = layers();
+    let before = built();
+    let routes = 12_000;
+    let number_of = |turn: usize, at: usize| match turn {
+        0 | 1 => at,
+        // By chance.
+        _ => at.wrapping_mul(7_919) % routes,
+    };
+    for turn in 0..3 {
+        for at in 0..routes {
+            let number = number_of(turn, at);
+            let bytes = metadata(&[
+                ("mesh", json!({"config": turn})),
+                ("seawall.toy", json!({"limit": number + 1})),
+            ]);
+            host.put_property(ROUTE, &bytes);
+            assert_eq!(layers.of_request(&host).limit as usize, number + 1);
+        }
+    }
+    assert_eq!(built() - before, routes);
+}
+
+#[test]
+fn routes_that_say_the_same_have_it_made_once() {
+    let host = host(&[], &[]);
+    let layers = layers();
+    let before = built();
+    for number in 0..5_000 {
+        let mesh = ("mesh", json!({"config": number}));
+        let bytes = metadata(&[mesh, ("seawall.toy", json!({"limit": 0}))]);
+        host.put_property(ROUTE, &bytes);
+        assert_eq!(layers.of_request(&host).limit, 5);
+    }
+    assert_eq!(built() - before, 1);
+    assert_eq!(host.world().log().len(), 1);
+}
+
+#[test]
+fn what_one_level_says_is_not_what_the_other_says() {
+    let all: [Said<'_>; 7] = [
+        [Some(b"ab"), Some(b"c")],
+        [Some(b"a"), Some(b"bc")],
+        [None, Some(b"abc")],
+        [Some(b"abc"), None],
+        [Some(b""), Some(b"abc")],
+        [Some(b"abc"), Some(b"")],
+        [Some(b""), None],
+    ];
+    let keys: std::collections::BTreeSet<_> = all.iter().map(written).collect();
+    assert_eq!(keys.len(), all.len());
 }
 
 #[test]
 fn what_is_kept_is_bounded() {
     let host = host(&[("x", json!({"limit": 7}))], &[]);
-    let layers = layers();
-    for n in 0..3 * MOST_KEPT {
-        host.put_property(
-            &ROUTE,
-            &metadata(&[("seawall.toy", json!({"limit": n + 1}))]),
-        );
+    // Every route inherits this.
+    let configuration = format!("{}{}", r#"{"limit": 5}"#, " ".repeat(1 << 20));
+    let layers = Layers::<Toy>::new(configuration.as_bytes()).unwrap();
+    let before = built();
+    for _ in 0..2 {
+        for n in 0..kept::FEWEST {
+            let bytes = metadata(&[("seawall.toy", json!({"limit": n + 1}))]);
+            host.put_property(ROUTE, &bytes);
+            assert_eq!(layers.of_request(&host).limit as usize, n + 1);
+        }
+    }
+    assert_eq!(
+        built() - before,
+        kept::FEWEST,
+        "so many are kept however large"
+    );
+    for n in 0..3 * kept::FEWEST {
+        let bytes = metadata(&[("seawall.toy", json!({"limit": n + 1}))]);
+        host.put_property(ROUTE, &bytes);
         assert_eq!(layers.of_request(&host).limit as usize, n + 1);
     }
-    assert!(layers.decoded.try_borrow().unwrap().all.len() <= MOST_KEPT);
+    assert!(built() - before > 2 * kept::FEWEST, "and no more");
+}
+
+#[test]
+fn metadata_that_cannot_be_read_is_said_so_and_the_rest_holds() {
+    let host = host(&[], &[("seawall.toy", json!({"limit": 6}))]);
+    let layers = layers();
+    let good = metadata(&[("seawall.toy", json!({"limit": 7}))]);
+    for broken in [&b"\x0a\xff"[..], b"\x0a\x02\x0a\x09"] {
+        host.put_property(ROUTE, broken);
+        assert_eq!(layers.of_request(&host).limit, 6);
+        host.put_property(ROUTE, &good);
+        assert_eq!(layers.of_request(&host).limit, 7);
+    }
+    let log = host.world().log();
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert!(log[0].contains("could not be decoded"), "{}", log[0]);
 }
 
 /// A mesh writes metadata of its own on every route: however many there are, those that have settings of ours stay known.
@@ -197,13 +299,13 @@ fn metadata_of_others_takes_no_place() {
     let ours = metadata(&[("seawall.toy", json!({"limit": 7}))]);
     let host = host(&[], &[]);
     let layers = layers();
-    host.put_property(&ROUTE, &ours);
+    host.put_property(ROUTE, &ours);
     let known = layers.of_request(&host);
-    for n in 0..3 * MOST_KEPT {
-        host.put_property(&ROUTE, &metadata(&[("mesh", json!({"config": n}))]));
+    for n in 0..3 * kept::FEWEST {
+        host.put_property(ROUTE, &metadata(&[("mesh", json!({"config": n}))]));
         assert!(Rc::ptr_eq(layers.plugin(), &layers.of_request(&host)));
     }
-    host.put_property(&ROUTE, &ours);
+    host.put_property(ROUTE, &ours);
     assert!(Rc::ptr_eq(&known, &layers.of_request(&host)));
 }
 

@@ -22,6 +22,11 @@ pub(super) struct StreamState {
     pub(super) response_resumed: bool,
 }
 
+/// A path by one name, however many of its parts were written as one.
+pub(super) fn path_name(path: &[&str]) -> String {
+    path.join(".").replace('\0', ".")
+}
+
 /// The host as one VM sees it.
 pub struct FakeHost {
     pub(super) world: World,
@@ -108,7 +113,7 @@ impl FakeHost {
 
     /// Sets a property of the stream that is active.
     pub fn put_property(&self, path: &[&str], value: &[u8]) {
-        self.with(|stream| stream.properties.insert(path.join("."), value.to_vec()));
+        self.with(|stream| stream.properties.insert(path_name(path), value.to_vec()));
     }
 
     /// Gives the stream that is active these request headers.

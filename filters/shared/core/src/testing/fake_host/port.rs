@@ -1,6 +1,6 @@
 //! The port itself, with the real host's semantics.
 
-use super::{FakeHost, SentReply};
+use super::{path_name, FakeHost, SentReply};
 use crate::headers::Headers;
 use crate::host::{
     Answer, Buffer, Expect, Failure, Host, Level, Map, MetricId, MetricKind, Swap, Version,
@@ -119,7 +119,7 @@ impl Host for FakeHost {
 
     fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
         self.called("property")?;
-        let value = self.with(|stream| stream.properties.get(&path.join(".")).cloned());
+        let value = self.with(|stream| stream.properties.get(&path_name(path)).cloned());
         self.copies(value.as_ref().map_or(0, Vec::len));
         Ok(value)
     }
