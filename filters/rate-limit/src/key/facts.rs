@@ -3,7 +3,7 @@
 use super::address::Source;
 use super::text;
 use seawall_core::headers::Headers;
-use seawall_core::host::{Answer, Failure, Host, Map};
+use seawall_core::host::{Answer, Failure, Host, Map, SOURCE_ADDRESS};
 use seawall_core::{authority, claim};
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -143,7 +143,7 @@ impl<'h> Facts<'h> {
         let source = match self.source.get() {
             Some(source) => *source,
             None => {
-                let text = self.proxy.property(&["source", "address"])?;
+                let text = self.proxy.property(SOURCE_ADDRESS)?;
                 let source = text.and_then(|text| Source::read(&text));
                 *self.source.get_or_init(|| source)
             }

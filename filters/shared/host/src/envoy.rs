@@ -7,6 +7,7 @@ use seawall_core::host::{
 };
 use seawall_core::reply::Reply;
 use seawall_core::time::{Span, Timestamp};
+use std::borrow::Cow;
 use std::cell::Cell;
 
 /// Envoy, as the callback of one context sees it.
@@ -44,20 +45,20 @@ fn millis(span: Span) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Hands on a property's path as the ABI wants it, its parts parted by zeros: without an allocation where it is as short as
-/// all that are read for each request.
-fn with_path<R>(path: &[&str], call: impl FnOnce(&[u8]) -> R) -> R {
-    let mut short = [0; 64];
-    let mut at = 0usize;
-    for part in path {
-        let end = at.saturating_add(part.len());
-        match short.get_mut(at..end) {
-            Some(place) => place.copy_from_slice(part.as_bytes()),
-            None => return call(path.join("\0").as_bytes()),
-        }
-        at = end.saturating_add(1);
+/// A property's path as the ABI wants it, its parts parted by zeros.
+#[inline(never)]
+fn joined<'p>(path: &[&'p str]) -> Cow<'p, [u8]> {
+    if let [joined] = path {
+        return Cow::Borrowed(joined.as_bytes());
     }
-    call(short.get(..at.saturating_sub(1)).unwrap_or_default())
+    let mut joined = Vec::with_capacity(64);
+    for part in path {
+        if !joined.is_empty() {
+            joined.push(0);
+        }
+        joined.extend_from_slice(part.as_bytes());
+    }
+    Cow::Owned(joined)
 }
 
 /// A cluster as the serialised `envoy.config.core.v3.GrpcService` with `envoy_grpc.cluster_name`. Envoy takes a bare name as
@@ -170,11 +171,11 @@ impl Host for Envoy {
     }
 
     fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        with_path(path, abi::property)
+        abi::property(&joined(path))
     }
 
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
-        with_path(path, |path| abi::set_property(path, value))
+        abi::set_property(&joined(path), value)
     }
 
     fn shared_get(&self, key: &str) -> Answer<Option<(Vec<u8>, Version)>> {
