@@ -14,13 +14,27 @@ use seawall_core::time::Span;
 pub(super) const JITTER: u64 = 1_000_000_000;
 
 /// A rate with a burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Gcra {
     requests: u32,
     per: u128,
     burst: u64,
     /// All that fits, in `1 / requests` of a nanosecond, with the fraction that the clock cannot see.
     capacity: u128,
+    /// The same in 64 bits, where the numbers fit.
+    narrow: Option<Narrow>,
+}
+
+/// Names the numbers, of which all else is made: a counter is known by this text, and it is not to change.
+impl std::fmt::Debug for Gcra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gcra")
+            .field("requests", &self.requests)
+            .field("per", &self.per)
+            .field("burst", &self.burst)
+            .field("capacity", &self.capacity)
+            .finish()
+    }
 }
 
 /// How much is used of a key at some time. State: `expires` is the TAT, `a` the time of the last charge, `b` the TAT's
@@ -43,11 +57,13 @@ impl Gcra {
             .saturating_mul(u128::from(replicas.max(1)));
         let burst = burst.max(1);
         let slack = u128::from(requests.saturating_sub(1));
+        let capacity = per.saturating_mul(u128::from(burst)).saturating_add(slack);
         Gcra {
             requests,
             per,
             burst,
-            capacity: per.saturating_mul(u128::from(burst)).saturating_add(slack),
+            capacity,
+            narrow: Narrow::of(requests, per, burst),
         }
     }
 
@@ -133,18 +149,14 @@ impl Gcra {
             .saturating_add(Span(used.ahead))
     }
 
-    /// The same limit in 64 bits, where its numbers fit.
+    #[cfg(all(test, not(target_arch = "wasm32")))]
     pub(super) fn narrow(&self) -> Option<Narrow> {
-        Some(Narrow {
-            requests: u64::from(self.requests),
-            per: u64::try_from(self.per).ok()?,
-            burst: self.burst,
-            capacity: u64::try_from(self.capacity).ok()?,
-        })
+        self.narrow
     }
 
     pub(super) fn check(&self, state: Option<State>, now: u64, ask: Ask) -> Verdict {
-        self.narrow()
+        self.narrow
+            .as_ref()
             .and_then(|narrow| narrow.check(state, now, ask))
             .unwrap_or_else(|| self.check_wide(state, now, ask))
     }

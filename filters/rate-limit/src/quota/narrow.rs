@@ -5,16 +5,45 @@ use super::gcra::JITTER;
 use super::{Ask, State, Verdict};
 use seawall_core::time::Span;
 
-/// A limit whose numbers fit.
-#[derive(Debug, Clone, Copy)]
+/// A limit whose numbers fit. Its units are `1 / requests` of a nanosecond as well, but of the least numbers that have this rate:
+/// a million a day is one in 86.4 milliseconds, and every charge a multiple of `common` units of the larger ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Narrow {
-    pub(super) requests: u64,
-    pub(super) per: u64,
-    pub(super) burst: u64,
-    pub(super) capacity: u64,
+    requests: u64,
+    per: u64,
+    burst: u64,
+    capacity: u64,
+    /// By this the numbers were divided.
+    common: u64,
+}
+
+/// The product, where it fits. Checking for that takes a 128-bit product, which a module has not.
+fn times(one: u64, other: u64) -> Option<u64> {
+    if one.leading_zeros().wrapping_add(other.leading_zeros()) >= u64::BITS {
+        return Some(one.wrapping_mul(other));
+    }
+    one.checked_mul(other)
 }
 
 impl Narrow {
+    /// `requests` per `per` nanoseconds, of which `burst` may come at once.
+    pub(super) fn of(requests: u32, per: u128, burst: u64) -> Option<Self> {
+        let (per, requests) = (u64::try_from(per).ok()?, u64::from(requests));
+        let (mut common, mut rest) = (per, requests);
+        while rest > 0 {
+            (common, rest) = (rest, common.checked_rem(rest)?);
+        }
+        let (per, requests) = (per.checked_div(common)?, requests.checked_div(common)?);
+        let slack = requests.checked_sub(1)?;
+        Some(Narrow {
+            requests,
+            per,
+            burst,
+            capacity: per.checked_mul(burst)?.checked_add(slack)?,
+            common,
+        })
+    }
+
     /// Decides about an ask; `None` where a number does not fit, or the clock was set back.
     pub(super) fn check(&self, state: Option<State>, now: u64, ask: Ask) -> Option<Verdict> {
         let (mut used, mut at, mut ahead, mut since) = (0, now, 0, now);
@@ -26,16 +55,20 @@ impl Narrow {
             at = now.max(state.a);
             since = at;
             if let Some(whole) = state.expires.checked_sub(at) {
-                used = whole.checked_mul(self.requests)?;
-                used = used.checked_add(state.b & u64::from(u32::MAX))?;
+                let fraction = state.b & u64::from(u32::MAX);
+                if fraction.checked_rem(self.common)? != 0 {
+                    return None;
+                }
+                let fraction = fraction.checked_div(self.common)?;
+                used = times(whole, self.requests)?.checked_add(fraction)?;
                 let used_for = (state.b >> 32).saturating_mul(1_000_000);
                 since = state.a.saturating_sub(used_for).min(at);
             }
         }
-        let wanted = used.checked_add(self.per.checked_mul(ask.need)?)?;
+        let wanted = used.checked_add(times(self.per, ask.need)?)?;
         let admitted = wanted <= self.capacity;
         let units = if admitted && ask.cost != ask.need {
-            used.checked_add(self.per.checked_mul(ask.cost)?)?
+            used.checked_add(times(self.per, ask.cost)?)?
         } else if admitted {
             wanted
         } else {
@@ -44,7 +77,7 @@ impl Narrow {
         let left = self.capacity.saturating_sub(units);
         let remaining = left.checked_div(self.per)?;
         let more = if remaining < self.burst {
-            let one_more = self.per.checked_mul(remaining.checked_add(1)?)?;
+            let one_more = times(self.per, remaining.checked_add(1)?)?;
             let over = units.checked_add(one_more)?.saturating_sub(self.capacity);
             Some(self.drained(over, ahead))
         } else {
@@ -56,7 +89,7 @@ impl Narrow {
             None
         };
         let whole = units.checked_div(self.requests)?;
-        let fraction = units.checked_rem(self.requests)?;
+        let fraction = times(units.checked_rem(self.requests)?, self.common)?;
         let used_for = at.saturating_sub(since).div_ceil(1_000_000);
         Some(Verdict {
             admitted,
@@ -90,21 +123,41 @@ mod tests {
         (0u32..64, any::<u64>()).prop_map(|(bits, number)| number >> bits)
     }
 
+    /// Requests, per and burst: any, and such with a large common divisor.
+    fn numbers() -> impl Strategy<Value = (u32, u64, u64)> {
+        let round = (1u32..4_000, 1u32..1_000_000, 1u64..100_000, number());
+        prop_oneof![
+            (1u32.., number(), number()),
+            round.prop_map(|(times, common, per, burst)| {
+                let requests = times.saturating_mul(common);
+                (requests, per.saturating_mul(u64::from(common)), burst)
+            }),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
         fn says_what_128_bits_say(
-            (requests, per, burst) in (1u32.., number(), number()),
+            (requests, per, burst) in numbers(),
+            any_fraction in any::<bool>(),
             held in proptest::option::of((number(), number(), number(), any::<u32>(), 0u32..1_000_000)),
             (now, need, cost) in (number(), number(), number()),
         ) {
             let limit = Gcra::new(requests, Span(per), burst, 1);
+            let common = limit.narrow().map_or(1, |narrow| narrow.common as u32);
+            let fraction = |fraction: u32| {
+                let fraction = fraction.checked_rem(requests).unwrap_or_default();
+                // Those that there are, and others.
+                let rest = fraction.checked_rem(common).unwrap_or_default();
+                fraction.saturating_sub(if any_fraction { 0 } else { rest })
+            };
             // What was taken back may have ended before the last charge.
-            let state = held.map(|(ahead, ago, back, used_for, fraction)| State {
+            let state = held.map(|(ahead, ago, back, used_for, drawn)| State {
                 expires: now.saturating_sub(ago).saturating_add(ahead).saturating_sub(back),
                 a: now.saturating_sub(ago).saturating_add(ahead % (2 * JITTER)),
-                b: u64::from(fraction.checked_rem(requests).unwrap_or_default()) | u64::from(used_for) << 32,
+                b: u64::from(fraction(drawn)) | u64::from(used_for) << 32,
             });
             let ask = Ask { need, cost };
             if let Some(narrow) = limit.narrow() {
@@ -123,7 +176,14 @@ mod tests {
             a: now,
             b: 0,
         };
-        for (requests, per) in [(100, 60), (1_000_000, 1), (10_000, 86_400), (5, 31_536_000)] {
+        for (requests, per) in [
+            (100, 60),
+            (1_000_000, 1),
+            (10_000, 86_400),
+            (1_000_000, 86_400),
+            (1_000_000_000, 86_400),
+            (5, 31_536_000),
+        ] {
             let limit = Gcra::new(requests, Span::from_secs(per), u64::from(requests), 1);
             let verdict = limit
                 .narrow()

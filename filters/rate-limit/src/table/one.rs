@@ -7,7 +7,6 @@ use super::transaction::Claim;
 use super::Table;
 use crate::quota::Verdict;
 use seawall_core::host::{Answer, Expect, Host, Swap};
-use seawall_core::name::Name;
 use seawall_core::shared::UpdateError;
 use seawall_core::time::Timestamp;
 
@@ -35,9 +34,11 @@ pub fn decide_one(
     claim: &Claim<'_>,
 ) -> Result<One, UpdateError> {
     let name = super::name(claim.slot);
+    // Once, for a name is checked each time that it is taken for a text.
+    let name: &str = &name;
     for conflicts in 0..table.attempts {
         let (mut slot, expect, came_over, mut one) =
-            look(host, table, &name, now, claim).map_err(UpdateError::Host)?;
+            look(host, table, name, now, claim).map_err(UpdateError::Host)?;
         let verdict = one.verdict;
         one.conflicts = conflicts;
         if !verdict.admitted {
@@ -51,7 +52,7 @@ pub fn decide_one(
         }
         one.evicted |= slot.put(claim.tag, verdict.charged, now, &[], table.ways);
         let swap = host
-            .shared_set(&name, slot.bytes(), expect)
+            .shared_set(name, slot.bytes(), expect)
             .map_err(UpdateError::Host)?;
         if swap == Swap::Done {
             return Ok(one);
@@ -65,7 +66,7 @@ pub fn decide_one(
 fn look(
     host: &dyn Host,
     table: &Table,
-    name: &Name,
+    name: &str,
     now: Timestamp,
     claim: &Claim<'_>,
 ) -> Answer<(Slot, Expect, bool, One)> {
