@@ -87,7 +87,9 @@ impl<'s> Keys<'s> {
         }
         let wanted = self.settings.valued.get(limit.key) == Some(&true);
         let mut values = Vec::new();
-        let hasher = hasher_of(parts, &self.secret);
+        let hasher = self.settings.hashers.get(limit.key);
+        let begin = || hasher_of(parts, &self.secret);
+        let hasher = hasher.map_or_else(begin, |known| known.get_or_init(begin).clone());
         let key = key_of(parts, facts, hasher, |part, value| {
             if wanted {
                 values.resize(part, None);

@@ -73,6 +73,10 @@ impl seawall_core::config::Settings for Settings {
             errors.add("limits", problem);
         }
         let exempt = rules(raw.exempt, "exempt", &frame, errors);
+        let sole = match limits.as_slice() {
+            [limit] if exempt.is_empty() && limit.is_ordinary() => Some(OnceCell::new()),
+            _ => None,
+        };
         let mut settings = Settings {
             enabled: raw.enabled.unwrap_or(true),
             valued: (0..keys.len())
@@ -82,10 +86,12 @@ impl seawall_core::config::Settings for Settings {
                 })
                 .collect(),
             entries: entries.min(MOST),
-            sole: match limits.as_slice() {
-                [limit] if exempt.is_empty() && limit.is_ordinary() => Some(OnceCell::new()),
-                _ => None,
+            hashers: if sole.is_some() {
+                Vec::new()
+            } else {
+                vec![OnceCell::new(); keys.len()]
             },
+            sole,
             limits,
             keys,
             exempt,

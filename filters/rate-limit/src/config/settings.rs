@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: Vec<Limit>,
     /// The hasher for the only limit's key, where there is one limit and it is an ordinary one; made with the first request.
     pub sole: Option<OnceCell<KeyHasher>>,
+    /// The hashers for keys otherwise, in the order of the keys; each made with the first request that needs it.
+    pub hashers: Vec<OnceCell<KeyHasher>>,
     /// The distinct keys of the limits.
     pub keys: Vec<Vec<Part>>,
     /// The keys of which somebody needs the values, not only their hash.

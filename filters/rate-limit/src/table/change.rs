@@ -52,8 +52,10 @@ fn change(
     of: Option<(&Claim<'_>, Timestamp)>,
     mut act: impl FnMut(&mut Slot, bool) -> bool,
 ) -> Result<(), UpdateError> {
+    let name = super::name(slot);
+    let name: &str = &name;
     for _ in 0..table.attempts {
-        let mut held = read(host, slot).map_err(UpdateError::Host)?;
+        let mut held = read(host, name).map_err(UpdateError::Host)?;
         let came_over = match of {
             Some((claim, now)) => {
                 let adopted = adopt(host, table, now, claim, &mut held.slot);
@@ -61,7 +63,7 @@ fn change(
             }
             None => false,
         };
-        if !act(&mut held.slot, came_over) || write(host, slot, &held).map_err(UpdateError::Host)? {
+        if !act(&mut held.slot, came_over) || write(host, name, &held).map_err(UpdateError::Host)? {
             return Ok(());
         }
     }

@@ -12,6 +12,7 @@ use super::slot::Slot;
 use super::{Left, Table};
 use crate::quota::{Ask, Penalty, Quota, State, Verdict};
 use seawall_core::host::{Answer, Expect, Host, Swap};
+use seawall_core::name::Name;
 use seawall_core::shared::UpdateError;
 use seawall_core::time::{Span, Timestamp};
 
@@ -88,8 +89,8 @@ pub(super) struct Held {
     expect: Expect,
 }
 
-pub(super) fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
-    let found = host.shared_get(&super::name(slot))?;
+pub(super) fn read(host: &dyn Host, name: &str) -> Answer<Held> {
+    let found = host.shared_get(name)?;
     let (value, expect) = match found {
         Some((value, version)) => (Some(value), Expect::Version(version)),
         None => (None, Expect::Absent),
@@ -101,8 +102,8 @@ pub(super) fn read(host: &dyn Host, slot: u32) -> Answer<Held> {
     })
 }
 
-pub(super) fn write(host: &dyn Host, slot: u32, held: &Held) -> Answer<bool> {
-    let swap = host.shared_set(&super::name(slot), held.slot.bytes(), held.expect)?;
+pub(super) fn write(host: &dyn Host, name: &str, held: &Held) -> Answer<bool> {
+    let swap = host.shared_set(name, held.slot.bytes(), held.expect)?;
     Ok(swap == Swap::Done)
 }
 
@@ -122,7 +123,17 @@ impl<'c, 'q> Groups<'c, 'q> {
     }
 }
 
-type Group<'g, 'c, 'q> = &'g [(usize, &'c Claim<'q>)];
+/// The claims on one slot, and its name: made once, for a name is checked each time that it is taken for a text.
+#[derive(Clone, Copy)]
+struct Group<'g, 'c, 'q> {
+    name: &'g str,
+    claims: &'g [(usize, &'c Claim<'q>)],
+}
+
+fn name_of(claims: &[(usize, &Claim<'_>)]) -> Name {
+    let slot = claims.first().map(|(_, claim)| claim.slot);
+    super::name(slot.unwrap_or_default())
+}
 
 struct Run<'h> {
     host: &'h dyn Host,
@@ -177,10 +188,14 @@ pub fn decide(
     match claims {
         [] => {}
         [first, rest @ ..] if rest.iter().all(|claim| claim.slot == first.slot) => {
-            let group: Vec<_> = claims.iter().enumerate().collect();
-            let held = run.look(&group)?;
+            let claims: Vec<_> = claims.iter().enumerate().collect();
+            let group = Group {
+                name: &name_of(&claims),
+                claims: &claims,
+            };
+            let held = run.look(group)?;
             if run.decision.admitted {
-                run.charge(&group, held, false)?;
+                run.charge(group, held, false)?;
             }
         }
         _ => run.several(&Groups::of(claims))?,
@@ -198,15 +213,11 @@ pub fn decide(
 impl Run<'_> {
     /// Reads a slot and notes what its limits say. Looks again while an unfinished charge stands against the request.
     fn look(&mut self, group: Group<'_, '_, '_>) -> Result<Held, UpdateError> {
-        let slot = group
-            .first()
-            .map(|(_, claim)| claim.slot)
-            .unwrap_or_default();
         let mut patience = self.table.patience;
         loop {
-            let mut held = read(self.host, slot).map_err(UpdateError::Host)?;
+            let mut held = read(self.host, group.name).map_err(UpdateError::Host)?;
             let mut blocked = false;
-            for (index, claim) in group {
+            for (index, claim) in group.claims {
                 let adopted = adopt(self.host, self.table, self.now, claim, &mut held.slot)
                     .map_err(UpdateError::Host)?;
                 self.came_over |= adopted.some;
@@ -238,15 +249,11 @@ impl Run<'_> {
         mut held: Held,
         unfinished: bool,
     ) -> Result<(), UpdateError> {
-        let slot = group
-            .first()
-            .map(|(_, claim)| claim.slot)
-            .unwrap_or_default();
-        let keep: Vec<u64> = group.iter().map(|(_, claim)| claim.tag).collect();
+        let keep: Vec<u64> = group.claims.iter().map(|(_, claim)| claim.tag).collect();
         for _ in 0..self.table.attempts {
             let mut evicted = std::mem::take(&mut held.evicted);
             let mut charged = false;
-            for (index, claim) in group {
+            for (index, claim) in group.claims {
                 let verdict = self.decision.verdicts.get(*index);
                 if let Some(verdict) = verdict.filter(|verdict| verdict.admitted) {
                     if claim.ask.cost > 0 {
@@ -269,7 +276,7 @@ impl Run<'_> {
             if unfinished {
                 held.slot.begin(self.now);
             }
-            if write(self.host, slot, &held).map_err(UpdateError::Host)? {
+            if write(self.host, group.name, &held).map_err(UpdateError::Host)? {
                 self.decision.evicted.extend(evicted);
                 return Ok(());
             }
@@ -283,8 +290,11 @@ impl Run<'_> {
     }
 
     fn several(&mut self, groups: &Groups<'_, '_>) -> Result<(), UpdateError> {
-        let mut looked = Vec::with_capacity(groups.0.len());
-        for group in groups.iter() {
+        let mut names = Vec::with_capacity(groups.0.len());
+        names.extend(groups.iter().map(name_of));
+        let mut looked = Vec::with_capacity(names.len());
+        for (name, claims) in names.iter().zip(groups.iter()) {
+            let group = Group { name, claims };
             looked.push((group, self.look(group)?));
         }
         if !self.decision.admitted {
@@ -297,7 +307,7 @@ impl Run<'_> {
             if ended.is_err() || !self.decision.admitted {
                 let undone = done
                     .iter()
-                    .map(|group| self.finish(group, true))
+                    .map(|group| self.finish(*group, true))
                     .fold(Ok(()), Result::and);
                 return ended.and(undone);
             }
@@ -318,13 +328,13 @@ impl Run<'_> {
             let verdict = self.decision.verdicts.get(*index);
             claim.ask.cost > 0 && verdict.is_some_and(|verdict| verdict.admitted)
         };
-        let Some((_, first)) = group.iter().find(charged) else {
+        if !group.claims.iter().any(|claim| charged(&claim)) {
             return Ok(());
-        };
+        }
         for _ in 0..self.table.attempts {
-            let mut held = read(self.host, first.slot).map_err(UpdateError::Host)?;
+            let mut held = read(self.host, group.name).map_err(UpdateError::Host)?;
             if undo {
-                for (_, claim) in group.iter().filter(charged) {
+                for (_, claim) in group.claims.iter().filter(charged) {
                     if let Some(state) = held.slot.get(claim.tag) {
                         let state = claim.quota.refund(state, self.now, claim.ask.cost);
                         held.slot
@@ -333,7 +343,7 @@ impl Run<'_> {
                 }
             }
             held.slot.end();
-            if write(self.host, first.slot, &held).map_err(UpdateError::Host)? {
+            if write(self.host, group.name, &held).map_err(UpdateError::Host)? {
                 return Ok(());
             }
         }
