@@ -6,21 +6,26 @@ use std::net::Ipv4Addr;
 pub(super) fn read(text: &[u8]) -> Option<Ipv4Addr> {
     let mut address = 0u32;
     let mut octet = 0u32;
-    let mut digits = 0u32;
+    // Of this octet there is a digit.
+    let mut begun = false;
     let mut dots = 0u32;
     let mut bytes = text.iter();
     for byte in bytes.by_ref() {
-        match byte {
-            b'0'..=b'9' if digits < 3 && (octet > 0 || digits == 0) => {
-                octet = octet
-                    .wrapping_mul(10)
-                    .wrapping_add(u32::from(byte.wrapping_sub(b'0')));
-                digits = digits.wrapping_add(1);
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        if digit < 10 {
+            let leading_zero = begun && octet == 0;
+            octet = octet.wrapping_mul(10).wrapping_add(digit);
+            if leading_zero || octet > 255 {
+                return None;
             }
-            b'.' if dots < 3 && digits > 0 && octet < 256 => {
+            begun = true;
+            continue;
+        }
+        match byte {
+            b'.' if dots < 3 && begun => {
                 address = address << 8 | octet;
                 dots = dots.wrapping_add(1);
-                (octet, digits) = (0, 0);
+                (octet, begun) = (0, false);
             }
             b':' => {
                 let port = bytes.as_slice();
@@ -39,7 +44,7 @@ pub(super) fn read(text: &[u8]) -> Option<Ipv4Addr> {
             _ => return None,
         }
     }
-    (dots == 3 && digits > 0 && octet < 256).then(|| Ipv4Addr::from(address << 8 | octet))
+    (dots == 3 && begun).then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
