@@ -1,7 +1,7 @@
 //! What was read in the callback at hand, so that the host is asked once and not by every filter.
 
 use seawall_core::headers::Headers;
-use seawall_core::host::{Answer, Host, Map, SOURCE_ADDRESS};
+use seawall_core::host::{Answer, Host, Map, CLUSTER_NAME, SOURCE_ADDRESS};
 use seawall_core::route;
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};

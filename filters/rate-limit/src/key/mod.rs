@@ -9,7 +9,7 @@ pub use facts::Facts;
 
 use address::Prefixes;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
-use seawall_core::host::Answer;
+use seawall_core::host::{Answer, CLUSTER_NAME};
 use std::borrow::Cow;
 
 /// One part of a key.
@@ -96,7 +96,7 @@ impl Part {
             Part::Method => facts.header(":method"),
             Part::Host => Ok(some(facts.host()?)),
             Part::Route => facts.property(&["xds", "route_name"]),
-            Part::Cluster => facts.property(&["xds", "cluster_name"]),
+            Part::Cluster => facts.property(CLUSTER_NAME),
             Part::Claim(path) => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 Ok(facts.claim(&path)?.map(Cow::Owned))

@@ -106,6 +106,9 @@ pub enum Level {
 /// The property with the address of the client, as Envoy sees it.
 pub const SOURCE_ADDRESS: &[&str] = &["source\0address"];
 
+/// The property with the name of the cluster that the route leads to.
+pub const CLUSTER_NAME: &[&str] = &["xds\0cluster_name"];
+
 /// Everything a filter may ask of the proxy.
 pub trait Host {
     /// The wall clock. It may step back.
