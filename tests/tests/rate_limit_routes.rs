@@ -6,7 +6,11 @@ const ROUTES: usize = 1_600;
 
 /// Every second route has settings that are refused, which counts each time that they are made.
 fn settings(route: usize) -> Value {
-    let requests = if route % 2 == 0 { 1_000 + route } else { 0 };
+    let requests = if route.is_multiple_of(2) {
+        1_000 + route
+    } else {
+        0
+    };
     json!({"limits": [{"name": "a", "requests": requests, "per": "1h", "burst": 500 + route}]})
 }
 
@@ -25,7 +29,7 @@ async fn settings_hold_on_every_route_and_are_made_once() {
     for route in in_turns.clone().chain(mixed).chain(in_turns) {
         let answer = envoy.get(&format!("/{route}/")).await;
         assert_eq!(answer.status, 200, "{route}");
-        let expected = if route % 2 == 0 {
+        let expected = if route.is_multiple_of(2) {
             let (requests, burst) = (1_000 + route, 500 + route);
             format!("\"a\";q={requests};w=3600;seawall-burst={burst}")
         } else {

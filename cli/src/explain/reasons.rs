@@ -33,7 +33,7 @@ fn host(scene: &Scene<'_>) -> FakeHost {
     host.open(1);
     host.put_request(scene.headers.to_vec());
     for (name, value) in scene.properties() {
-        host.put_property(&[name], &value);
+        host.put_property(name, &value);
     }
     host
 }

@@ -46,8 +46,8 @@ impl Evidence {
             Some((why, Outcome::Ignored)) => format!("ignored:{why}"),
             None => "none".to_owned(),
         };
-        let _ = host.set_property(&[VERDICT], verdict.as_bytes());
+        let _ = host.set_property(VERDICT, verdict.as_bytes());
         let evidence = format!("{} {}", self.callbacks.join("+"), self.signals);
-        let _ = host.set_property(&[EVIDENCE], evidence.trim_end().as_bytes());
+        let _ = host.set_property(EVIDENCE, evidence.trim_end().as_bytes());
     }
 }

@@ -56,7 +56,7 @@ impl Shared {
             return Flow::Continue;
         };
         // A copy stands in for errors only.
-        if status >= 400 && copy_stands_by(host) && host.set_property(&[FAILED], b"1").is_ok() {
+        if status >= 400 && copy_stands_by(host) && host.set_property(FAILED, b"1").is_ok() {
             return Flow::Continue;
         }
         let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(5);
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 fn copy_stands_by(host: &dyn Host) -> bool {
-    let until = host.property(&[STANDS_BY]).ok().flatten();
+    let until = host.property(STANDS_BY).ok().flatten();
     let until = until.and_then(|bytes| bytes.try_into().ok());
     let (Some(until), Ok(now)) = (until.map(u64::from_le_bytes), host.now()) else {
         return false;

@@ -4,7 +4,7 @@ use crate::filter::Ticket;
 use crate::settings::{Part, Settings};
 use seawall_core::authority;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
-use seawall_core::host::{Host, Map, CLUSTER_NAME};
+use seawall_core::host::{Host, Map};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -28,8 +28,8 @@ fn values_of<'a>(host: &dyn Host, parts: &'a [Part]) -> Result<Vec<Vec<u8>>, &'a
     let mut values = Vec::with_capacity(parts.len());
     for part in parts {
         let value = match part {
-            Part::Cluster => host.property(CLUSTER_NAME),
-            Part::Route => host.property(&["xds", "route_name"]),
+            Part::Cluster => host.property("xds\0cluster_name"),
+            Part::Route => host.property("xds\0route_name"),
             Part::Host => host.header(Map::Request, ":authority"),
             Part::Header(field) => host.header(Map::Request, field),
         };

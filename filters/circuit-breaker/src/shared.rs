@@ -340,7 +340,7 @@ impl Shared {
         if host.act_on(call.context).is_err() {
             return false;
         }
-        let flags = host.property(&["response", "flags"]).ok().flatten();
+        let flags = host.property("response\0flags").ok().flatten();
         let flags = flags.and_then(|bytes| bytes.try_into().ok());
         flags.is_some_and(|flags| u64::from_le_bytes(flags) & DELAY_INJECTED != 0)
     }

@@ -66,7 +66,7 @@ fn grpc_status(host: &dyn Host, map: Map) -> Option<u32> {
 
 /// Whether what has ended was a tunnel (RFC 9110, section 9.3.6), which is no HTTP once it stands. Only who broke off is asked.
 fn is_tunnel(host: &dyn Host) -> bool {
-    let method = host.property(&["request", "method"]).ok().flatten();
+    let method = host.property("request\0method").ok().flatten();
     method.as_deref() == Some(b"CONNECT")
 }
 
@@ -101,17 +101,17 @@ impl CircuitBreakerStream {
         let flags = if speaks_for_itself && self.evidence.is_none() {
             None
         } else {
-            number(host.property(&["response", "flags"]).ok().flatten())
+            number(host.property("response\0flags").ok().flatten())
         };
         // Without an answer and without a flag: what came did not come by here.
         let silent = self.status == 0 && flags == Some(0);
         let details = if details || silent || self.evidence.is_some() {
-            host.property(&["response", "code_details"]).ok().flatten()
+            host.property("response\0code_details").ok().flatten()
         } else {
             None
         };
         if silent && details.as_deref() == Some(REDIRECTED) {
-            let code = number(host.property(&["response", "code"]).ok().flatten());
+            let code = number(host.property("response\0code").ok().flatten());
             self.status = code.and_then(|code| code.try_into().ok()).unwrap_or(0);
         }
         let signals = Signals {

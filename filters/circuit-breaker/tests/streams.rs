@@ -89,7 +89,7 @@ fn a_tunnel_that_breaks_off_has_worked() {
         worker.response_body(&mut call, b"bytes", false);
         worker.host.open(call.context);
         let method = method.as_bytes();
-        worker.host.put_property(&["request", "method"], method);
+        worker.host.put_property("request\0method", method);
         cut_short(&mut worker, call);
         assert_eq!(metric(&world, "failures"), failures, "{method:?}");
     }

@@ -103,7 +103,7 @@ impl Exchange {
         let name = tightest.and_then(name_of);
         // A log line without it is no reason to fail a request.
         let set = |what: &str, value: &str| {
-            let _ = host.set_property(&[what], value.as_bytes());
+            let _ = host.set_property(what, value.as_bytes());
         };
         set("seawall.rate_limit.decision", outcome.word());
         if let Some(name) = limit.or(name) {
@@ -197,7 +197,7 @@ fn give_back(
 
 /// The status that the client got; 0 where it got none.
 fn answered(host: &dyn Host) -> u16 {
-    let code = host.property(&["response", "code"]).ok().flatten();
+    let code = host.property("response\0code").ok().flatten();
     let code = code.and_then(|bytes| bytes.try_into().ok());
     u16::try_from(code.map_or(0, u64::from_le_bytes)).unwrap_or_default()
 }

@@ -132,14 +132,14 @@ impl Host for Link<'_> {
         self.host.replace_body(buffer, bytes)
     }
 
-    fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
+    fn property(&self, path: &str) -> Answer<Option<Vec<u8>>> {
         match self.memo() {
             Some(memo) => memo.property(self.host, path),
             None => self.host.property(path),
         }
     }
 
-    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
+    fn set_property(&self, path: &str, value: &[u8]) -> Answer<()> {
         self.host.set_property(path, value)
     }
 

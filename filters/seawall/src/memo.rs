@@ -1,19 +1,18 @@
 //! What was read in the callback at hand, so that the host is asked once and not by every filter.
 
 use seawall_core::headers::Headers;
-use seawall_core::host::{Answer, Host, Map, CLUSTER_NAME, SOURCE_ADDRESS};
-use seawall_core::route;
+use seawall_core::host::{Answer, Host, Map};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 
 /// Properties that do not change in a callback and that more than one filter reads, by their places.
-fn place(path: &[&str]) -> Option<usize> {
+fn place(path: &str) -> Option<usize> {
     match path {
-        ["xds", "route_metadata"] => Some(0),
-        ["xds", "virtual_host_metadata"] => Some(1),
-        ["xds", "cluster_name"] => Some(2),
-        ["source", "address"] => Some(3),
-        ["response", "code_details"] => Some(4),
+        "xds\0route_metadata" => Some(0),
+        "xds\0virtual_host_metadata" => Some(1),
+        "xds\0cluster_name" => Some(2),
+        "source\0address" => Some(3),
+        "response\0code_details" => Some(4),
         _ => None,
     }
 }
@@ -219,7 +218,7 @@ impl Memo {
         }
     }
 
-    pub(crate) fn property(&self, host: &dyn Host, path: &[&str]) -> Answer<Option<Vec<u8>>> {
+    pub(crate) fn property(&self, host: &dyn Host, path: &str) -> Answer<Option<Vec<u8>>> {
         let (Some(place), Ok(mut properties)) = (place(path), self.properties.try_borrow_mut())
         else {
             return host.property(path);

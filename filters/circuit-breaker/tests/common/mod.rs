@@ -73,8 +73,8 @@ pub fn break_off(worker: &mut Worker, call: Call, flags: u64) {
     worker.host.open(call.context);
     worker
         .host
-        .put_property(&["response", "flags"], &flags.to_le_bytes());
-    worker.host.put_property(&["response", "code_details"], b"");
+        .put_property("response\0flags", &flags.to_le_bytes());
+    worker.host.put_property("response\0code_details", b"");
     worker.finish(call);
 }
 
@@ -82,7 +82,7 @@ pub fn break_off(worker: &mut Worker, call: Call, flags: u64) {
 pub fn cut_short(worker: &mut Worker, call: Call) {
     worker.host.open(call.context);
     let reset = UPSTREAM_RESET.to_le_bytes();
-    worker.host.put_property(&["response", "flags"], &reset);
+    worker.host.put_property("response\0flags", &reset);
     worker.finish(call);
 }
 

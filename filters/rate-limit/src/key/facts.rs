@@ -3,7 +3,7 @@
 use super::address::Source;
 use super::text;
 use seawall_core::headers::Headers;
-use seawall_core::host::{Answer, Failure, Host, Map, SOURCE_ADDRESS};
+use seawall_core::host::{Answer, Failure, Host, Map};
 use seawall_core::{authority, claim};
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -67,7 +67,7 @@ impl<'h> Facts<'h> {
     ///
     /// # Errors
     /// When the host fails.
-    pub fn property(&self, path: &[&str]) -> Answer<Option<Cow<'_, [u8]>>> {
+    pub fn property(&self, path: &str) -> Answer<Option<Cow<'_, [u8]>>> {
         let value = self.proxy.property(path)?;
         Ok(value.filter(|value| !value.is_empty()).map(Cow::Owned))
     }
@@ -76,7 +76,7 @@ impl<'h> Facts<'h> {
     ///
     /// # Errors
     /// When the host fails.
-    pub fn claim(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
+    pub fn claim(&self, path: &str) -> Answer<Option<Vec<u8>>> {
         match self.proxy.property(path) {
             // What Envoy cannot put into bytes is `null`.
             Err(Failure::Status(NOT_SERIALIZED)) => Ok(None),
@@ -143,7 +143,7 @@ impl<'h> Facts<'h> {
         let source = match self.source.get() {
             Some(source) => *source,
             None => {
-                let text = self.proxy.property(SOURCE_ADDRESS)?;
+                let text = self.proxy.property("source\0address")?;
                 let source = text.and_then(|text| Source::read(&text));
                 *self.source.get_or_init(|| source)
             }

@@ -9,7 +9,7 @@ pub use facts::Facts;
 
 use address::Prefixes;
 use seawall_core::hash::{Fingerprint, KeyHasher, Secret};
-use seawall_core::host::{Answer, CLUSTER_NAME};
+use seawall_core::host::Answer;
 use std::borrow::Cow;
 
 /// One part of a key.
@@ -95,12 +95,9 @@ impl Part {
             }
             Part::Method => facts.header(":method"),
             Part::Host => Ok(some(facts.host()?)),
-            Part::Route => facts.property(&["xds", "route_name"]),
-            Part::Cluster => facts.property(CLUSTER_NAME),
-            Part::Claim(path) => {
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                Ok(facts.claim(&path)?.map(Cow::Owned))
-            }
+            Part::Route => facts.property("xds\0route_name"),
+            Part::Cluster => facts.property("xds\0cluster_name"),
+            Part::Claim(path) => Ok(facts.claim(&path.join("\0"))?.map(Cow::Owned)),
             Part::Constant(text) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
         }
     }

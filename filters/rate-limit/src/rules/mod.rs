@@ -69,7 +69,7 @@ impl Rule {
             }
         }
         if !self.routes.is_empty() {
-            let name = facts.property(&["xds", "route_name"])?;
+            let name = facts.property("xds\0route_name")?;
             if !any(&self.routes, &name.unwrap_or_default()) {
                 return Ok(false);
             }

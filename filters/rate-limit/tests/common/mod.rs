@@ -118,10 +118,10 @@ impl Host for Worker {
     fn replace_body(&self, _: Buffer, _: &[u8]) -> Answer<()> {
         Err(NO)
     }
-    fn property(&self, _: &[&str]) -> Answer<Option<Vec<u8>>> {
+    fn property(&self, _: &str) -> Answer<Option<Vec<u8>>> {
         Err(NO)
     }
-    fn set_property(&self, _: &[&str], _: &[u8]) -> Answer<()> {
+    fn set_property(&self, _: &str, _: &[u8]) -> Answer<()> {
         Err(NO)
     }
     fn queue_register(&self, _: &str) -> Answer<u32> {

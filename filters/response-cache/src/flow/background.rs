@@ -56,7 +56,7 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
     let cluster = match &background.cluster {
         Some(cluster) => cluster.clone(),
         None => {
-            let named = cx.host.property(&["xds", "cluster_name"]).ok().flatten();
+            let named = cx.host.property("xds\0cluster_name").ok().flatten();
             match named.and_then(|name| String::from_utf8(name).ok()) {
                 Some(name) if !name.is_empty() => name,
                 _ => return false,

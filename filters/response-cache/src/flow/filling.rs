@@ -151,7 +151,7 @@ pub fn abandoned(cx: Cx<'_>, exchange: &mut Exchange) {
 
 /// Whether it was the upstream that ended a response early, and not its client.
 fn broke_off(cx: Cx<'_>) -> bool {
-    let details = cx.host.property(&["response", "code_details"]);
+    let details = cx.host.property("response\0code_details");
     details.ok().flatten().is_some_and(|details| {
         details.starts_with(b"upstream_") || details.as_slice() == b"response_timeout"
     })
@@ -159,6 +159,6 @@ fn broke_off(cx: Cx<'_>) -> bool {
 
 /// Whether the client got response headers.
 fn is_answered(cx: Cx<'_>) -> bool {
-    let code = cx.host.property(&["response", "code"]).ok().flatten();
+    let code = cx.host.property("response\0code").ok().flatten();
     code.is_some_and(|code| code.iter().any(|byte| *byte != 0))
 }

@@ -52,7 +52,7 @@ enum Answerer {
 }
 
 fn answerer(cx: Cx<'_>) -> Answerer {
-    let details = cx.host.property(&["response", "code_details"]);
+    let details = cx.host.property("response\0code_details");
     match details.ok().flatten() {
         Some(details) if details == b"via_upstream" => Answerer::Upstream,
         Some(details) if details.starts_with(BREAKER) => Answerer::Breaker,
@@ -281,6 +281,6 @@ fn tell(host: &dyn Host, core: &Core, exchange: &Exchange, status: u16, ended: E
         core.failed(host, "Cache-Status could not be added");
     }
     if exchange.settings.access_log {
-        let _ = host.set_property(&["seawall.response_cache"], text.as_bytes());
+        let _ = host.set_property("seawall.response_cache", text.as_bytes());
     }
 }

@@ -31,7 +31,7 @@ fn allowed(cx: Cx<'_>, request: &Request, rules: &Purge) -> bool {
     if by_secret || rules.cidrs.is_empty() {
         return by_secret;
     }
-    let address = cx.host.property(&["source", "address"]).ok().flatten();
+    let address = cx.host.property("source\0address").ok().flatten();
     address
         .and_then(|address| peer(&address))
         .is_some_and(|peer| rules.cidrs.iter().any(|cidr| cidr.contains(peer)))

@@ -46,7 +46,7 @@ pub(super) fn replace(
         let word = text.as_deref().unwrap_or("revalidated");
         let _ = cx
             .host
-            .set_property(&["seawall.response_cache"], word.as_bytes());
+            .set_property("seawall.response_cache", word.as_bytes());
     }
     let sends_body = exchange.request.method != Method::Head && !answer.body.is_empty();
     if end_of_stream && sends_body {

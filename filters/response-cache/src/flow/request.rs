@@ -415,7 +415,7 @@ fn serve(
     if exchange.settings.access_log {
         let _ = cx
             .host
-            .set_property(&["seawall.response_cache"], text.as_bytes());
+            .set_property("seawall.response_cache", text.as_bytes());
     }
     let end = text.len();
     push_age(&mut text, entry, cx.now);

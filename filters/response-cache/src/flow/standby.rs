@@ -24,11 +24,11 @@ pub(super) fn announce(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) {
     let until = on_error_until(meta, &exchange.directives(), stored.purged);
     if let Some(until) = until.filter(|until| cx.now < *until) {
         // Unheard, the breaker answers as if there were no copy.
-        let _ = cx.host.set_property(&[STANDS_BY], &until.0.to_le_bytes());
+        let _ = cx.host.set_property(STANDS_BY, &until.0.to_le_bytes());
     }
 }
 
 /// Whether the breaker counted the call as failed, whatever its status.
 pub(super) fn failed(cx: Cx<'_>) -> bool {
-    matches!(cx.host.property(&[FAILED]), Ok(Some(_)))
+    matches!(cx.host.property(FAILED), Ok(Some(_)))
 }

@@ -103,12 +103,6 @@ pub enum Level {
     Error,
 }
 
-/// The property with the address of the client, as Envoy sees it.
-pub const SOURCE_ADDRESS: &[&str] = &["source\0address"];
-
-/// The property with the name of the cluster that the route leads to.
-pub const CLUSTER_NAME: &[&str] = &["xds\0cluster_name"];
-
 /// Everything a filter may ask of the proxy.
 pub trait Host {
     /// The wall clock. It may step back.
@@ -136,11 +130,11 @@ pub trait Host {
     /// Replaces everything in a buffer.
     fn replace_body(&self, buffer: Buffer, bytes: &[u8]) -> Answer<()>;
 
-    /// A property of the request, the connection or the route; absent ones are `None`. Parts of a path that are read for every
-    /// request may be one text with zeros between them.
-    fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>>;
+    /// A property of the request, the connection or the route; absent ones are `None`. The parts of a path have zeros between
+    /// them, as in the ABI: `"xds\0route_name"`.
+    fn property(&self, path: &str) -> Answer<Option<Vec<u8>>>;
     /// Sets a property; the access log sees it as `%FILTER_STATE(wasm.<path>:PLAIN)%`.
-    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()>;
+    fn set_property(&self, path: &str, value: &[u8]) -> Answer<()>;
 
     /// Reads a shared value. An empty value counts as absent only to its reader.
     fn shared_get(&self, key: &str) -> Answer<Option<(Vec<u8>, Version)>>;

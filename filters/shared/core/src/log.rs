@@ -46,7 +46,7 @@ impl Throttle {
 /// log, where it is told to (`log.properties`).
 pub fn identity(host: &dyn Host) -> String {
     let header = |name| host.header(Map::Request, name).ok().flatten();
-    let left = |name| host.property(&[name]).ok().flatten();
+    let left = |name| host.property(name).ok().flatten();
     let trace = match header("traceparent") {
         // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
         Some(parent) => parent.get(3..35).map(<[u8]>::to_vec),

@@ -306,7 +306,7 @@ pub(crate) fn remove_header(map: u32, name: &str) -> Answer<()> {
     check(unsafe { import::proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
-pub(crate) fn property(path: &[u8]) -> Answer<Option<Vec<u8>>> {
+pub(crate) fn property(path: &str) -> Answer<Option<Vec<u8>>> {
     let mut given = Given::new();
     let status = unsafe {
         import::proxy_get_property(path.as_ptr(), path.len(), &mut given.data, &mut given.size)
@@ -314,7 +314,7 @@ pub(crate) fn property(path: &[u8]) -> Answer<Option<Vec<u8>>> {
     optional(given.take(status))
 }
 
-pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Answer<()> {
+pub(crate) fn set_property(path: &str, value: &[u8]) -> Answer<()> {
     check(unsafe {
         import::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len())
     })

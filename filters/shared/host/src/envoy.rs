@@ -7,7 +7,6 @@ use seawall_core::host::{
 };
 use seawall_core::reply::Reply;
 use seawall_core::time::{Span, Timestamp};
-use std::borrow::Cow;
 use std::cell::Cell;
 
 /// Envoy, as the callback of one context sees it.
@@ -43,22 +42,6 @@ fn buffer_number(buffer: Buffer) -> u32 {
 
 fn millis(span: Span) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// A property's path as the ABI wants it, its parts parted by zeros.
-#[inline(never)]
-fn joined<'p>(path: &[&'p str]) -> Cow<'p, [u8]> {
-    if let [joined] = path {
-        return Cow::Borrowed(joined.as_bytes());
-    }
-    let mut joined = Vec::with_capacity(64);
-    for part in path {
-        if !joined.is_empty() {
-            joined.push(0);
-        }
-        joined.extend_from_slice(part.as_bytes());
-    }
-    Cow::Owned(joined)
 }
 
 /// A cluster as the serialised `envoy.config.core.v3.GrpcService` with `envoy_grpc.cluster_name`. Envoy takes a bare name as
@@ -170,12 +153,12 @@ impl Host for Envoy {
         abi::replace_buffer(buffer_number(buffer), bytes)
     }
 
-    fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
-        abi::property(&joined(path))
+    fn property(&self, path: &str) -> Answer<Option<Vec<u8>>> {
+        abi::property(path)
     }
 
-    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
-        abi::set_property(&joined(path), value)
+    fn set_property(&self, path: &str, value: &[u8]) -> Answer<()> {
+        abi::set_property(path, value)
     }
 
     fn shared_get(&self, key: &str) -> Answer<Option<(Vec<u8>, Version)>> {

@@ -39,7 +39,7 @@ fn cookie<'a>(inbound: &Inbound<'a>, name: &str) -> Option<&'a [u8]> {
 /// A value that is not worth a failed request: a property that the host refuses is missing in the log.
 fn set(host: &dyn Host, name: &str, value: &[u8]) {
     if !value.is_empty() {
-        let _ = host.set_property(&[name], value);
+        let _ = host.set_property(name, value);
     }
 }
 
@@ -79,8 +79,11 @@ pub fn from_request(
 pub fn from_claims(host: &dyn Host, settings: &Settings) {
     for (name, source) in sources(settings) {
         if let Some(Source::Claim(steps)) = source {
-            let mut path = vec!["metadata", "filter_metadata"];
-            path.extend(steps.iter().map(String::as_str));
+            let mut path = "metadata\0filter_metadata".to_owned();
+            for step in steps {
+                path.push('\0');
+                path.push_str(step);
+            }
             let value = host.property(&path).ok().flatten().unwrap_or_default();
             set(host, name, &claim(&value));
         }

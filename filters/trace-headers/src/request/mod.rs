@@ -178,22 +178,22 @@ impl Request {
 /// Whether the identity of this request's sender counts. What the host cannot tell does not.
 #[inline(never)]
 fn trusted(host: &dyn Host, settings: &Settings) -> bool {
-    let read = |path: [&str; 2]| host.property(&path).ok().flatten().unwrap_or_default();
+    let read = |path: &str| host.property(path).ok().flatten().unwrap_or_default();
     match settings.trust {
         trust::Mode::Always => true,
         trust::Mode::Never => false,
-        trust::Mode::Cidr => peer(&read(["source", "address"]))
+        trust::Mode::Cidr => peer(&read("source\0address"))
             .is_some_and(|peer| settings.cidrs.iter().any(|cidr| cidr.contains(peer))),
         trust::Mode::Mtls => {
             let names = [
-                "uri_san_peer_certificate",
-                "dns_san_peer_certificate",
-                "subject_peer_certificate",
+                "connection\0uri_san_peer_certificate",
+                "connection\0dns_san_peer_certificate",
+                "connection\0subject_peer_certificate",
             ];
-            read(["connection", "mtls"]) == [1]
+            read("connection\0mtls") == [1]
                 && (settings.peers.is_empty()
                     || names.iter().any(|name| {
-                        let name = read(["connection", name]);
+                        let name = read(name);
                         settings.peers.iter().any(|peer| peer.as_bytes() == name)
                     }))
         }
@@ -202,7 +202,7 @@ fn trusted(host: &dyn Host, settings: &Settings) -> bool {
 
 /// The duration of the request at hand, known in its last callback.
 fn duration(host: &dyn Host) -> Option<Span> {
-    let bytes = host.property(&["request", "duration"]).ok().flatten()?;
+    let bytes = host.property("request\0duration").ok().flatten()?;
     let nanos = i64::from_le_bytes(bytes.try_into().ok()?);
     u64::try_from(nanos).ok().map(Span)
 }
@@ -277,15 +277,15 @@ impl Shared {
         let Some(duration) = duration(host) else {
             return;
         };
-        let read = |path: [&str; 2]| host.property(&path).ok().flatten().unwrap_or_default();
+        let read = |path: &str| host.property(path).ok().flatten().unwrap_or_default();
         if let Some(routes) = &self.routes {
-            routes.record(host, &read(["xds", "route_name"]), duration);
+            routes.record(host, &read("xds\0route_name"), duration);
         }
         if let Some(upstreams) = &self.upstreams {
             // The cluster is the route's even where a filter has answered in its place; an address is only there once one of its
             // hosts was chosen.
-            let reached = !read(["upstream", "address"]).is_empty();
-            let cluster = reached.then(|| read(["xds", "cluster_name"]));
+            let reached = !read("upstream\0address").is_empty();
+            let cluster = reached.then(|| read("xds\0cluster_name"));
             upstreams.record(host, &cluster.unwrap_or_default(), duration);
         }
     }

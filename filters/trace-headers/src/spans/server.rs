@@ -45,7 +45,7 @@ fn note(attributes: &mut Attributes, key: &'static str, value: &[u8]) {
     }
 }
 
-fn read(host: &dyn Host, path: &[&str]) -> Option<Vec<u8>> {
+fn read(host: &dyn Host, path: &str) -> Option<Vec<u8>> {
     let value = host.property(path).ok().flatten()?;
     (!value.is_empty()).then_some(value)
 }
@@ -75,7 +75,7 @@ fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
 fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
     /// UT, LR, UR, UC, SI, UMSDR, DT and UPE, by their numbers in Envoy's `CoreResponseFlag`.
     const BROKEN: u64 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 16 | 1 << 19 | 1 << 22 | 1 << 23;
-    let flags = || read(host, &["response", "flags"]).and_then(|bytes| number(&bytes));
+    let flags = || read(host, "response\0flags").and_then(|bytes| number(&bytes));
     (200..400).contains(&status)
         && details != b"via_upstream"
         && (details == b"max_duration_timeout" || flags().is_some_and(|flags| flags & BROKEN != 0))
@@ -159,10 +159,10 @@ impl Server {
 
     /// Who is at the other end, and what it speaks.
     fn connection(&mut self, host: &dyn Host) {
-        if let Some(peer) = read(host, &["source", "address"]) {
+        if let Some(peer) = read(host, "source\0address") {
             note(&mut self.attributes, "client.address", authority(&peer).0);
         }
-        let protocol = read(host, &["request", "protocol"]);
+        let protocol = read(host, "request\0protocol");
         let version = protocol
             .as_deref()
             .and_then(|name| name.strip_prefix(b"HTTP/"));
@@ -176,7 +176,7 @@ impl Server {
         if !self.grpc {
             return None;
         }
-        let status = read(host, &["response", "grpc_status"]).and_then(|bytes| number(&bytes))?;
+        let status = read(host, "response\0grpc_status").and_then(|bytes| number(&bytes))?;
         let name = grpc::name(status);
         note(&mut self.attributes, "rpc.system.name", b"grpc");
         note(&mut self.attributes, "rpc.status_code", name.as_bytes());
@@ -197,7 +197,7 @@ impl Server {
             ("seawall.circuit_breaker.verdict", None),
             ("seawall.circuit_breaker.state", breaker),
         ] {
-            let left = read(host, &[key]);
+            let left = read(host, key);
             if let Some(value) = left.as_deref().or(found) {
                 note(&mut self.attributes, key, value);
             }
@@ -215,12 +215,12 @@ impl Server {
         duration: Option<time::Span>,
     ) -> Option<Span> {
         let (start, end) = times(self.start?, duration, host.now().ok())?;
-        let status = read(host, &["response", "code"]).and_then(|bytes| number(&bytes));
+        let status = read(host, "response\0code").and_then(|bytes| number(&bytes));
         if let Some(status) = status {
             let key = "http.response.status_code";
             self.attributes.number(key, status);
         }
-        let details = read(host, &["response", "code_details"]).unwrap_or_default();
+        let details = read(host, "response\0code_details").unwrap_or_default();
         let kind: Option<Cow<'static, str>> = match status {
             None | Some(0) => Some("aborted".into()),
             Some(status) if status >= 500 => Some(status.to_string().into()),
@@ -235,7 +235,7 @@ impl Server {
         self.decisions(host, &details);
         let route = match &settings.endpoint {
             Some(endpoint) => Some(Cow::Borrowed(endpoint.as_bytes())),
-            None => read(host, &["xds", "route_name"]).map(Cow::Owned),
+            None => read(host, "xds\0route_name").map(Cow::Owned),
         };
         let mut name = self.method.to_owned();
         if let Some(route) = route {

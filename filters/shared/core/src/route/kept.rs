@@ -1,13 +1,10 @@
 //! The settings that were made of route metadata, by what was said there: bounded by what they weigh, and what is asked for
 //! again stays.
 //!
-//! A hash table with linear probing (Knuth, volume 3, section 6.4), at most half full; it knows how far from its own place
-//! anything was ever put, so nothing needs to move when something goes. Where something has to go, a hand moves
-//! over the places and takes the first that nobody has asked for since it was there last (a second chance). Places are in the
-//! order of hashes, so of routes that come in turns and are more than fit some stay, where the oldest would go just before its
-//! turn.
+//! A list in the order of hashes, which a hand goes round where something has to go: it takes the first that nobody has asked
+//! for since it was there last (a second chance). In that order, of routes that come in turns and are more than fit some stay,
+//! where the oldest would go just before its turn.
 
-use crate::bytes::same;
 use std::any::Any;
 use std::rc::Rc;
 
@@ -22,7 +19,6 @@ const CHANCES: usize = 16;
 
 #[derive(Debug)]
 struct Entry {
-    hash: usize,
     /// Somebody asked for it since the hand passed by.
     asked: bool,
     weight: usize,
@@ -34,107 +30,77 @@ struct Entry {
 /// What is kept: of any type, so that this is compiled once, as small code.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// None, or a power of two.
-    places: Vec<Option<Box<Entry>>>,
-    held: usize,
+    /// By the hashes of their keys, then by these.
+    entries: Vec<(u32, Box<Entry>)>,
     weight: usize,
-    /// As far from its own place something may be.
-    farthest: usize,
     /// Where to look next for what can go.
     hand: usize,
 }
 
 /// FNV-1a. Nobody but an operator writes metadata, so it needs no secret.
-fn hash(key: &[u8]) -> usize {
+fn hash(key: &[u8]) -> u32 {
     let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    key.iter().fold(0x811c_9dc5, mix) as usize
+    key.iter().fold(0x811c_9dc5, mix)
 }
 
 impl Kept {
-    fn at(&mut self, place: usize) -> Option<&mut Option<Box<Entry>>> {
-        let mask = self.places.len().wrapping_sub(1);
-        self.places.get_mut(place & mask)
+    fn place(&self, hash: u32, key: &[u8]) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(other, entry)| {
+            let order = other.cmp(&hash);
+            order.then_with(|| entry.key.as_slice().cmp(key))
+        })
     }
 
     /// The settings that were made of this.
     pub(super) fn get(&mut self, key: &[u8]) -> Option<Rc<dyn Any>> {
-        let hash = hash(key);
-        for distance in 0..=self.farthest {
-            if let Some(entry) = self.at(hash.wrapping_add(distance))? {
-                if entry.hash == hash && same(&entry.key, key) {
-                    entry.asked = true;
-                    return Some(Rc::clone(&entry.settings));
-                }
-            }
-        }
-        None
+        let place = self.place(hash(key), key).ok()?;
+        let (_, entry) = self.entries.get_mut(place)?;
+        entry.asked = true;
+        Some(Rc::clone(&entry.settings))
     }
 
     /// Keeps settings that are not there yet.
     #[cold]
     pub(super) fn put(&mut self, key: Vec<u8>, weight: usize, settings: Rc<dyn Any>) {
-        while self.held >= FEWEST && self.weight.saturating_add(weight) > MOST_BYTES {
+        while self.entries.len() >= FEWEST && self.weight.saturating_add(weight) > MOST_BYTES {
             self.forget();
         }
-        self.held = self.held.saturating_add(1);
-        self.weight = self.weight.saturating_add(weight);
-        if self.held.saturating_mul(2) > self.places.len() {
-            self.grow();
-        }
-        self.settle(Box::new(Entry {
-            hash: hash(&key),
-            asked: false,
-            weight,
-            key,
-            settings,
-        }));
-    }
-
-    fn settle(&mut self, entry: Box<Entry>) {
-        let mut distance = 0;
-        while let Some(place) = self.at(entry.hash.wrapping_add(distance)) {
-            if place.is_none() {
-                *place = Some(entry);
-                break;
+        let hash = hash(&key);
+        if let Err(place) = self.place(hash, &key) {
+            self.weight = self.weight.saturating_add(weight);
+            let entry = Entry {
+                asked: false,
+                weight,
+                key,
+                settings,
+            };
+            self.entries.insert(place, (hash, Box::new(entry)));
+            // Where it was: what it has passed is not looked at again.
+            if place < self.hand {
+                self.hand = self.hand.saturating_add(1);
             }
-            distance = distance.wrapping_add(1);
-        }
-        self.farthest = self.farthest.max(distance);
-    }
-
-    fn grow(&mut self) {
-        let size = self.places.len().saturating_mul(2).max(16);
-        let all = std::mem::take(&mut self.places);
-        self.places.resize_with(size, || None);
-        self.farthest = 0;
-        for entry in all.into_iter().flatten() {
-            self.settle(entry);
         }
     }
 
     /// Drops one that nobody has asked for lately; those that the hand passes by on its way have had their second chance.
     fn forget(&mut self) {
         let mut chances = CHANCES;
-        for _ in 0..self.places.len() {
-            let hand = self.hand;
-            self.hand = hand.wrapping_add(1);
-            let Some(place) = self.at(hand) else {
+        loop {
+            if self.hand >= self.entries.len() {
+                self.hand = 0;
+            }
+            let Some((_, entry)) = self.entries.get_mut(self.hand) else {
                 return;
             };
-            let Some(entry) = place else {
-                continue;
-            };
-            if entry.asked && chances > 0 {
-                entry.asked = false;
-                chances = chances.saturating_sub(1);
-                continue;
+            if !entry.asked || chances == 0 {
+                break;
             }
-            let weight = entry.weight;
-            *place = None;
-            self.held = self.held.saturating_sub(1);
-            self.weight = self.weight.saturating_sub(weight);
-            return;
+            entry.asked = false;
+            chances = chances.saturating_sub(1);
+            self.hand = self.hand.saturating_add(1);
         }
+        let (_, gone) = self.entries.remove(self.hand);
+        self.weight = self.weight.saturating_sub(gone.weight);
     }
 }
 

@@ -28,10 +28,8 @@ const MOST_REPORTED: usize = 1024;
 /// Settings take about so many bytes for each that they are written in, measured in modules.
 const SWELLING: usize = 8;
 
-/// The property with the metadata of the route.
-pub const ROUTE: &[&str] = &["xds\0route_metadata"];
-/// The property with the metadata of the virtual host.
-pub const VIRTUAL_HOST: &[&str] = &["xds\0virtual_host_metadata"];
+const ROUTE: &str = "xds\0route_metadata";
+const VIRTUAL_HOST: &str = "xds\0virtual_host_metadata";
 
 /// The settings of a filter on every route.
 #[derive(Debug)]
@@ -119,7 +117,7 @@ impl<S: Settings> Layers<S> {
 
     /// The settings of the route of the request at hand: two property reads, and a decoding where the route is new.
     pub fn of_request(&self, host: &dyn Host) -> Rc<S> {
-        let read = |path: &[&str]| host.property(path).ok().flatten().unwrap_or_default();
+        let read = |path: &str| host.property(path).ok().flatten().unwrap_or_default();
         let key = Key {
             route: read(ROUTE),
             virtual_host: read(VIRTUAL_HOST),
@@ -190,15 +188,11 @@ impl<S: Settings> Layers<S> {
     fn report(&self, host: &dyn Host, level: &str, errors: &ConfigErrors) {
         self.errors.increment(host);
         let property = if level == "route" {
-            "route_name"
+            "xds\0route_name"
         } else {
-            "virtual_host_name"
+            "xds\0virtual_host_name"
         };
-        let name = host
-            .property(&["xds", property])
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let name = host.property(property).ok().flatten().unwrap_or_default();
         let text = || {
             format!(
                 "{level} \"{}\": its metadata {} is ignored: {errors}",

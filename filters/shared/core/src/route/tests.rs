@@ -89,7 +89,7 @@ fn metadata(namespaces: &[(&str, Value)]) -> Vec<u8> {
 fn host(route: &[(&str, Value)], virtual_host: &[(&str, Value)]) -> FakeHost {
     let host = FakeHost::new(&World::new(), 1);
     host.open(1);
-    host.put_property(&["xds", "route_name"], b"checkout");
+    host.put_property("xds\0route_name", b"checkout");
     if !route.is_empty() {
         host.put_property(ROUTE, &metadata(route));
     }

@@ -22,9 +22,9 @@ pub(super) struct StreamState {
     pub(super) response_resumed: bool,
 }
 
-/// A path by one name, however many of its parts were written as one.
-pub(super) fn path_name(path: &[&str]) -> String {
-    path.join(".").replace('\0', ".")
+/// A path as tests write it, with dots.
+pub(super) fn path_name(path: &str) -> String {
+    path.replace('\0', ".")
 }
 
 /// The host as one VM sees it.
@@ -112,7 +112,7 @@ impl FakeHost {
     }
 
     /// Sets a property of the stream that is active.
-    pub fn put_property(&self, path: &[&str], value: &[u8]) {
+    pub fn put_property(&self, path: &str, value: &[u8]) {
         self.with(|stream| stream.properties.insert(path_name(path), value.to_vec()));
     }
 

@@ -117,14 +117,14 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn property(&self, path: &[&str]) -> Answer<Option<Vec<u8>>> {
+    fn property(&self, path: &str) -> Answer<Option<Vec<u8>>> {
         self.called("property")?;
         let value = self.with(|stream| stream.properties.get(&path_name(path)).cloned());
         self.copies(value.as_ref().map_or(0, Vec::len));
         Ok(value)
     }
 
-    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
+    fn set_property(&self, path: &str, value: &[u8]) -> Answer<()> {
         self.called("set_property")?;
         self.copies(value.len());
         self.put_property(path, value);
