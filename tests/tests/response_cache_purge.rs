@@ -92,7 +92,8 @@ async fn a_soft_purge_is_stale_on_every_worker_while_one_request_refreshes() {
         }
         assert_eq!(upstream.hits(), 2, "{kind:?}");
         let stale = "wasmcustom.seawall.response_cache.stale.while_revalidate";
-        assert_eq!(envoy.stat(stale).await, CONNECTIONS as u64);
+        let counted = envoy.wait_for_stat(stale, CONNECTIONS as u64).await;
+        assert_eq!(counted, CONNECTIONS as u64);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Metrics {
     /// Of those, waited too long.
     pub waits_timed_out: Counter,
     /// Answers stored.
-    pub stored: Tally,
+    pub stored: Counter,
     /// Answers not stored, by reason.
     pub rejected: Vec<(Refusal, Tally)>,
     /// Entries given up for others.
@@ -98,7 +98,7 @@ impl Metrics {
             revalidated: tally("revalidated"),
             coalesced: tally("coalesced"),
             waits_timed_out: counter("waits_timed_out"),
-            stored: tally("stored"),
+            stored: counter("stored"),
             rejected: Refusal::ALL
                 .iter()
                 .map(|refusal| (*refusal, tally(&format!("rejected.{}", refusal.name()))))
@@ -135,7 +135,6 @@ impl Metrics {
             &self.refreshes_background,
             &self.revalidated,
             &self.coalesced,
-            &self.stored,
             &self.invalidated,
         ] {
             tally.flush(host);

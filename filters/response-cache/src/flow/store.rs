@@ -264,7 +264,7 @@ pub fn store(
     cx.worker
         .table
         .insert(cx.host, Entry { key, content }, insert)?;
-    cx.core.metrics.stored.increment();
+    cx.core.metrics.stored.increment(cx.host);
     Ok(())
 }
 
