@@ -18,7 +18,7 @@ fn redirected(worker: &mut Worker, call: Call, code: u64) {
         ("code_details", b"internal_redirect"),
         ("code", &code.to_le_bytes()),
     ] {
-        worker.host.put_property(&["response", name], value);
+        worker.host.put_property(&format!("response\0{name}"), value);
     }
     worker.finish(call);
 }
