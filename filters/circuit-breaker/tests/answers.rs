@@ -18,7 +18,9 @@ fn redirected(worker: &mut Worker, call: Call, code: u64) {
         ("code_details", b"internal_redirect"),
         ("code", &code.to_le_bytes()),
     ] {
-        worker.host.put_property(&format!("response\0{name}"), value);
+        worker
+            .host
+            .put_property(&format!("response\0{name}"), value);
     }
     worker.finish(call);
 }

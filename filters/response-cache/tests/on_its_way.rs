@@ -151,7 +151,10 @@ fn released(begun: bool, properties: &[(&str, &[u8])]) -> (usize, i64) {
     }
     cache.vm.host.open(leader.context);
     for (name, value) in properties {
-        cache.vm.host.put_property(&format!("response\0{name}"), value);
+        cache
+            .vm
+            .host
+            .put_property(&format!("response\0{name}"), value);
     }
     cache.vm.finish(leader);
     cache.vm.deliver();
