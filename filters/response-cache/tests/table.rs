@@ -251,6 +251,23 @@ fn is_of_its_slot(world: &World, name: &str) -> bool {
     slot.generation == meta.generation && body.iter().all(|byte| *byte == meta.generation as u8)
 }
 
+fn assert_values_are_of_their_slots(world: &World, when: &str) {
+    let values = world.shared_names();
+    for name in values.iter().filter(|name| name.contains(".e.")) {
+        assert!(is_of_its_slot(world, name), "{name} {when}");
+    }
+}
+
+/// Somebody else acts before the read or write of shared data of this number.
+fn before_step(host: &FakeHost, at: u32, act: impl Fn() + 'static) {
+    let seen = std::cell::Cell::new(0);
+    host.before_shared(move || {
+        if seen.replace(seen.get() + 1) == at {
+            act();
+        }
+    });
+}
+
 /// A worker with gauges learns from them that another one was in between, and one without looks.
 #[test]
 fn a_rival_between_any_two_steps_leaves_no_value_that_is_not_its_slots() {
@@ -273,20 +290,14 @@ fn a_rival_between_any_two_steps_leaves_no_value_that_is_not_its_slots() {
             put(&table_mine, &mine, entry(n, u64::from(n) + 1, 10));
             world.advance(Span::from_secs(1));
         }
-        let seen = std::cell::Cell::new(0);
         let host_too = Rc::clone(&rival_host);
-        mine.before_shared(move || {
-            if seen.replace(seen.get() + 1) == at {
-                put(&rival, &host_too, entry(100, 200, 20));
-                put(&rival, &host_too, entry(9, 201, 20));
-            }
+        before_step(&mine, at, move || {
+            put(&rival, &host_too, entry(100, 200, 20));
+            put(&rival, &host_too, entry(9, 201, 20));
         });
         put(&table_mine, &mine, entry(9, 99, 10));
         mine.before_shared(|| {});
-        let values = world.shared_names();
-        for name in values.iter().filter(|name| name.contains(".e.")) {
-            assert!(is_of_its_slot(&world, name), "{name} at {at}, {gauges}");
-        }
+        assert_values_are_of_their_slots(&world, &format!("at {at}, {gauges}"));
         let fresh = table(&rival_host);
         for key in (0..10u32).chain([100]) {
             let found = fresh.find(&*rival_host, &key.to_le_bytes(), world.now());
@@ -316,22 +327,16 @@ fn a_rival_that_frees_slots_and_fills_them_leaves_no_value_that_is_not_its_slots
             put(&table_mine, &mine, entry(n, u64::from(n) + 1, 10));
         }
         world.advance(Span::from_secs(1));
-        let seen = std::cell::Cell::new(0);
         let host_too = Rc::clone(&rival_host);
-        mine.before_shared(move || {
-            if seen.replace(seen.get() + 1) == at {
-                put(&tight, &host_too, entry(50, 100, 20));
-                for n in 0..8 {
-                    put(&wide, &host_too, entry(100 + n, 200 + u64::from(n), 20));
-                }
+        before_step(&mine, at, move || {
+            put(&tight, &host_too, entry(50, 100, 20));
+            for n in 0..8 {
+                put(&wide, &host_too, entry(100 + n, 200 + u64::from(n), 20));
             }
         });
         taken += u32::from(!put(&table_mine, &mine, entry(9, 99, 10)));
         mine.before_shared(|| {});
-        let values = world.shared_names();
-        for name in values.iter().filter(|name| name.contains(".e.")) {
-            assert!(is_of_its_slot(&world, name), "{name} at {at}");
-        }
+        assert_values_are_of_their_slots(&world, &format!("at {at}"));
     }
     assert!(taken > 0, "it never lost its slot before it had written");
 }
