@@ -53,6 +53,13 @@ impl<'a> Link<'a> {
     fn memo(&self) -> Option<&Memo> {
         self.memo.filter(|_| self.own == self.acts_on.get())
     }
+
+    /// Says that the request is answered from here.
+    fn replied(&self) {
+        if let Some(memo) = self.memo() {
+            memo.replied.set(true);
+        }
+    }
 }
 
 impl Host for Link<'_> {
@@ -165,17 +172,13 @@ impl Host for Link<'_> {
 
     fn reply(&self, reply: &Reply<'_>) -> Answer<()> {
         self.host.reply(reply)?;
-        if let Some(memo) = self.memo() {
-            memo.replied.set(true);
-        }
+        self.replied();
         Ok(())
     }
 
     fn reply_after(&self, first: &Headers, reply: &Reply<'_>) -> Answer<()> {
         self.host.reply_after(first, reply)?;
-        if let Some(memo) = self.memo() {
-            memo.replied.set(true);
-        }
+        self.replied();
         Ok(())
     }
 

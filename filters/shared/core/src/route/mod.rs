@@ -69,20 +69,6 @@ impl Key {
 /// What the metadata of a virtual host and of a route say about a filter; `None` for nothing.
 type Said<'m> = [Option<&'m [u8]>; 2];
 
-/// Both levels as one text, each behind its length.
-fn written(said: &Said<'_>) -> Vec<u8> {
-    let levels = said.iter().flatten();
-    let lengths = levels.fold(8usize, |sum, level| sum.saturating_add(level.len()));
-    let mut out = Vec::with_capacity(lengths);
-    for level in said {
-        // A length that there is not, for nothing.
-        let length = level.map_or(u32::MAX, |level| level.len() as u32);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(level.unwrap_or_default());
-    }
-    out
-}
-
 impl<S: Settings> Layers<S> {
     /// Reads the plugin configuration.
     ///
@@ -143,18 +129,19 @@ impl<S: Settings> Layers<S> {
         let settings = if said == [None, None] {
             Rc::clone(&self.plugin)
         } else {
-            let written = written(&said);
-            let known = decoded.all.get(&written);
+            let known = decoded.all.get(&said);
             match known.and_then(|known| known.downcast::<S>().ok()) {
                 Some(settings) => settings,
                 None => {
                     let settings = self.decode(host, &said);
-                    let bytes = self.size.saturating_add(written.len());
+                    let levels = said.iter().flatten();
+                    let bytes =
+                        levels.fold(self.size, |sum, level| sum.saturating_add(level.len()));
                     let weight = bytes
                         .saturating_mul(SWELLING)
                         .saturating_add(size_of::<S>());
                     let kept = Rc::<S>::clone(&settings);
-                    decoded.all.put(written, weight, kept);
+                    decoded.all.put(&said, weight, kept);
                     settings
                 }
             }

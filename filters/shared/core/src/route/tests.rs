@@ -236,21 +236,6 @@ fn routes_that_say_the_same_have_it_made_once() {
 }
 
 #[test]
-fn what_one_level_says_is_not_what_the_other_says() {
-    let all: [Said<'_>; 7] = [
-        [Some(b"ab"), Some(b"c")],
-        [Some(b"a"), Some(b"bc")],
-        [None, Some(b"abc")],
-        [Some(b"abc"), None],
-        [Some(b""), Some(b"abc")],
-        [Some(b"abc"), Some(b"")],
-        [Some(b""), None],
-    ];
-    let keys: std::collections::BTreeSet<_> = all.iter().map(written).collect();
-    assert_eq!(keys.len(), all.len());
-}
-
-#[test]
 fn what_is_kept_is_bounded() {
     let host = host(&[("x", json!({"limit": 7}))], &[]);
     // Every route inherits this.
