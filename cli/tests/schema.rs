@@ -268,7 +268,7 @@ fn the_command_prints_it_with_what_the_readme_says() {
     );
     assert_eq!(printed["title"], "seawall.rate_limit");
     let keys = &printed["properties"]["max_keys"];
-    assert_eq!(keys["default"], 65536);
+    assert_eq!(keys["default"], 262_144);
     let text = keys["description"].as_str().unwrap();
     assert!(
         text.contains("size of the table") && text.contains("plugin configuration only"),

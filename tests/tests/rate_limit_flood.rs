@@ -87,3 +87,25 @@ async fn a_million_clients_need_no_more_memory_and_forgive_nobody() {
         assert_eq!(passing(&envoy, "greedy", 9).await, 0, "{algorithm}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_thousand_clients_that_have_used_up_their_day_all_stay_limited() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "rate-limit",
+            // The table as it is without `max_keys`.
+            json!({
+                "headers": "none",
+                "limits": [{"name": "client", "key": [{"header": "x-client"}], "requests": 1, "per": "1d"}],
+            }),
+        )
+        .route(Route::prefix("/").direct(200, "ok"))
+        .start()
+        .await;
+    let clients = 50_000;
+    assert_eq!(flood(envoy.address, 0..clients).await, clients);
+    assert_eq!(flood(envoy.address, 0..clients).await, 0, "forgiven");
+    let evictions = "wasmcustom.seawall.rate_limit.limit.client.live_evictions";
+    assert_eq!(envoy.stat(evictions).await, 0);
+}

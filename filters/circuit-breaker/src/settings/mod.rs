@@ -86,7 +86,13 @@ impl config::Settings for Settings {
             fallback: fallback::validate(raw.fallback.take().unwrap_or_default(), errors),
             explain: raw.response_header.unwrap_or_default(),
             access_log: raw.access_log.unwrap_or(false),
-            max_keys: within(errors, "max_keys", raw.max_keys.unwrap_or(1024), 4, 1 << 20),
+            max_keys: within(
+                errors,
+                "max_keys",
+                raw.max_keys.unwrap_or(16_384),
+                4,
+                1 << 20,
+            ),
             per_route: raw.per_route.unwrap_or(true),
         }
     }

@@ -95,7 +95,7 @@ impl seawall_core::config::Settings for Settings {
             limits,
             keys,
             exempt,
-            max_keys: within(raw.max_keys, 65_536, 16, 16_777_216, "max_keys", errors),
+            max_keys: within(raw.max_keys, 262_144, 16, 16_777_216, "max_keys", errors),
             on_error: raw.on_error.unwrap_or_default(),
             headers: match raw.headers.unwrap_or(RawHeaders::Ietf) {
                 RawHeaders::Ietf => fields(true, false),
