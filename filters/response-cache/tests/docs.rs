@@ -44,7 +44,7 @@ fn sources(folder: PathBuf, found: &mut String) {
 fn every_test_that_the_clauses_name_exists() {
     let mut all = String::new();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "tests", "../../tests/tests"] {
+    for folder in ["src", "tests", "../shared/core/src", "../../tests/tests"] {
         sources(here.join(folder), &mut all);
     }
     let text = read("RFC.md");

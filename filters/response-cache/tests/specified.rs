@@ -6,10 +6,10 @@
     reason = "test code"
 )]
 
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 use seawall_response_cache::http::conditions::Conditions;
-use seawall_response_cache::http::date;
 use seawall_response_cache::http::directives::{Qualified, RequestDirectives, ResponseDirectives};
 use seawall_response_cache::http::freshness::{lifetime, Policy, Source};
 use seawall_response_cache::http::range::{read, Ranged};

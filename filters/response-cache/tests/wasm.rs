@@ -9,11 +9,11 @@
     reason = "test code"
 )]
 
+use seawall_core::date;
 use seawall_core::hash::Secret;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 use seawall_response_cache::entry::{Content, Entry, Meta};
-use seawall_response_cache::http::date;
 use seawall_response_cache::http::directives::{seconds, MOST_SECONDS};
 use seawall_response_cache::http::range::{read, Ranged};
 use seawall_response_cache::http::request::Request;

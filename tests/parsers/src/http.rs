@@ -1,12 +1,13 @@
 //! HTTP's own languages: Cache-Control, target fields, dates, ranges, addresses.
 
 use crate::input::lines;
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::Timestamp;
 use seawall_rate_limit::key::address;
 use seawall_response_cache::http::directives::{ResponseDirectives, Seconds, MOST_SECONDS};
 use seawall_response_cache::http::range::{self, Ranged};
-use seawall_response_cache::http::{date, target};
+use seawall_response_cache::http::target;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 

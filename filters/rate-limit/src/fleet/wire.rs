@@ -8,6 +8,7 @@
 //! `RateLimit.requests_per_unit = 1`, `Duration.{seconds = 1, nanos = 2}`.
 
 use seawall_core::time::Span;
+use seawall_core::wire::{Decoded, Field, Message};
 
 /// `RateLimitResponse.Code`.
 const OK: u64 = 1;
@@ -120,95 +121,51 @@ pub struct Status {
 pub fn answer(message: &[u8]) -> Option<Answer> {
     let mut answer = Answer::default();
     let mut code = 0;
-    each(message, |field, value| {
-        match (field, value) {
-            (1, Value::Number(number)) => code = number,
-            (2, Value::Bytes(bytes)) if answer.statuses.len() < MOST_STATUSES => {
-                answer.statuses.push(status(bytes)?);
+    for field in Message(message) {
+        match field.ok()? {
+            (1, Field::Varint(number)) => code = number,
+            (2, Field::Bytes(bytes)) if answer.statuses.len() < MOST_STATUSES => {
+                answer.statuses.push(status(bytes).ok()?);
             }
             _ => {}
         }
-        Some(())
-    })?;
+    }
     answer.over = code == OVER_LIMIT;
     (answer.over || code == OK).then_some(answer)
 }
 
-fn status(message: &[u8]) -> Option<Status> {
+fn status(message: &[u8]) -> Decoded<Status> {
     let mut status = Status::default();
-    each(message, |field, value| {
-        match (field, value) {
-            (1, Value::Number(code)) => status.over = code == OVER_LIMIT,
-            (2, Value::Bytes(limit)) => each(limit, |field, value| {
-                if let (1, Value::Number(requests)) = (field, value) {
-                    status.requests = Some(requests);
+    for field in Message(message) {
+        match field? {
+            (1, Field::Varint(code)) => status.over = code == OVER_LIMIT,
+            (2, Field::Bytes(limit)) => {
+                for field in Message(limit) {
+                    if let (1, Field::Varint(requests)) = field? {
+                        status.requests = Some(requests);
+                    }
                 }
-                Some(())
-            })?,
-            (3, Value::Number(remaining)) => status.remaining = remaining,
-            (4, Value::Bytes(duration)) => status.reset = Some(span(duration)?),
+            }
+            (3, Field::Varint(remaining)) => status.remaining = remaining,
+            (4, Field::Bytes(duration)) => status.reset = Some(span(duration)?),
             _ => {}
         }
-        Some(())
-    })?;
-    Some(status)
+    }
+    Ok(status)
 }
 
-fn span(message: &[u8]) -> Option<Span> {
+fn span(message: &[u8]) -> Decoded<Span> {
     let (mut seconds, mut nanos) = (0, 0);
-    each(message, |field, value| {
-        match (field, value) {
-            (1, Value::Number(number)) => seconds = number,
-            (2, Value::Number(number)) => nanos = number,
+    for field in Message(message) {
+        match field? {
+            (1, Field::Varint(number)) => seconds = number,
+            (2, Field::Varint(number)) => nanos = number,
             _ => {}
         }
-        Some(())
-    })?;
+    }
     // A negative number has its highest bit set.
     let positive = |number: u64| u64::try_from(number as i64).unwrap_or(0);
-    Some(Span::from_secs(positive(seconds)).saturating_add(Span(positive(nanos))))
-}
-
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-/// Reads a message field by field. `None` when it is none, or when `see` says so.
-fn each<'a>(mut rest: &'a [u8], mut see: impl FnMut(u64, Value<'a>) -> Option<()>) -> Option<()> {
-    while !rest.is_empty() {
-        let tag = read_varint(&mut rest)?;
-        match tag & 7 {
-            0 => see(tag >> 3, Value::Number(read_varint(&mut rest)?))?,
-            1 => drop(take(&mut rest, 8)?),
-            2 => {
-                let length = usize::try_from(read_varint(&mut rest)?).ok()?;
-                see(tag >> 3, Value::Bytes(take(&mut rest, length)?))?;
-            }
-            5 => drop(take(&mut rest, 4)?),
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn read_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64u32).step_by(7) {
-        let (byte, left) = rest.split_first()?;
-        *rest = left;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+    Ok(Span::from_secs(positive(seconds)).saturating_add(Span(positive(nanos))))
 }
 
 #[cfg(test)]
@@ -285,6 +242,6 @@ mod tests {
     #[test]
     fn negative_durations_are_none_at_all() {
         let minus_one = b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
-        assert_eq!(span(minus_one), Some(Span::ZERO));
+        assert_eq!(span(minus_one), Ok(Span::ZERO));
     }
 }

@@ -1,5 +1,7 @@
 //! Windows of the calendar in UTC: durations counted from the epoch, ISO weeks, months and years.
 
+use seawall_core::calendar::{civil, days_before, EPOCH_DAY};
+
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
@@ -58,53 +60,16 @@ fn aligned(now: u64, length: u64, shift: u64) -> (u64, u64) {
     (start, now.saturating_add(length.saturating_sub(into)))
 }
 
-fn leap(year: u64) -> bool {
-    (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400)
-}
-
-fn days_of(year: u64, month: u64) -> u64 {
-    match month {
-        2 if leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from the epoch to the first of January.
-fn days_before(year: u64) -> u64 {
-    let past = year.saturating_sub(1);
-    let leaps = (past / 4)
-        .saturating_sub(past / 100)
-        .saturating_add(past / 400);
-    // 477 leap days had passed before 1970.
-    year.saturating_sub(1970)
-        .saturating_mul(365)
-        .saturating_add(leaps)
-        .saturating_sub(477)
-}
-
 fn first_of(year: u64, month: u64) -> u64 {
-    let days = (1..month)
-        .map(|month| days_of(year, month))
-        .fold(days_before(year), u64::saturating_add);
-    days.saturating_mul(DAY)
+    let (year, month) = (u32::try_from(year), u32::try_from(month));
+    let days = year.ok().zip(month.ok());
+    let days = days.and_then(|(year, month)| days_before(year, month)?.checked_sub(EPOCH_DAY));
+    u64::from(days.unwrap_or_default()).saturating_mul(DAY)
 }
 
 /// Year and month (1 to 12).
 fn month_of(now: u64) -> (u64, u64) {
-    let day = now / DAY;
-    // 64 bits of nanoseconds end in the year 2554; the guess is never too early by more than one.
-    let mut year = (day / 366).saturating_add(1970);
-    while days_before(year.saturating_add(1)) <= day {
-        year = year.saturating_add(1);
-    }
-    let mut rest = day.saturating_sub(days_before(year));
-    let mut month = 1u64;
-    while month < 12 && rest >= days_of(year, month) {
-        rest = rest.saturating_sub(days_of(year, month));
-        month = month.saturating_add(1);
-    }
+    let (year, month, _) = civil(now / DAY);
     (year, month)
 }
 

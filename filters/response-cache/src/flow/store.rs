@@ -10,10 +10,11 @@ use crate::http::directives::{Qualified, ResponseDirectives};
 use crate::http::fields::{lacks_the_indispensable, to_store, Leave};
 use crate::http::freshness::{lifetime, Lifetime, Source};
 use crate::http::storable::{decide, Circumstances, Refusal};
-use crate::http::{date, target, vary};
+use crate::http::{target, vary};
 use crate::key::variant;
 use crate::purge::number_of_url;
 use crate::store::{Found, Insert};
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 

@@ -1,7 +1,7 @@
 //! The age of a response (RFC 9111, section 4.2.3), saturating whatever the clocks say.
 
-use super::date;
 use super::directives::{list_of, seconds};
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 

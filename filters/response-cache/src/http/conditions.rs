@@ -1,7 +1,7 @@
 //! Conditional requests against a stored response (RFC 9110, section 13; RFC 9111, section 4.3.2).
 
-use super::date;
 use super::directives::list_of;
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::Timestamp;
 

@@ -1,8 +1,8 @@
 //! How long a response is fresh (RFC 9111, section 4.2.1 and 4.2.2), and what the operator says instead.
 
 use super::age::date_value;
-use super::date;
 use super::directives::ResponseDirectives;
+use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
 
@@ -129,7 +129,7 @@ fn since_modification(headers: &Headers, arrived: Timestamp) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::date::format;
+    use seawall_core::date::format;
 
     const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 

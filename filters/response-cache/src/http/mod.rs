@@ -2,7 +2,6 @@
 
 pub mod age;
 pub mod conditions;
-pub mod date;
 pub mod directives;
 pub mod fields;
 pub mod freshness;

@@ -12,14 +12,18 @@
 //! - [`metrics`], [`log`]: what an operator sees, bounded;
 //! - [`contexts`]: what belongs to the ids of requests;
 //! - [`path`]: paths of requests;
+//! - [`calendar`], [`date`]: days, and dates of HTTP;
+//! - [`wire`]: messages in the protobuf wire format;
 //! - [`network`]: networks of addresses, and who is at the other end of a connection;
 //! - [`time`], [`headers`], [`reply`]: the values in between.
 
 pub mod authority;
 pub mod bytes;
+pub mod calendar;
 pub mod claim;
 pub mod config;
 pub mod contexts;
+pub mod date;
 pub mod generation;
 pub mod grpc;
 pub mod hash;
@@ -35,6 +39,7 @@ pub mod reply;
 pub mod route;
 pub mod shared;
 pub mod time;
+pub mod wire;
 
 #[cfg(feature = "testing")]
 #[allow(

@@ -1,9 +1,9 @@
 //! What a collector's answer says about the spans that it was sent (OTLP specification, sections "OTLP/HTTP Response" and
 //! "OTLP/HTTP Throttling").
 
-use super::protobuf::fields;
 use seawall_core::host::{Buffer, Host, Map};
 use seawall_core::time::Span;
+use seawall_core::wire::{Field, Message};
 
 /// The longest answer that is looked into.
 const LONGEST: usize = 4096;
@@ -73,15 +73,17 @@ fn seconds(value: &[u8]) -> Option<Span> {
 /// an answer holds, the spans were taken.
 fn partial_success(body: &[u8]) -> (u64, Vec<u8>) {
     let (mut rejected, mut message) = (0, Vec::new());
-    for (number, _, bytes) in fields(body) {
-        if number != 1 {
+    for field in Message(body).map_while(Result::ok) {
+        let (1, Field::Bytes(partial)) = field else {
             continue;
-        }
-        for (number, value, bytes) in fields(bytes) {
-            match number {
+        };
+        for field in Message(partial).map_while(Result::ok) {
+            match field {
                 // A negative number is none that was rejected.
-                1 => rejected = u64::try_from(value as i64).unwrap_or_default(),
-                2 => message = bytes.to_vec(),
+                (1, Field::Varint(number)) => {
+                    rejected = u64::try_from(number as i64).unwrap_or_default();
+                }
+                (2, Field::Bytes(bytes)) => message = bytes.to_vec(),
                 _ => {}
             }
         }

@@ -92,41 +92,10 @@ impl Message {
     }
 }
 
-/// The fields of a message: number, value of a number, and bytes of everything else. Ends where the message does, or where
-/// it is none.
-pub fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, u64, &[u8])> {
-    std::iter::from_fn(move || {
-        let tag = varint(&mut message)?;
-        let (mut number, mut length) = (0, 0);
-        match tag & 7 {
-            0 => number = varint(&mut message)?,
-            1 => length = 8,
-            2 => length = usize::try_from(varint(&mut message)?).ok()?,
-            5 => length = 4,
-            _ => return None,
-        }
-        let (bytes, rest) = message.split_at_checked(length)?;
-        message = rest;
-        Some((tag >> 3, number, bytes))
-    })
-}
-
-fn varint(message: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = message.split_first()?;
-        *message = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seawall_core::wire::{Field, Message as Reader};
 
     #[test]
     fn messages_of_any_length_are_read_as_they_were_written() {
@@ -139,14 +108,14 @@ mod tests {
             });
             outer.fixed32(6, 7);
             let written = outer.finish();
-            let [(1, _, middle), (6, _, last)] = fields(&written).collect::<Vec<_>>()[..] else {
+            let read = |message| Reader(message).map(Result::unwrap).collect::<Vec<_>>();
+            let [(1, Field::Bytes(middle)), (6, Field::Fixed32(7))] = read(&written)[..] else {
                 panic!("{length}: {written:?}");
             };
-            let [(2, _, inner), (4, 5, _)] = fields(middle).collect::<Vec<_>>()[..] else {
+            let [(2, Field::Bytes(inner)), (4, Field::Varint(5))] = read(middle)[..] else {
                 panic!("{length}: {middle:?}");
             };
-            let inner: Vec<_> = fields(inner).collect();
-            assert_eq!((inner, last), (vec![(3, 0, &text[..])], &[7, 0, 0, 0][..]));
+            assert_eq!(read(inner), [(3, Field::Bytes(&text))], "{length}");
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Field numbers: `Metadata.filter_metadata = 1`, a map of `google.protobuf.Struct`.
 
-use crate::config::protobuf::{decode_struct, map_entry, Decoded, Field, Message};
+use crate::config::protobuf::{decode_struct, map_entry};
 use crate::config::ConfigErrors;
+use crate::wire::{Decoded, Field, Message};
 use serde_json::Value;
 
 /// The settings under `namespace` of a serialised `Metadata`; `None` when it has no such namespace.
@@ -24,9 +25,8 @@ pub(super) fn section<'m>(metadata: &'m [u8], namespace: &str) -> Option<&'m [u8
 
 fn find<'m>(metadata: &'m [u8], namespace: &str) -> Decoded<Option<&'m [u8]>> {
     let mut found = None;
-    let mut message = Message(metadata);
-    while let Some((number, field)) = message.next()? {
-        if let (1, Field::Bytes(entry)) = (number, field) {
+    for field in Message(metadata) {
+        if let (1, Field::Bytes(entry)) = field? {
             let (key, value) = map_entry(entry)?;
             if key == namespace.as_bytes() {
                 found = Some(value);
@@ -40,5 +40,5 @@ fn find<'m>(metadata: &'m [u8], namespace: &str) -> Decoded<Option<&'m [u8]>> {
 pub(super) fn settings(section: &[u8]) -> Result<Value, ConfigErrors> {
     decode_struct(section)
         .map(crate::config::whole_numbers)
-        .map_err(|()| ConfigErrors::one("", "the metadata could not be decoded"))
+        .map_err(|_| ConfigErrors::one("", "the metadata could not be decoded"))
 }

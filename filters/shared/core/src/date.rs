@@ -3,8 +3,11 @@
 //! An own parser because a cache must treat every other form as invalid, which in `Expires` means "already expired"
 //! (RFC 9111, section 5.3): forgiving libraries would turn `UTC` or two-digit years into years of freshness. Letters may
 //! have any case (RFC 9111, section 4.2), a second of 60 is a leap second, the day name is not compared with the date.
+//!
+//! What a stored answer needs is `#[inline]`, for this crate is compiled for size and its readers are not.
 
-use seawall_core::time::Timestamp;
+use crate::calendar::{civil, days_before, days_in, EPOCH_DAY};
+use crate::time::Timestamp;
 
 const MONTHS: [[u8; 3]; 12] = [
     *b"jan", *b"feb", *b"mar", *b"apr", *b"may", *b"jun", *b"jul", *b"aug", *b"sep", *b"oct",
@@ -13,8 +16,6 @@ const MONTHS: [[u8; 3]; 12] = [
 const DAYS: [[u8; 3]; 7] = [
     *b"mon", *b"tue", *b"wed", *b"thu", *b"fri", *b"sat", *b"sun",
 ];
-/// The epoch in days from the first of March of the year 0.
-const EPOCH_DAY: u32 = 719_468;
 const LONG_DAYS: [&str; 7] = [
     "monday",
     "tuesday",
@@ -26,6 +27,7 @@ const LONG_DAYS: [&str; 7] = [
 ];
 
 /// Reads a date; `now` decides the century of a two-digit year. Dates before 1970 are the epoch.
+#[inline]
 pub fn parse(text: &[u8], now: Timestamp) -> Option<Timestamp> {
     let text = text.trim_ascii();
     imf_fixdate(text).or_else(|| obsolete(text, now))
@@ -38,6 +40,7 @@ fn obsolete(text: &[u8], now: Timestamp) -> Option<Timestamp> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`: every letter has its place, and nearly every date is one.
+#[inline]
 fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     let lower = <[u8; 29]>::try_from(text)
         .ok()?
@@ -62,6 +65,7 @@ fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     )
 }
 
+#[inline]
 fn two(tens: u8, ones: u8) -> Option<u32> {
     let digit = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte & 0x0f));
     Some(digit(tens)?.saturating_mul(10).saturating_add(digit(ones)?))
@@ -125,6 +129,7 @@ fn number(text: &str, digits: usize) -> Option<u32> {
         .flatten()
 }
 
+#[inline]
 fn month(text: [u8; 3]) -> Option<u32> {
     let at = MONTHS.iter().position(|name| *name == text)?;
     u32::try_from(at).ok()?.checked_add(1)
@@ -142,6 +147,7 @@ fn clock(text: &str) -> Option<u32> {
 }
 
 /// Seconds since midnight.
+#[inline]
 fn of_day(hour: u32, minute: u32, second: u32) -> Option<u32> {
     if hour > 23 || minute > 59 || second > 60 {
         return None;
@@ -151,36 +157,7 @@ fn of_day(hour: u32, minute: u32, second: u32) -> Option<u32> {
         .checked_add(second)
 }
 
-fn leap(year: u32) -> bool {
-    let divides = |by: u32| year.checked_rem(by) == Some(0);
-    (divides(4) && !divides(100)) || divides(400)
-}
-
-fn days_in(year: u32, month: u32) -> u32 {
-    match month {
-        2 if leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from the first of March of the year 0 to the first of a month, as the civil calendar counts (year from March on).
-fn days_before(year: u32, month: u32) -> Option<u32> {
-    let (year, month) = if month <= 2 {
-        (year.checked_sub(1)?, month.checked_add(9)?)
-    } else {
-        (year, month.checked_sub(3)?)
-    };
-    let leaps = (year / 4)
-        .checked_sub(year / 100)?
-        .checked_add(year / 400)?;
-    let in_year = month.checked_mul(153)?.checked_add(2)? / 5;
-    year.checked_mul(365)?
-        .checked_add(leaps)?
-        .checked_add(in_year)
-}
-
+#[inline]
 fn point(year: u32, month: u32, day: u32, time: u32) -> Option<Timestamp> {
     if day == 0 || day > days_in(year, month) || year == 0 {
         return None;
@@ -194,47 +171,14 @@ fn point(year: u32, month: u32, day: u32, time: u32) -> Option<Timestamp> {
     Some(Timestamp::from_secs(secs.checked_add(u64::from(time))?))
 }
 
-/// The calendar of a point in time: year, month, day.
-fn civil(now: Timestamp) -> (u64, u64, u64) {
-    // Days counted from the first of March of year 0, in eras of 400 years.
-    let days = (now.as_secs() / 86_400).saturating_add(u64::from(EPOCH_DAY));
-    let era = days / 146_097;
-    let of_era = days.saturating_sub(era.saturating_mul(146_097));
-    let year_of_era = of_era
-        .saturating_sub(of_era / 1_460)
-        .saturating_add(of_era / 36_524)
-        .saturating_sub(of_era / 146_096)
-        / 365;
-    let of_year = of_era.saturating_sub(
-        year_of_era
-            .saturating_mul(365)
-            .saturating_add(year_of_era / 4)
-            .saturating_sub(year_of_era / 100),
-    );
-    let month_from_march = of_year.saturating_mul(5).saturating_add(2) / 153;
-    let day = of_year
-        .saturating_sub(month_from_march.saturating_mul(153).saturating_add(2) / 5)
-        .saturating_add(1);
-    let month = if month_from_march < 10 {
-        month_from_march.saturating_add(3)
-    } else {
-        month_from_march.saturating_sub(9)
-    };
-    let year = era
-        .saturating_mul(400)
-        .saturating_add(year_of_era)
-        .saturating_add(u64::from(month <= 2));
-    (year, month, day)
-}
-
 fn year_of(now: Timestamp) -> u32 {
-    u32::try_from(civil(now).0).unwrap_or(u32::MAX)
+    u32::try_from(civil(now.as_secs() / 86_400).0).unwrap_or(u32::MAX)
 }
 
 /// Writes the fixed form.
 pub fn format(time: Timestamp) -> String {
-    let (year, month, day) = civil(time);
     let secs = time.as_secs();
+    let (year, month, day) = civil(secs / 86_400);
     let of_day = secs.checked_rem(86_400).unwrap_or_default();
     let pick = |names: &[[u8; 3]], at: u64| -> String {
         let name = usize::try_from(at)
