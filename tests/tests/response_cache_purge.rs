@@ -138,3 +138,22 @@ async fn purges_of_urls_and_tags_leave_all_others_alone() {
     }
     assert_eq!(upstream.hits(), purged.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_of_a_route_without_a_cache_stays_here_with_its_secret() {
+    let upstream = Upstream::serving(|_| page("old")).await;
+    let off = json!({"enabled": false});
+    let envoy = Envoy::to(&upstream)
+        .filter(
+            "response-cache",
+            json!({"purge": {"secret_header": SECRET.0, "secret": SECRET.1}}),
+        )
+        .route(Route::prefix("/").metadata("seawall.response_cache", off))
+        .start()
+        .await;
+    let answer = envoy.send("PURGE", "/", &[SECRET], b"").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("\"purged\":\"key\""));
+    assert_eq!(upstream.hits(), 0);
+    assert_eq!(envoy.get("/").await.text(), "old");
+}

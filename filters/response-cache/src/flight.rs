@@ -59,6 +59,8 @@ pub enum Wish {
     LeadOrWait(u32),
     /// Lead or nothing.
     Lead,
+    /// The same, even where answers of this key are not shared.
+    LeadInAnyCase,
     /// Wait if somebody leads, else go alone.
     Wait(u32),
 }
@@ -99,7 +101,8 @@ pub fn join(
         let unshared = place
             .unshared
             .iter()
-            .find(|(key, until)| *key == fingerprint.0 && *until > now);
+            .find(|(key, until)| *key == fingerprint.0 && *until > now)
+            .filter(|_| wish != Wish::LeadInAnyCase);
         if let Some((_, until)) = unshared {
             return (Joined::Unshared(Timestamp(*until)), false);
         }
@@ -109,7 +112,7 @@ pub fn join(
             .iter_mut()
             .find(|flight| flight.fingerprint == fingerprint.0);
         match (running, wish) {
-            (Some(_), Wish::Lead) => (Joined::Taken, false),
+            (Some(_), Wish::Lead | Wish::LeadInAnyCase) => (Joined::Taken, false),
             (Some(flight), Wish::LeadOrWait(queue) | Wish::Wait(queue)) => {
                 if flight.queues.contains(&queue) {
                     (Joined::Waits, false)
@@ -121,8 +124,8 @@ pub fn join(
                 }
             }
             (None, Wish::Wait(_)) => (Joined::Alone, false),
-            (None, Wish::Lead | Wish::LeadOrWait(_)) if full => (Joined::Alone, false),
-            (None, Wish::Lead | Wish::LeadOrWait(_)) => {
+            (None, _) if full => (Joined::Alone, false),
+            (None, Wish::Lead | Wish::LeadInAnyCase | Wish::LeadOrWait(_)) => {
                 place.flights.push(Flight {
                     fingerprint: fingerprint.0,
                     leader: lease.leader,

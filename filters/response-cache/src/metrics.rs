@@ -45,6 +45,8 @@ pub struct Metrics {
     pub stale_while_revalidate: Tally,
     /// Answered stale instead of an error.
     pub stale_if_error: Tally,
+    /// Of those, without asking: the request that they waited for had failed.
+    pub stale_if_error_coalesced: Tally,
     /// Answered stale because the client accepts it.
     pub stale_max_stale: Tally,
     /// Gone to the origin to refresh what is stored.
@@ -91,6 +93,7 @@ impl Metrics {
             only_if_cached: tally("only_if_cached"),
             stale_while_revalidate: tally("stale.while_revalidate"),
             stale_if_error: tally("stale.if_error"),
+            stale_if_error_coalesced: tally("stale.if_error_coalesced"),
             stale_max_stale: tally("stale.max_stale"),
             refreshes: tally("refreshes"),
             refreshes_early: tally("refreshes_early"),
@@ -129,6 +132,7 @@ impl Metrics {
             &self.only_if_cached,
             &self.stale_while_revalidate,
             &self.stale_if_error,
+            &self.stale_if_error_coalesced,
             &self.stale_max_stale,
             &self.refreshes,
             &self.refreshes_early,

@@ -127,6 +127,18 @@ impl CacheStream {
     }
 }
 
+/// Whether a request on a route without a cache is one to purge: it has the secret with it, which is none of the upstream's
+/// business.
+#[cold]
+fn is_purge(host: &dyn Host, core: &Core) -> bool {
+    let plugin = core.layers.plugin();
+    let Some(rules) = plugin.purge.as_ref().filter(|_| plugin.enabled) else {
+        return false;
+    };
+    let method = host.header(Map::Request, ":method").ok().flatten();
+    method.as_deref() == Some(rules.method.as_bytes())
+}
+
 impl Stream for CacheStream {
     fn request_headers(&mut self, host: &dyn Host, end_of_stream: bool) -> Flow {
         let Some(core) = &self.core else {
@@ -137,7 +149,7 @@ impl Stream for CacheStream {
         } else {
             Rc::clone(core.layers.plugin())
         };
-        if !settings.enabled {
+        if !settings.enabled && !is_purge(host, core) {
             return Flow::Continue;
         }
         let (Some(worker), Ok(now)) = (core.worker(host), host.now()) else {

@@ -118,9 +118,11 @@ pub fn on_error_until(
     if forbidden(meta) {
         return Some(fresh_until);
     }
-    let most = request.stale_if_error.map_or(meta.if_error, |asked| {
-        meta.if_error.max(Span::from_secs(asked))
-    });
+    // Where it may be used while somebody refreshes it, it is no worse for the one whose refresh fails.
+    let allowed = meta.if_error.max(meta.while_revalidate);
+    let most = request
+        .stale_if_error
+        .map_or(allowed, |asked| allowed.max(Span::from_secs(asked)));
     Some(fresh_until.saturating_add(most))
 }
 

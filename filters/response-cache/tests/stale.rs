@@ -186,3 +186,53 @@ fn clients_that_are_not_listened_to_have_no_say_in_what_bridges_errors() {
     let got = deaf.get_with("/", &field, &Origin::status("503"));
     assert_eq!(got.status, 503);
 }
+
+#[test]
+fn where_stale_use_is_allowed_one_at_a_time_refreshes_whatever_the_last_one_was_answered() {
+    for refused in [
+        ok("max-age=60", "mine").with("set-cookie", "a=b"),
+        Origin::status("403"),
+        Origin::status("401"),
+    ] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=1, stale-while-revalidate=60", "old"));
+        cache.advance(2_000);
+        assert!(!cache.get("/", &refused).is_hit());
+        let (refresher, ended) = cache.start(&request("GET", "/", &[]));
+        assert!(matches!(ended, Ended::Forwarded(_)));
+        for _ in 0..10 {
+            let other = cache.get("/", &Origin::default());
+            assert_eq!((other.is_hit(), other.body.as_slice()), (true, &b"old"[..]));
+        }
+        cache.answer(refresher, &ok("max-age=60", "new"));
+        assert_eq!(cache.get("/", &Origin::default()).body, b"new");
+    }
+}
+
+#[test]
+fn who_wants_a_part_refreshes_only_what_can_be_validated() {
+    let part = request("GET", "/", &[("range", "bytes=0-0")]);
+    let swr = "max-age=1, stale-while-revalidate=60";
+    let mut cache = cache();
+    cache.get("/", &ok(swr, "old"));
+    cache.advance(2_000);
+    let got = cache.send(&part, &Origin::default());
+    assert_eq!((got.is_hit(), got.status), (true, 206));
+    assert!(!cache.get("/", &ok("max-age=60", "new")).is_hit());
+    let mut cache = Cache::alone(&common::still());
+    cache.get("/", &ok(swr, "old").with("etag", "\"a\""));
+    cache.advance(2_000);
+    let got = cache.send(&part, &Origin::status("304").with("etag", "\"a\""));
+    assert_eq!((got.is_hit(), got.status), (false, 206));
+}
+
+#[test]
+fn an_error_while_it_may_be_used_stale_is_answered_with_it() {
+    let mut cache = cache();
+    cache.get("/", &ok("max-age=1, stale-while-revalidate=10", "old"));
+    cache.advance(2_000);
+    let got = cache.get("/", &Origin::status("503"));
+    assert_eq!((got.status, got.body.as_slice()), (200, &b"old"[..]));
+    cache.advance(9_000);
+    assert_eq!(cache.get("/", &Origin::status("503")).status, 503);
+}

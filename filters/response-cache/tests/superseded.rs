@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{cache, ok, still, Cache, Got, Origin};
+use common::{cache, ok, request, still, Cache, Got, Origin};
 use seawall_core::plugin::Plugin;
 use serde_json::json;
 
@@ -162,5 +162,22 @@ fn refused_refreshes_leave_the_key_to_one_request_at_a_time() {
         for _ in 0..3 {
             refresh(&mut cache, &Origin::status(status));
         }
+    }
+}
+
+#[test]
+fn a_head_with_another_status_than_what_is_stored_makes_it_no_fresher() {
+    for status in ["404", "301", "503"] {
+        let mut cache = cache();
+        let error = Origin::status(status).with("cache-control", "max-age=1");
+        assert!(!cache.get("/", &error).is_hit());
+        cache.advance(2_000);
+        let head = request("HEAD", "/", &[]);
+        cache.send(
+            &head,
+            &Origin::status("200").with("cache-control", "max-age=60"),
+        );
+        let got = cache.get("/", &ok("max-age=60", "well again"));
+        assert_eq!((got.is_hit(), got.status), (false, 200), "{status}");
     }
 }

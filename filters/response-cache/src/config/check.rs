@@ -48,14 +48,16 @@ pub(super) fn by_status(
     let mut found = Vec::new();
     for (status, span) in raw.unwrap_or_default() {
         let number = match status.strip_suffix("xx") {
-            Some(class) => class.parse().ok().filter(|class| (2..=5).contains(class)),
-            None => status
-                .parse()
-                .ok()
-                .filter(|code| (200..=599).contains(code)),
+            Some(class) if class.len() == 1 => {
+                class.parse().ok().filter(|class| (2..=5).contains(class))
+            }
+            Some(_) => None,
+            // Not `+200` nor `0200`.
+            None if status.len() == 3 => status.parse().ok(),
+            None => None,
         };
         match number {
-            Some(number) if number < 6 || is_storable(number) => found.push((number, span)),
+            Some(number) if number < 6 || ((200..=599).contains(&number) && is_storable(number)) => found.push((number, span)),
             _ => errors.add(
                 format!("ttl_by_status.{status}"),
                 "must be a final status from 200 to 599 other than 206, 304, 416, 428, 429, 431 and 511, or a class such as 4xx"
@@ -286,7 +288,8 @@ pub(super) fn purge(raw: RawPurge, errors: &mut ConfigErrors) -> Option<Purge> {
     }
     let method = raw.method.unwrap_or_else(|| "PURGE".to_owned());
     let reserved = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH",
+        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "REPORT",
+        "QUERY", "SEARCH", "PROPFIND",
     ];
     if !is_token(&method) || reserved.contains(&method.as_str()) {
         errors.add(

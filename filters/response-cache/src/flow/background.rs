@@ -1,8 +1,8 @@
 //! Refreshing without the client's request, which is answered at once.
 
 use super::exchange::{Exchange, Fetch};
-use super::filling::finish;
-use super::origin::is_passing;
+use super::filling::{failed, finish};
+use super::origin::{is_error, is_passing, status_of};
 use super::revalidate::{freshened, is_replaced, restore, supersede};
 use super::store::{directives, prepare, store};
 use super::Cx;
@@ -150,7 +150,17 @@ pub fn done(cx: Cx<'_>, token: u32, header_count: usize, body_size: usize) {
     if let Err(refusal) = result {
         cx.core.metrics.reject(refusal);
     }
-    finish(cx, &exchange, &fetch, result);
+    if result == Err(Refusal::Incomplete) && has_failed(cx, header_count) {
+        failed(cx, &exchange, &fetch);
+    } else {
+        finish(cx, &exchange, &fetch, result);
+    }
+}
+
+/// Whether the origin answered with an error, or not at all.
+fn has_failed(cx: Cx<'_>, header_count: usize) -> bool {
+    let headers = cx.host.headers(Map::CallResponse).ok();
+    header_count == 0 || headers.is_none_or(|headers| is_error(status_of(&headers)))
 }
 
 fn learn(
@@ -167,11 +177,7 @@ fn learn(
         .host
         .headers(Map::CallResponse)
         .map_err(|_| Refusal::Internal)?;
-    let status = headers
-        .get(":status")
-        .and_then(seconds)
-        .and_then(|status| u16::try_from(status).ok())
-        .unwrap_or(0);
+    let status = status_of(&headers);
     if is_passing(status) {
         // What is stored stays for as long as it may be used.
         return Err(Refusal::Incomplete);

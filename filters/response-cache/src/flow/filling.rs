@@ -3,6 +3,7 @@
 use super::exchange::{Exchange, Fetch, Fill, Phase};
 use super::revalidate::supersede;
 use super::store::store;
+use super::worker::Told;
 use super::Cx;
 use crate::http::storable::Refusal;
 use seawall_core::host::Buffer;
@@ -120,9 +121,20 @@ pub(super) fn finish(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, stored: Res
         ),
         _ => None,
     };
-    let look_again = matches!(stored, Ok(()) | Err(Refusal::Outdated));
+    let told = match stored {
+        Ok(()) | Err(Refusal::Outdated) => Told::LookAgain,
+        Err(_) => Told::GoAlone,
+    };
     cx.worker
-        .end_flight(cx, fingerprint, leader, look_again, unshared);
+        .end_flight(cx, fingerprint, leader, told, unshared);
+}
+
+/// Ends the flight, if there is one, with an error of the origin that what is stored stands in for.
+pub(super) fn failed(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) {
+    if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) {
+        cx.worker
+            .end_flight(cx, fingerprint, leader, Told::Failed, None);
+    }
 }
 
 /// The request is over before its response was complete: somebody else may try.
@@ -157,8 +169,11 @@ fn broke_off(cx: Cx<'_>) -> bool {
     })
 }
 
-/// Whether the client got response headers.
+/// Whether the client got response headers, other than Envoy's own of a `100 Continue`.
 fn is_answered(cx: Cx<'_>) -> bool {
     let code = cx.host.property("response\0code").ok().flatten();
-    code.is_some_and(|code| code.iter().any(|byte| *byte != 0))
+    let code = code
+        .and_then(|code| code.try_into().ok())
+        .map(u64::from_le_bytes);
+    code.is_some_and(|code| code >= 200)
 }

@@ -1,7 +1,7 @@
 //! The response's side: what becomes of an answer of the origin, or of whoever answered in its place.
 
 use super::exchange::{Exchange, Fetch, Fill, Phase};
-use super::filling::{complete, finish};
+use super::filling::{complete, failed, finish};
 use super::replace::replace;
 use super::revalidate::{head, revalidated, supersede};
 use super::status::{forwarded, Ended};
@@ -29,11 +29,11 @@ pub(super) fn is_passing(status: u16) -> bool {
     is_error(status)
         || matches!(
             status,
-            400 | 408 | 411 | 412 | 413 | 416 | 417 | 425 | 428 | 429 | 431
+            206 | 400 | 408 | 411 | 412 | 413 | 416 | 417 | 425 | 428 | 429 | 431
         )
 }
 
-fn status_of(headers: &Headers) -> u16 {
+pub(super) fn status_of(headers: &Headers) -> u16 {
     headers
         .get(":status")
         .and_then(seconds)
@@ -160,10 +160,10 @@ fn arrived(
         return Flow::Continue;
     }
     let answerer = answerer(cx);
-    let failed = is_error(status)
+    let is_failure = is_error(status)
         || answerer == Answerer::Breaker
         || (status >= 400 && fetch.stale.is_some() && standby::failed(cx));
-    if failed {
+    if is_failure {
         if let Some(stored) = fetch.stale.clone() {
             let purged = stored.purged;
             let allowed = match &stored.entry.content {
@@ -173,8 +173,7 @@ fn arrived(
                 Content::Variants { .. } => false,
             };
             if allowed {
-                // Those who wait find the stored response again.
-                finish(cx, exchange, &fetch, Err(Refusal::Outdated));
+                failed(cx, exchange, &fetch);
                 cx.core.metrics.stale_if_error.increment();
                 let ended = Ended::StaleIfError;
                 return replace(

@@ -6,13 +6,14 @@ use super::lookup::look;
 use super::revalidate::{drop_conditions, set_validators};
 use super::status::{hit, Forward};
 use super::waiting::{is_outrun, wait, wait_for_the_first};
+use super::worker::Told;
 use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
 use crate::flight::{join, Joined, Lease, Wish};
 use crate::http::request::{Method, Request};
 use crate::metrics::Tally;
 use crate::refresh::due;
-use crate::reuse::{decide, Use, Why};
+use crate::reuse::{decide, on_error, Use, Why};
 use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::host::Map;
@@ -25,6 +26,8 @@ pub enum Occasion {
     First,
     /// What it waited for may be there.
     Woken,
+    /// The origin failed the one that it waited for.
+    Failed,
     /// It has waited long enough, or in vain.
     Alone,
 }
@@ -123,7 +126,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         } else {
             Forward::UriMiss
         });
-        let occasion = if looked.alone {
+        let occasion = if looked.alone || occasion == Occasion::Failed {
             Occasion::Alone
         } else {
             occasion
@@ -174,12 +177,19 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                 Why::Stale => Forward::Stale,
                 Why::Request => Forward::Request,
             });
+            // The origin has just failed another one: asking again for each of those who waited with it would gain nothing.
+            if occasion == Occasion::Failed && on_error(meta, cx.now, &directives, purged) {
+                cx.core.metrics.stale_if_error_coalesced.increment();
+                let counter = &cx.core.metrics.stale_if_error;
+                return serve(cx, exchange, &stored, "stale-if-error", counter);
+            }
             let has_validator = crate::http::storable::has_validator(headers);
             // Who asks for a validation wants the origin's own word, and not what another request has brought.
-            let occasion = if why == Why::Request {
-                Occasion::Alone
-            } else {
-                occasion
+            let occasion = match occasion {
+                _ if why == Why::Request => Occasion::Alone,
+                // Without a copy that may stand in, what waited for a failure goes on by itself.
+                Occasion::Failed => Occasion::Alone,
+                occasion => occasion,
             };
             let lacking = Lacking {
                 stored: Some(stored),
@@ -269,7 +279,8 @@ fn go(
                     Ok(Joined::Leads) => {
                         if !exchange.looked_again && is_outrun(cx, exchange, seen) {
                             exchange.looked_again = true;
-                            cx.worker.end_flight(cx, fingerprint, number, true, None);
+                            cx.worker
+                                .end_flight(cx, fingerprint, number, Told::LookAgain, None);
                             return settle(cx, shared, exchange, occasion);
                         }
                         cx.worker
@@ -329,17 +340,29 @@ fn refresh(
     seen: Option<Seen>,
     why: Forward,
 ) -> Option<Next> {
-    if exchange.is_ruled_out() {
+    let Content::Response { headers, .. } = &stored.entry.content else {
+        return None;
+    };
+    // Only a whole answer can refresh, or a word on what is stored.
+    let can_ask = exchange.request.method == Method::Get
+        && (can_fill(exchange) || crate::http::storable::has_validator(headers));
+    if exchange.is_ruled_out() || !(can_ask || exchange.settings.refresh.background.is_some()) {
         return None;
     }
     let fingerprint = exchange.flight()?;
     let lease = exchange.settings.coalesce.lease;
     let number = cx.worker.table.bits();
     let until = cx.now.saturating_add(lease);
+    // While what is stored may be used stale, one at a time tries, whatever the last one was answered; fresh, nobody needs to.
+    let wish = if why == Forward::Stale {
+        Wish::LeadInAnyCase
+    } else {
+        Wish::Lead
+    };
     let joined = join(
         cx.host,
         fingerprint,
-        Wish::Lead,
+        wish,
         Lease {
             leader: number,
             until,
@@ -349,14 +372,13 @@ fn refresh(
     match joined {
         // Who has just refreshed it did so for this one as well.
         Ok(Joined::Leads) if is_outrun(cx, exchange, seen) => {
-            cx.worker.end_flight(cx, fingerprint, number, true, None);
+            cx.worker
+                .end_flight(cx, fingerprint, number, Told::LookAgain, None);
             return None;
         }
         Ok(Joined::Leads) => {}
-        // Nobody leads for keys whose answers are not shared: this one refreshes on its own when it must.
-        Ok(Joined::Alone | Joined::Unshared(_))
-            if why == Forward::Stale && plain(&exchange.request) =>
-        {
+        // There is no place for another flight.
+        Ok(Joined::Alone) if why == Forward::Stale && plain(&exchange.request) => {
             exchange.forward = Some(why);
             let fetch = Fetch {
                 stale: Some(stored.clone()),
@@ -380,9 +402,9 @@ fn refresh(
     if background::start(cx, exchange, &fetch) {
         return None;
     }
-    if exchange.request.method != Method::Get {
-        // Only a whole answer can refresh.
-        cx.worker.end_flight(cx, fingerprint, number, true, None);
+    if !can_ask {
+        cx.worker
+            .end_flight(cx, fingerprint, number, Told::LookAgain, None);
         return None;
     }
     exchange.forward = Some(why);

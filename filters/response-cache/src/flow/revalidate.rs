@@ -299,7 +299,12 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
     let Some(stored) = fetch.stale.as_ref().filter(|_| status == 200) else {
         return;
     };
-    let Content::Response { headers, body, .. } = &stored.entry.content else {
+    let Content::Response {
+        meta,
+        headers,
+        body,
+    } = &stored.entry.content
+    else {
         return;
     };
     let agrees = |field: &str| match (fresh.get(field), headers.get(field)) {
@@ -311,7 +316,7 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
         .get("content-length")
         .and_then(seconds)
         .is_none_or(|length| usize::try_from(length) == Ok(body.len()));
-    if agrees("etag") && agrees("last-modified") && length {
+    if meta.status == status && agrees("etag") && agrees("last-modified") && length {
         if let Ok((pending, body)) = freshened(cx, exchange, fetch, stored, fresh, cx.now) {
             // What cannot be stored stays as it was.
             let _ = restore(cx, exchange, fetch, stored, pending, body);

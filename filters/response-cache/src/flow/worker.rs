@@ -53,6 +53,46 @@ struct Leading {
     place: Option<Present>,
 }
 
+/// What the end of a flight tells those who wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Go on by yourself.
+    GoAlone = 0,
+    /// What you wait for may be stored now, or one of you may fetch it.
+    LookAgain = 1,
+    /// The origin failed, and what is stored stands in for that.
+    Failed = 2,
+}
+
+/// Set in a message that a worker sends itself: those whom the first one was for have not all been told yet.
+const GOES_ON: u8 = 0x80;
+
+impl Told {
+    fn read(word: Option<&u8>) -> Self {
+        match word.map(|word| word & !GOES_ON) {
+            Some(1) => Told::LookAgain,
+            Some(2) => Told::Failed,
+            _ => Told::GoAlone,
+        }
+    }
+
+    fn occasion(self) -> Occasion {
+        match self {
+            Told::GoAlone => Occasion::Alone,
+            Told::LookAgain => Occasion::Woken,
+            Told::Failed => Occasion::Failed,
+        }
+    }
+}
+
+/// Who waits for a key, in the order in which they came.
+#[derive(Debug, Default)]
+struct Parked {
+    list: VecDeque<Shared>,
+    /// So many from the front on waited for a flight that has ended, and are still to be told. Who waits again is behind them.
+    due: usize,
+}
+
 /// The state.
 #[derive(Debug)]
 pub struct Worker {
@@ -65,7 +105,7 @@ pub struct Worker {
     /// Requests to the origin without a client.
     pub calls: RefCell<BTreeMap<u32, Call>>,
     queue: Cell<Option<(u32, Name)>>,
-    waiting: RefCell<BTreeMap<Fingerprint, VecDeque<Shared>>>,
+    waiting: RefCell<BTreeMap<Fingerprint, Parked>>,
     parked: Cell<usize>,
     /// The key that was asked about last.
     asked: Cell<Fingerprint>,
@@ -163,14 +203,13 @@ impl Worker {
         all.get_mut(&leader)?.bucket.take()
     }
 
-    /// Ends a flight and wakes who waits, here and in other workers. `look_again` tells them that what they wait for may
-    /// be stored now; else they go on by themselves.
+    /// Ends a flight and wakes who waits, here and in other workers.
     pub fn end_flight(
         &self,
         cx: Cx<'_>,
         fingerprint: Fingerprint,
         leader: u64,
-        look_again: bool,
+        told: Told,
         unshared: Option<Timestamp>,
     ) {
         let leading = self.leading.try_borrow_mut().ok();
@@ -178,7 +217,7 @@ impl Worker {
         let place = leading.and_then(|leading| leading.place);
         let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared, place);
         let mut message = fingerprint.0.to_le_bytes().to_vec();
-        message.push(u8::from(look_again));
+        message.push(told as u8);
         for queue in queues {
             // A worker that is gone has nobody waiting.
             let _ = cx.host.queue_send(queue, &message);
@@ -208,8 +247,8 @@ impl Worker {
         let Ok(mut waiting) = self.waiting.try_borrow_mut() else {
             return;
         };
-        let list = waiting.entry(fingerprint).or_default();
-        list.push_back(Rc::clone(exchange));
+        let parked = waiting.entry(fingerprint).or_default();
+        parked.list.push_back(Rc::clone(exchange));
         self.parked.set(self.parked.get().saturating_add(1));
     }
 
@@ -218,12 +257,16 @@ impl Worker {
         let Ok(mut waiting) = self.waiting.try_borrow_mut() else {
             return;
         };
-        if let Some(list) = waiting.get_mut(&fingerprint) {
-            let before = list.len();
-            list.retain(|parked| !Rc::ptr_eq(parked, exchange));
-            let gone = before.saturating_sub(list.len());
-            self.parked.set(self.parked.get().saturating_sub(gone));
-            if list.is_empty() {
+        if let Some(parked) = waiting.get_mut(&fingerprint) {
+            let place = parked.list.iter().position(|one| Rc::ptr_eq(one, exchange));
+            if let Some(place) = place {
+                parked.list.remove(place);
+                if place < parked.due {
+                    parked.due = parked.due.saturating_sub(1);
+                }
+                self.parked.set(self.parked.get().saturating_sub(1));
+            }
+            if parked.list.is_empty() {
                 waiting.remove(&fingerprint);
             }
         }
@@ -236,7 +279,7 @@ impl Worker {
         };
         let all = waiting
             .iter()
-            .flat_map(|(key, list)| list.iter().map(|shared| (*key, Rc::clone(shared))));
+            .flat_map(|(key, parked)| parked.list.iter().map(|one| (*key, Rc::clone(one))));
         let overdue = all.filter(|(_, shared)| {
             let exchange = shared.try_borrow();
             let deadline = exchange
@@ -262,18 +305,29 @@ impl Worker {
         some
     }
 
-    /// Takes out the first that wait for a key, and says whether there are more.
-    fn first_parked(&self, fingerprint: Fingerprint, most: usize) -> (Vec<Shared>, bool) {
+    /// The flight of a key has ended: all who wait for it by now are to be told.
+    fn all_due(&self, fingerprint: Fingerprint) {
+        if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
+            if let Some(parked) = waiting.get_mut(&fingerprint) {
+                parked.due = parked.list.len();
+            }
+        }
+    }
+
+    /// Takes out the first of those who are to be told, and says whether there are more.
+    fn take_due(&self, fingerprint: Fingerprint, most: usize) -> (Vec<Shared>, bool) {
         let mut waiting = self.waiting.try_borrow_mut().ok();
         let Some(waiting) = waiting.as_deref_mut() else {
             return (Vec::new(), false);
         };
-        let Some(list) = waiting.get_mut(&fingerprint) else {
+        let Some(parked) = waiting.get_mut(&fingerprint) else {
             return (Vec::new(), false);
         };
-        let first: Vec<Shared> = list.drain(..most.min(list.len())).collect();
-        let more = !list.is_empty();
-        if !more {
+        let count = most.min(parked.due).min(parked.list.len());
+        let first: Vec<Shared> = parked.list.drain(..count).collect();
+        parked.due = parked.due.saturating_sub(count);
+        let more = parked.due > 0;
+        if parked.list.is_empty() {
             waiting.remove(&fingerprint);
         }
         self.parked
@@ -310,17 +364,20 @@ pub fn drain(host: &dyn Host, core: &Core, worker: &Rc<Worker>, queue: u32) {
             continue;
         };
         let fingerprint = Fingerprint(u128::from_le_bytes(*key));
-        let occasion = if rest.first() == Some(&1) {
-            Occasion::Woken
-        } else {
-            Occasion::Alone
-        };
-        let (parked, more) = worker.first_parked(fingerprint, room);
+        let word = rest.first();
+        let told = Told::read(word);
+        // Only the first message makes it the turn of those who wait: who does so again by the next one waits for another flight.
+        if word.is_none_or(|word| word & GOES_ON == 0) {
+            worker.all_due(fingerprint);
+        }
+        let (parked, more) = worker.take_due(fingerprint, room);
         room = room.saturating_sub(parked.len());
         for exchange in parked {
-            wake(host, core, worker, &exchange, occasion);
+            wake(host, core, worker, &exchange, told.occasion());
         }
         if more {
+            let mut message = key.to_vec();
+            message.push(told as u8 | GOES_ON);
             // Who is not woken so is woken by the timer.
             let _ = host.queue_send(queue, &message);
         }
@@ -372,7 +429,7 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         now,
     };
     for (leader, leading) in leading.unwrap_or_default() {
-        worker.end_flight(cx, leading.fingerprint, leader, true, None);
+        worker.end_flight(cx, leading.fingerprint, leader, Told::LookAgain, None);
     }
     worker.table.budget().end(host);
     worker.leave_queue();
@@ -402,7 +459,8 @@ pub fn tick(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
             if flight::tells(host, fingerprint, queue, now) {
                 continue;
             }
-            let (orphans, _) = worker.first_parked(fingerprint, room);
+            worker.all_due(fingerprint);
+            let (orphans, _) = worker.take_due(fingerprint, room);
             room = room.saturating_sub(orphans.len());
             for shared in orphans {
                 wake(host, core, worker, &shared, Occasion::Woken);

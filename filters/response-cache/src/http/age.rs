@@ -30,7 +30,8 @@ pub fn date_value(headers: &Headers, arrived: Timestamp) -> Timestamp {
 
 /// `corrected_initial_age`: how old the response already was when it arrived; `sent` is its [`date_value`].
 pub fn initial(headers: &Headers, sent: Timestamp, times: Times) -> Span {
-    let apparent = times.response.since(sent);
+    // In whole seconds, as the section has it: a `Date` has no fractions, so those of the arrival say nothing.
+    let apparent = Span::from_secs(times.response.as_secs().saturating_sub(sent.as_secs()));
     let delay = times.response.since(times.request);
     let corrected = field(headers).unwrap_or_default().saturating_add(delay);
     apparent.max(corrected)
@@ -108,6 +109,18 @@ mod tests {
             initial(&Headers::default(), back.response, back),
             Span::ZERO
         );
+    }
+
+    #[test]
+    fn what_a_date_leaves_out_is_no_age() {
+        let response = Timestamp(NOW.0.saturating_add(999_999_999));
+        let times = Times {
+            request: response,
+            response,
+        };
+        let headers = Headers::from_pairs(&[("date", date::format(NOW).as_str())]);
+        let sent = date_value(&headers, response);
+        assert_eq!(initial(&headers, sent, times), Span::ZERO);
     }
 
     proptest! {

@@ -209,18 +209,33 @@ impl<P: Plugin> Vm<P> {
 
     /// Delivers what lies in the queues of this VM, as Envoy does after an enqueue.
     pub fn deliver(&mut self) {
-        self.host.open(0);
-        let ready: Vec<u32> = {
-            let queues = self.host.world.0.queues.borrow();
-            (1..)
-                .zip(queues.iter())
-                .filter(|(_, queue)| queue.receiver == self.host.vm && !queue.messages.is_empty())
-                .map(|(id, _)| id)
-                .collect()
-        };
-        for queue in ready {
+        for queue in self.ready() {
             self.host.open(0);
             self.plugin.queue_ready(&self.host, queue);
         }
+    }
+
+    /// Delivers until nothing is left.
+    ///
+    /// # Panics
+    /// Where the VM sends itself messages without an end.
+    pub fn deliver_all(&mut self) {
+        for _ in 0..1_000 {
+            if self.ready().is_empty() {
+                return;
+            }
+            self.deliver();
+        }
+        panic!("messages without an end");
+    }
+
+    /// The queues of this VM that hold something.
+    fn ready(&self) -> Vec<u32> {
+        let queues = self.host.world.0.queues.borrow();
+        (1..)
+            .zip(queues.iter())
+            .filter(|(_, queue)| queue.receiver == self.host.vm && !queue.messages.is_empty())
+            .map(|(id, _)| id)
+            .collect()
     }
 }
