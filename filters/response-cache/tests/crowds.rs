@@ -68,9 +68,9 @@ fn waiting(cache: &mut Cache) -> (Exchange<CacheStream>, Vec<Exchange<CacheStrea
 
 /// The one of a crowd that leads now; all others still wait.
 fn leads(cache: &Cache, crowd: &mut Vec<Exchange<CacheStream>>) -> Exchange<CacheStream> {
-    let resumed: Vec<_> = (0..crowd.len())
-        .filter(|at| cache.vm.resumed(&crowd[*at]))
-        .collect();
+    let resumed = crowd.iter().enumerate();
+    let resumed = resumed.filter(|(_, exchange)| cache.vm.resumed(exchange));
+    let resumed: Vec<_> = resumed.map(|(at, _)| at).collect();
     assert_eq!(resumed, [0], "one leads, and it is the first that came");
     assert!(crowd.iter().all(|other| cache.vm.reply(other).is_none()));
     crowd.remove(0)
