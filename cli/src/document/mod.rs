@@ -2,6 +2,7 @@
 
 mod moved;
 mod path;
+mod protobuf;
 mod read;
 mod scalar;
 
@@ -78,8 +79,13 @@ impl Node {
         }
     }
 
-    /// A field of a map, the last one of this name as in Envoy.
+    /// A field of a message, the last one of this name as in Envoy, or of its name in camelCase.
     pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields().iter().rfind(|field| field.is(name))
+    }
+
+    /// A field of a map or of a `Struct`, whose names are just what is written.
+    pub fn literal(&self, name: &str) -> Option<&Field> {
         self.fields().iter().rfind(|field| field.name == name)
     }
 

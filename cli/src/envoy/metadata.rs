@@ -25,7 +25,10 @@ pub(super) fn host(node: &Node, found: &mut Found) -> Host {
         domains: texts(node, "domains"),
         blocks: blocks(node, found),
         switches: switches(node, found),
-        requires_tls: matches!(node.text_of("require_tls"), "ALL" | "EXTERNAL_ONLY"),
+        requires_tls: node.get("require_tls").is_some_and(|node| {
+            let words = [("EXTERNAL_ONLY", 1), ("ALL", 2)];
+            matches!(node.word(&words), Some(1 | 2))
+        }),
         routes: (1..)
             .zip(routes.unwrap_or_default())
             .map(|(number, node)| route(number, node, found))

@@ -1,11 +1,13 @@
 //! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
 
+mod fraction;
 mod manager;
 mod manifest;
 mod metadata;
 mod plugin;
 mod walk;
 
+pub use fraction::percent;
 pub use manager::Manager;
 pub use walk::find;
 

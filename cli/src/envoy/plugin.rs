@@ -123,7 +123,7 @@ fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
         }
     }
     let block = |filter: Filter| {
-        let field = settings.field(&filter.block())?;
+        let field = settings.literal(&filter.block())?;
         Some(Block::holding(filter, field))
     };
     Filter::ALL.into_iter().filter_map(block).collect()

@@ -34,7 +34,7 @@ fn walk(node: &Rc<Node>, name: &str, found: &mut Found) {
             };
             let taken = take(node, named, found);
             for field in fields {
-                if !taken.contains(&field.name.as_str()) {
+                if !taken.iter().any(|name| field.is(name)) {
                     walk_field(field, named, found);
                 }
             }
@@ -44,7 +44,7 @@ fn walk(node: &Rc<Node>, name: &str, found: &mut Found) {
 }
 
 fn walk_field(field: &Field, name: &str, found: &mut Found) {
-    if field.name == "filter_metadata" {
+    if field.is("filter_metadata") {
         // Of a route it would have been taken: Envoy shows a filter no other metadata.
         for field in field.value.fields() {
             if field.name.starts_with("seawall.") {
@@ -145,7 +145,7 @@ fn patch(node: &Node, found: &mut Found) -> Option<Host> {
     };
     let mut value = Rc::clone(operation.get("value")?);
     let mut path = operation.text_of("path");
-    for name in ["filter_metadata", "metadata"] {
+    for name in ["filterMetadata", "filter_metadata", "metadata"] {
         if let Some(holder) = path.strip_suffix(name) {
             path = holder.trim_end_matches('/');
             value = within(name, value);
@@ -157,7 +157,13 @@ fn patch(node: &Node, found: &mut Found) -> Option<Host> {
 
 /// An Envoy configuration as a text in another file, such as a ConfigMap.
 fn inside(text: &str, at: Position, found: &mut Found) {
-    if !text.contains("http_filters") && !text.contains("virtual_hosts") {
+    let signs = [
+        "http_filters",
+        "httpFilters",
+        "virtual_hosts",
+        "virtualHosts",
+    ];
+    if !signs.into_iter().any(|sign| text.contains(sign)) {
         return;
     }
     let Ok(documents) = read(text) else {

@@ -19,9 +19,9 @@ pub(super) fn text(matcher: &Node, text: &str) -> Option<bool> {
     let field = matcher
         .fields()
         .iter()
-        .find(|field| field.name != "ignore_case")?;
+        .find(|field| !field.is("ignore_case"))?;
     let wanted = || field.value.text().map(lower);
-    match field.name.as_str() {
+    match field.snake().as_str() {
         "exact" => Some(text == wanted()?),
         "prefix" => Some(text.starts_with(&wanted()?)),
         "suffix" => Some(text.ends_with(&wanted()?)),
@@ -50,12 +50,12 @@ pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
     let condition = matcher
         .fields()
         .iter()
-        .find(|field| !known.contains(&field.name.as_str()));
+        .find(|field| !known.iter().any(|name| field.is(name)));
     let is_there = !values.is_empty();
     let Some(condition) = condition else {
         return Some(is_there != truth("invert_match"));
     };
-    if condition.name == "present_match" {
+    if condition.is("present_match") {
         let wanted = condition.value.json() == Value::Bool(true);
         return Some((is_there == wanted) != truth("invert_match"));
     }
@@ -73,7 +73,7 @@ pub(super) fn header(matcher: &Node, request: &Request) -> Option<bool> {
 /// Whether a value fulfils the condition of a `HeaderMatcher`.
 fn one(condition: &Field, value: &str) -> Option<bool> {
     let wanted = condition.value.text().unwrap_or_default();
-    Some(match condition.name.as_str() {
+    Some(match condition.snake().as_str() {
         "string_match" => text(&condition.value, value)?,
         "exact_match" => value == wanted,
         "prefix_match" => value.starts_with(wanted),

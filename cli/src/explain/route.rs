@@ -4,7 +4,7 @@ use super::matcher::{header, parameter, whole};
 use super::request::Request;
 use super::Taken;
 use crate::document::Node;
-use crate::envoy::{Host, Route};
+use crate::envoy::{percent, Host, Route};
 use seawall_core::grpc::is_grpc;
 use serde_json::Value;
 
@@ -57,7 +57,8 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
     };
     let mut doubts = Vec::new();
     let taken = conditions.fields().iter().all(|field| {
-        let fulfilled = match field.name.as_str() {
+        let name = field.snake();
+        let fulfilled = match name.as_str() {
             "case_sensitive" => Some(true),
             "headers" => all(&field.value, |matcher| header(matcher, request)),
             "query_parameters" => all(&field.value, |matcher| parameter(matcher, request)),
@@ -68,7 +69,7 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
                     .is_some_and(|kind| is_grpc(kind.as_bytes())),
             ),
             "runtime_fraction" => always_or_never(&field.value),
-            _ => path(conditions, &field.name, &field.value, request.path()),
+            _ => path(conditions, &name, &field.value, request.path()),
         };
         fulfilled.unwrap_or_else(|| {
             doubts.push(field.name.clone());
@@ -88,15 +89,10 @@ fn takes(route: &Route, request: &Request, notes: &mut Vec<String>) -> bool {
 /// Whether a share of requests is all of them or none; `None` where it is drawn.
 fn always_or_never(fraction: &Node) -> Option<bool> {
     let share = fraction.get("default_value")?;
-    let whole = match share.text_of("denominator") {
-        "TEN_THOUSAND" => 10_000,
-        "MILLION" => 1_000_000,
-        _ => 100,
-    };
-    match share.get("numerator").map(|node| node.json().as_u64()) {
-        None | Some(Some(0)) => Some(false),
-        Some(Some(number)) if number >= whole => Some(true),
-        Some(_) => None,
+    match percent(share) {
+        share if share <= 0.0 => Some(false),
+        share if share >= 100.0 => Some(true),
+        _ => None,
     }
 }
 

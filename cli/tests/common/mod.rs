@@ -46,3 +46,61 @@ pub fn piped(arguments: &[&str], input: &str) -> Ran {
 pub fn seawall(arguments: &[&str]) -> Ran {
     piped(arguments, "")
 }
+
+/// Names of Envoy's messages that the tests use, none of which a filter has for a setting.
+const OF_ENVOY: [&str; 40] = [
+    "access_log",
+    "case_sensitive",
+    "default_value",
+    "descriptor_key",
+    "enable_x_ratelimit_headers",
+    "fill_interval",
+    "filter_chains",
+    "filter_enabled",
+    "filter_enforced",
+    "filter_metadata",
+    "header_name",
+    "http_filters",
+    "ignore_case",
+    "invert_match",
+    "max_tokens",
+    "merge_slashes",
+    "path_separated_prefix",
+    "present_match",
+    "query_parameters",
+    "range_match",
+    "rate_limits",
+    "remote_address",
+    "request_headers",
+    "require_tls",
+    "response_headers_to_add",
+    "root_id",
+    "route_config",
+    "runtime_fraction",
+    "safe_regex",
+    "shadow_mode",
+    "stat_prefix",
+    "static_resources",
+    "string_match",
+    "token_bucket",
+    "tokens_per_fill",
+    "typed_config",
+    "typed_per_filter_config",
+    "virtual_hosts",
+    "vm_config",
+    "weighted_clusters",
+];
+
+/// The same configuration with the other names that Envoy takes for its fields.
+#[allow(dead_code, reason = "not every test has configurations of Envoy")]
+pub fn in_camel_case(text: &str) -> String {
+    let mut text = text.to_owned();
+    for name in OF_ENVOY {
+        let mut words = name.split('_');
+        let first = words.next().unwrap();
+        let rest = words.map(|word| word[..1].to_uppercase() + &word[1..]);
+        let camel = first.to_owned() + &rest.collect::<String>();
+        text = text.replace(&format!("{name}:"), &format!("{camel}:"));
+    }
+    text
+}
