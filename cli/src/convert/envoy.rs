@@ -1,7 +1,10 @@
 //! Envoy's `local_ratelimit` filter: its token bucket, its descriptors, and the rate limit actions of routes that fill them.
 
-use super::{name, unused, Converted};
+use super::bucket::limit;
+use super::status::status;
+use super::{unused, Converted};
 use crate::document::{Content, Node};
+use crate::envoy::percent;
 use seawall_core::authority::host;
 use seawall_core::config::load;
 use seawall_rate_limit::config::Settings;
@@ -194,8 +197,8 @@ fn remark_on_settings(node: &Node, prefix: &str, limits: usize, converted: &mut 
 fn answers(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
     let mut settings = Map::new();
     let mut answer = Map::new();
-    if let Some(status) = node.find(&["status", "code"]) {
-        answer.insert("status".to_owned(), status.json());
+    if let Some(status) = status(node, prefix, converted) {
+        answer.insert("status".to_owned(), json!(status));
     }
     let fields = fields_of_refusals(node, prefix, converted);
     if !fields.is_empty() {
@@ -204,7 +207,9 @@ fn answers(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, 
     if !answer.is_empty() {
         settings.insert("answer".to_owned(), Value::Object(answer));
     }
-    if node.text_of("enable_x_ratelimit_headers") == "DRAFT_VERSION_03" {
+    let draft = [("DRAFT_VERSION_03", 1)];
+    let fields = node.get("enable_x_ratelimit_headers");
+    if fields.and_then(|node| node.word(&draft)) == Some(1) {
         settings.insert("headers".to_owned(), json!("both"));
     }
     settings
@@ -251,56 +256,7 @@ fn rename(limit: &mut Map<String, Value>, known: &[Value]) {
 
 /// A share in percent; none where it is not set.
 fn percentage(node: &Node, field: &str) -> Option<f64> {
-    let value = node.find(&[field, "default_value"])?;
-    let share = value
-        .get("numerator")
-        .and_then(|node| node.json().as_f64())
-        .unwrap_or(0.0);
-    Some(match value.text_of("denominator") {
-        "TEN_THOUSAND" => share / 100.0,
-        "MILLION" => share / 10_000.0,
-        _ => share,
-    })
-}
-
-/// A token bucket as a limit: so many at once, and so many in each interval.
-fn limit(bucket: &Node, wanted: &str, converted: &mut Converted) -> Option<Map<String, Value>> {
-    let number = |field: &str| bucket.get(field).and_then(|node| node.json().as_u64());
-    let most = number("max_tokens")?;
-    let fill = number("tokens_per_fill").unwrap_or(1);
-    let interval = match duration(bucket.text_of("fill_interval")) {
-        Some(interval) => interval,
-        None => {
-            converted.remark(format!(
-                "{wanted}: its fill_interval cannot be read, and is taken for 1s"
-            ));
-            "1s".to_owned()
-        }
-    };
-    let mut limit = Map::new();
-    limit.insert("name".to_owned(), json!(name(wanted)));
-    limit.insert("requests".to_owned(), json!(fill));
-    limit.insert("per".to_owned(), json!(interval));
-    if most != fill {
-        limit.insert("burst".to_owned(), json!(most));
-    }
-    converted.remark("a bucket is filled all the time, not once in each interval: nothing is admitted sooner than before in the long run");
-    Some(limit)
-}
-
-/// A protobuf duration, `60s` or `0.1s`, as one of ours.
-fn duration(text: &str) -> Option<String> {
-    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-    let millis = (seconds * 1000.0).round();
-    if !(1.0..=3.2e10).contains(&millis) {
-        return None;
-    }
-    let millis = millis as u64;
-    Some(if millis.is_multiple_of(1000) {
-        format!("{}s", millis / 1000)
-    } else {
-        format!("{millis}ms")
-    })
+    node.find(&[field, "default_value"]).map(percent)
 }
 
 /// What the actions of `rate_limits` beside a filter fill, by the key of the descriptor's entry.
@@ -316,7 +272,7 @@ fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
                 "" => default.to_owned(),
                 key => key.to_owned(),
             };
-            let filled = match field.name.as_str() {
+            let filled = match field.snake().as_str() {
                 "request_headers" => {
                     let header = match field.value.text_of("header_name") {
                         ":path" => {

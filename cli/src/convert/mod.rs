@@ -2,14 +2,19 @@
 //!
 //! What is read becomes a [`Converted`]: plugin settings, settings of routes, and remarks on what means something else there.
 
+mod bucket;
 mod envoy;
 mod nginx;
+mod status;
 mod yaml;
 
 pub use envoy::envoy;
 pub use nginx::nginx;
 
 use serde_json::{json, Map, Value};
+
+/// The most that a limit of rate-limit takes, and more than nginx counts.
+const MOST_REQUESTS: u64 = 1_000_000_000;
 
 /// What rules became.
 #[derive(Debug, Default, PartialEq)]

@@ -1,10 +1,7 @@
 //! nginx's `limit_req_zone` and `limit_req`.
 
-use super::{name, unused, Converted};
+use super::{name, unused, Converted, MOST_REQUESTS};
 use serde_json::{json, Map, Value};
-
-/// The most that a limit of rate-limit takes, and more than nginx counts.
-const MOST_REQUESTS: u64 = 1_000_000_000;
 
 /// Blocks in blocks; nginx has a handful.
 const DEEPEST: usize = 64;
