@@ -358,3 +358,73 @@ fn cors_behind_a_filter_that_answers_is_worth_a_warning() {
         assert!(!warned(cors, &filter), "{filter}");
     }
 }
+
+/// Envoy makes an id before any filter runs.
+#[test]
+fn a_connection_manager_that_makes_request_ids_itself_is_worth_a_warning() {
+    let file = std::fs::read_to_string(repository().join("envoy/trace-headers.yaml")).unwrap();
+    let said = "generate_request_id of the connection manager is not false";
+    let warned = |from: &str, to: &str| {
+        let text = file.replacen(from, to, 1);
+        assert!(from == to || text != file, "{from}");
+        let ran = piped(&["check", "-"], &text);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.contains(said)
+    };
+    let line = "generate_request_id: false\n";
+    assert!(warned(line, "\n"));
+    assert!(warned(line, "generate_request_id: true\n"));
+    for right in [
+        line,
+        "generateRequestId: false\n",
+        "generate_request_id: {value: false}\n",
+    ] {
+        assert!(!warned(line, right), "{right}");
+    }
+
+    // Where the filter looks at another field, or is off, Envoy's id is none of its business.
+    let manager = |name: &str, filters: &str, settings: &str| {
+        let text = format!(
+            "typed_config:
+  \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+  http_filters:
+  - name: {name}
+    {filters}
+    typed_config:
+      \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+      config:
+        name: {name}
+        configuration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {settings}}}
+"
+        );
+        let ran = piped(&["check", "-"], &text);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.contains(said)
+    };
+    for (name, filters, settings, is_said) in [
+        ("seawall.trace_headers", "", "{}", true),
+        (
+            "seawall.trace_headers",
+            "",
+            "{request_id: {header: X-Request-Id}}",
+            true,
+        ),
+        (
+            "seawall.trace_headers",
+            "",
+            "{request_id: {header: x-id}}",
+            false,
+        ),
+        ("seawall.trace_headers", "", "{enabled: false}", false),
+        ("seawall.trace_headers", "disabled: true", "{}", false),
+        ("seawall.rate_limit", "", "{}", false),
+        ("seawall", "", "{trace_headers: {}, rate_limit: {}}", true),
+        ("seawall", "", "{rate_limit: {}}", false),
+    ] {
+        assert_eq!(
+            manager(name, filters, settings),
+            is_said,
+            "{name} {settings}"
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! What protobuf takes for a field, a whole number and a word of an enum where it reads JSON, as Envoy does.
+//! What protobuf takes for a field, a number, a boolean and a word of an enum where it reads JSON, as Envoy does.
 
 use super::{Content, Field, Node};
 
@@ -44,6 +44,15 @@ impl Node {
                 number.or_else(|| exact(text.parse().ok()?))
             }
             Content::Map(_) => self.get("value")?.whole(),
+            _ => None,
+        }
+    }
+
+    /// A boolean, also in a `BoolValue`.
+    pub fn truth(&self) -> Option<bool> {
+        match &self.content {
+            Content::Bool(truth) => Some(*truth),
+            Content::Map(_) => self.get("value")?.truth(),
             _ => None,
         }
     }

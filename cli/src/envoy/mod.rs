@@ -1,6 +1,7 @@
 //! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
 
 mod fraction;
+mod ids;
 mod manager;
 mod manifest;
 mod metadata;

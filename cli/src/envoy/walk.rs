@@ -1,6 +1,6 @@
 //! Finds connection managers, route configurations and plugins wherever they are.
 
-use super::{manifest, metadata, plugin, Chain, Found, Host, Manager, Misplaced};
+use super::{ids, manifest, metadata, plugin, Chain, Found, Host, Manager, Misplaced};
 use crate::document::{read, Content, Field, Node, Position};
 use std::rc::Rc;
 
@@ -66,6 +66,7 @@ fn walk_field(field: &Field, name: &str, found: &mut Found) {
 fn take(node: &Node, name: &str, found: &mut Found) -> &'static [&'static str] {
     if let Some(filters) = node.get("http_filters") {
         let plugins = plugin::chain(filters.items(), found);
+        ids::made_twice(node, &plugins, found);
         let routes = node.get("route_config");
         let hosts = routes.map(|routes| metadata::hosts(routes, found));
         found.chains.push(Chain {
