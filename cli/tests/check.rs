@@ -428,3 +428,66 @@ fn a_connection_manager_that_makes_request_ids_itself_is_worth_a_warning() {
         );
     }
 }
+
+#[test]
+fn a_cluster_that_a_filter_calls_and_that_is_not_there_is_worth_a_warning() {
+    let file = |clusters: &str, dynamic: &str, settings: &str, metadata: &str| {
+        let text = format!(
+            "{dynamic}
+staticResources:
+  clusters: {clusters}
+  listeners:
+  - http_filters:
+    - name: seawall
+      typed_config:
+        \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+        config:
+          name: seawall
+          configuration:
+            \"@type\": type.googleapis.com/google.protobuf.Struct
+            value: {settings}
+    route_config:
+      virtual_hosts:
+      - routes:
+        - match: {{prefix: /}}
+          metadata: {{filter_metadata: {metadata}}}
+"
+        );
+        let ran = piped(&["check", "-"], &text);
+        let lines = ran.out.lines();
+        let lines = lines.filter(|line| line.contains("no cluster of this file"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let one = "[{name: known}]";
+    let spans = |name: &str| format!("{{trace_headers: {{spans: {{cluster: {name}}}}}}}");
+    let found = file(one, "", &spans("nobody"), "{}");
+    let said = "warning: seawall.trace_headers: spans.cluster: no cluster of this file is called \"nobody\"; calls to it fail";
+    assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+    assert!(found[0].contains(":13:54:"), "{found:?}");
+    for (settings, metadata, field) in [
+        (
+            "{rate_limit: {fleet: {cluster: nobody}}}",
+            "{}",
+            "fleet.cluster",
+        ),
+        (
+            "{response_cache: {}}",
+            "{seawall.response_cache: {refresh: {background: {enabled: true, cluster: nobody}}}}",
+            "refresh.background.cluster",
+        ),
+    ] {
+        let found = file(one, "", settings, metadata);
+        assert!(found.len() == 1 && found[0].contains(field), "{found:?}");
+    }
+
+    // It is there, or may be elsewhere.
+    let dynamic = "dynamicResources: {cds_config: {path_config_source: {path: /x}}}";
+    for (clusters, dynamic, name) in [
+        (one, "", "known"),
+        (one, dynamic, "nobody"),
+        ("[]", "", "nobody"),
+    ] {
+        let found = file(clusters, dynamic, &spans(name), "{}");
+        assert_eq!(found, [""; 0], "{clusters} {dynamic} {name}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
 
+mod clusters;
 mod fraction;
 mod ids;
 mod manager;

@@ -1,6 +1,6 @@
 //! Finds connection managers, route configurations and plugins wherever they are.
 
-use super::{ids, manifest, metadata, plugin, Chain, Found, Host, Manager, Misplaced};
+use super::{clusters, ids, manifest, metadata, plugin, Chain, Found, Host, Manager, Misplaced};
 use crate::document::{read, Content, Field, Node, Position};
 use std::rc::Rc;
 
@@ -10,7 +10,11 @@ pub fn find(documents: &[Rc<Node>]) -> Found {
     for document in documents {
         match manifest::chain(document) {
             Some(chain) => found.chains.push(chain),
-            None => walk(document, "", &mut found),
+            None => {
+                let from = found.chains.len();
+                walk(document, "", &mut found);
+                clusters::missing(document, from, &mut found);
+            }
         }
     }
     found
@@ -175,6 +179,8 @@ fn inside(text: &str, at: Position, found: &mut Found) {
         .map(|document| Rc::new(document.moved_into(at)))
         .collect();
     for document in &documents {
+        let from = found.chains.len();
         walk(document, "", found);
+        clusters::missing(document, from, found);
     }
 }
