@@ -42,25 +42,19 @@ impl Throttle {
 /// What leads from a line to the request that it is about: ` request_id=… trace_id=…`, as far as the request at hand has
 /// them; nothing outside of a request. Up to four host calls, so for lines that are rare.
 ///
-/// The host has the request's headers only until they go on. After that the ids are what trace-headers leaves for the access
-/// log, where it is told to (`log.properties`).
+/// They are what trace-headers leaves for the access log, where it is told to (`log.properties`), else those of `x-request-id` and
+/// `traceparent`, which the host has only until the request's headers go on.
 pub fn identity(host: &dyn Host) -> String {
     let header = |name| host.header(Map::Request, name).ok().flatten();
     let left = |name| host.property(name).ok().flatten();
-    let trace = match header("traceparent") {
+    // First, for the fields may be a client's own where trace-headers reads and writes others.
+    let trace = left("seawall.trace_headers.trace_id").or_else(|| {
         // version "-" trace-id "-" parent-id "-" trace-flags (W3C Trace Context, section 3.2.2)
-        Some(parent) => parent.get(3..35).map(<[u8]>::to_vec),
-        None => left("seawall.trace_headers.trace_id"),
-    };
+        header("traceparent")?.get(3..35).map(<[u8]>::to_vec)
+    });
+    let request = left("seawall.trace_headers.request_id").or_else(|| header("x-request-id"));
     let mut text = String::new();
-    for (name, id, most) in [
-        (
-            " request_id=",
-            header("x-request-id").or_else(|| left("seawall.trace_headers.request_id")),
-            128,
-        ),
-        (" trace_id=", trace, 32),
-    ] {
+    for (name, id, most) in [(" request_id=", request, 128), (" trace_id=", trace, 32)] {
         if let Some(id) = id.filter(|id| !id.is_empty()) {
             text.push_str(name);
             text.push_str(&printable(&id, most));
@@ -107,6 +101,29 @@ mod tests {
         // The clock was set back.
         world.set_clock(Timestamp(world.now().as_nanos() - 1));
         assert_eq!(log(), 3);
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn the_identity_that_was_settled_counts_before_fields_that_a_client_may_have_sent() {
+        use super::*;
+        use crate::testing::{FakeHost, World};
+        let host = FakeHost::new(&World::new(), 1);
+        host.open(1);
+        assert_eq!(identity(&host), "");
+        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        host.put_request(vec![
+            field("x-request-id", "sent"),
+            field("traceparent", parent),
+        ]);
+        let sent = " request_id=sent trace_id=0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(identity(&host), sent);
+        for (name, value) in [("request_id", "own"), ("trace_id", "0123")] {
+            let path = format!("seawall.trace_headers.{name}");
+            host.put_property(&path, value.as_bytes());
+        }
+        assert_eq!(identity(&host), " request_id=own trace_id=0123");
     }
 
     #[test]
