@@ -74,6 +74,29 @@ fn counted(vm: &mut Vm<TraceHeaders>) -> (i64, i64) {
     (count("spans_sent"), count("spans_dropped"))
 }
 
+/// A collector behind a mesh is addressed by its host, and one whose cluster is named after none by one that is valid.
+#[test]
+fn the_authority_of_a_call_is_a_host() {
+    let mesh = "outbound|4318||collector.ns.svc.cluster.local";
+    for (spans, expected) in [
+        (json!({}), "collector"),
+        (json!({ "cluster": mesh }), "collector.ns.svc.cluster.local"),
+        (
+            json!({"cluster": "httproute/ns/collector/rule/0"}),
+            "localhost",
+        ),
+        (
+            json!({"cluster": mesh, "authority": "collector:4318"}),
+            "collector:4318",
+        ),
+    ] {
+        let mut vm = exporting(spans);
+        ask(&mut vm, 1);
+        let call = tick(&mut vm).expect("a call");
+        assert_eq!(common::one(&call.headers, ":authority"), expected);
+    }
+}
+
 #[test]
 fn what_a_collector_cannot_take_it_gets_again_ever_later_and_five_times_at_most() {
     let mut vm = exporting(json!({}));

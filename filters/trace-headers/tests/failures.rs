@@ -149,6 +149,7 @@ fn ends_of_what_is_allowed() {
     let claim = |steps: usize| json!({"log": {"user_id": {"claim": vec!["a"; steps]}}});
     let cookie = |name: &str| json!({"log": {"user_id": {"cookie": name}}});
     let path = |path: &str| json!({"spans": {"cluster": "c", "path": path}});
+    let authority = |host: &str| json!({"spans": {"cluster": "c", "authority": host}});
     for (configuration, wrong) in [
         (claim(2), ""),
         (claim(8), ""),
@@ -169,6 +170,9 @@ fn ends_of_what_is_allowed() {
         (path("/v1/traces?a"), ""),
         (path("v1/traces"), "spans.path"),
         (path("/v1 traces"), "spans.path"),
+        (authority("c.example:4318"), ""),
+        (authority(""), "spans.authority"),
+        (authority("outbound|4318||c.example"), "spans.authority"),
         (json!({"trust": {"mode": "cidr"}}), "trust.cidrs"),
         (json!({"latency": {"routes": ["a".repeat(64)]}}), ""),
         (

@@ -1,5 +1,6 @@
 //! The configuration, validated. The table of fields and defaults is in the filter's README.
 
+mod authority;
 mod raw;
 mod source;
 
@@ -380,8 +381,10 @@ fn export(raw: raw::Spans, errors: &mut ConfigErrors) -> Spans {
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         refuse(errors, "spans.path", "a path such as \"/v1/traces\"", &path);
     }
-    let authority = raw.authority.unwrap_or_else(|| cluster.clone());
-    if !authority.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let authority = raw
+        .authority
+        .unwrap_or_else(|| authority::of_cluster(&cluster).to_owned());
+    if !authority::is_authority(&authority) {
         let allowed = "a host, and a port where it has one";
         refuse(errors, "spans.authority", allowed, &authority);
     }

@@ -8,4 +8,5 @@ mod protobuf;
 mod server;
 
 pub use exporter::Exporter;
+pub(crate) use server::authority;
 pub use server::Server;

@@ -55,7 +55,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Host and port of an authority; no port where it has none that is a number. An IPv6 address is without its brackets.
-fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
+pub(crate) fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
     let colon = value.iter().rposition(|byte| *byte == b':');
     let parts = colon.and_then(|at| {
         let (host, port) = value.split_at_checked(at)?;
