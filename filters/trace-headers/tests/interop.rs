@@ -240,6 +240,112 @@ fn decisions_that_only_some_formats_know() {
     );
 }
 
+/// A format that names the trace and decides nothing is completed by one further on in the order, as long as that is about the
+/// same trace.
+#[test]
+fn what_the_first_format_leaves_open_a_later_one_says() {
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let id = |trace: &str| ("x-amzn-trace-id", aws(trace));
+    let w3c = |flags: &str| {
+        (
+            "traceparent",
+            format!("00-{trace}-b7ad6b7169203331-{flags}"),
+        )
+    };
+    let b3 = |value: &str| ("b3", value.to_owned());
+    let other = "00000000000000010000000000000002";
+    let deferred = format!("{trace}-00f067aa0ba902b7");
+    let multi = || {
+        vec![
+            ("x-b3-traceid", trace.to_owned()),
+            ("x-b3-spanid", "00f067aa0ba902b7".to_owned()),
+        ]
+    };
+    // Where nobody decides the ratio does, which is the opposite of what is expected.
+    for (read, fields, sampled, parent) in [
+        (
+            ["aws", "w3c"],
+            vec![id(trace), w3c("00")],
+            false,
+            "b7ad6b7169203331",
+        ),
+        (
+            ["aws", "w3c"],
+            vec![id(trace), w3c("01")],
+            true,
+            "b7ad6b7169203331",
+        ),
+        (
+            ["b3", "w3c"],
+            vec![b3(&deferred), w3c("01")],
+            true,
+            "00f067aa0ba902b7",
+        ),
+        (
+            ["b3", "w3c"],
+            vec![b3(&deferred), w3c("00")],
+            false,
+            "00f067aa0ba902b7",
+        ),
+        // A decision alone, behind the ids and in front of them.
+        (
+            ["b3multi", "b3"],
+            [multi(), vec![b3("0")]].concat(),
+            false,
+            "00f067aa0ba902b7",
+        ),
+        (
+            ["b3", "b3multi"],
+            [multi(), vec![b3("1")]].concat(),
+            true,
+            "00f067aa0ba902b7",
+        ),
+        // What the first says stands.
+        (
+            ["b3", "w3c"],
+            vec![b3(&format!("{deferred}-0")), w3c("01")],
+            false,
+            "00f067aa0ba902b7",
+        ),
+        (
+            ["w3c", "b3"],
+            vec![w3c("00"), b3("1")],
+            false,
+            "b7ad6b7169203331",
+        ),
+    ] {
+        let ratio = if sampled { 0 } else { 1 };
+        let mut vm = start(json!({
+            "read": read, "write": ["w3c", "jaeger"], "sampling": {"ratio": ratio},
+        }));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let out = forward(&mut vm, &with(&fields));
+        let found = position(&out);
+        assert_eq!(hex(found.trace_id.bytes()), trace, "{read:?} {fields:?}");
+        assert_eq!(found.sampled, sampled, "{read:?} {fields:?}");
+        let jaeger = one(&out, "uber-trace-id");
+        let parents = u64::from_str_radix(jaeger.split(':').nth(2).unwrap(), 16).unwrap();
+        assert_eq!(format!("{parents:016x}"), parent, "{read:?} {fields:?}");
+        vm.tick();
+        assert_eq!(vm.host.world().metric("seawall.trace_headers.conflicts"), 0);
+    }
+    // Another trace's decision and span are not this one's.
+    let mut vm = start(json!({"read": ["aws", "w3c"], "write": ["w3c", "jaeger"]}));
+    let (root, parent) = (aws(other), w3c("00").1);
+    let both = [("x-amzn-trace-id", root.as_str()), ("traceparent", &parent)];
+    let out = forward(&mut vm, &with(&both));
+    assert!(position(&out).sampled);
+    assert_eq!(one(&out, "uber-trace-id").split(':').nth(2), Some("0"));
+    vm.tick();
+    assert_eq!(vm.host.world().metric("seawall.trace_headers.conflicts"), 1);
+}
+
+/// A root without a parent or a decision.
+fn aws(trace: &str) -> String {
+    let (time, rest) = trace.split_at(8);
+    format!("Root=1-{time}-{rest}")
+}
+
 #[test]
 fn what_a_format_carries_beside_the_ids_goes_on() {
     let mut vm = start(json!({"read": ["aws"], "write": ["aws"]}));

@@ -8,7 +8,7 @@ use crate::w3c::traceparent::parse;
 pub struct Extracted {
     /// The first position in a trace, in the configured order, and its format.
     pub remote: Option<(Format, Remote)>,
-    /// The first decision that came without a trace; counts where there is no position.
+    /// The first decision that came without a trace; counts where there is no position, or one that decides nothing.
     pub decision: Decision,
     /// A format could not be read.
     pub invalid: bool,
@@ -33,24 +33,29 @@ pub fn extract(order: &[Format], inbound: &Inbound<'_>) -> Extracted {
         match (read(*format, inbound), all.remote) {
             (Found::Absent, _) => {}
             (Found::Invalid, _) => all.invalid = true,
-            (Found::Decision(decision), _) => {
-                if all.decision == Decision::Defer {
-                    all.decision = decision;
-                }
-            }
+            (Found::Decision(decision), _) => all.decision = all.decision.or(decision),
             (Found::Remote(remote), None) => all.remote = Some((*format, remote)),
+            (Found::Remote(remote), Some((_, first))) if !same(&first, &remote) => {
+                all.conflict = true;
+            }
             (Found::Remote(remote), Some((known, first))) => {
-                all.conflict |= !same(&first, &remote);
-                let half = known != Format::W3c && first.trace_id.high() == 0;
-                if half && same(&first, &remote) {
-                    // This one knows the other half of the id as well.
-                    let trace_id = remote.trace_id;
-                    all.remote = Some((known, Remote { trace_id, ..first }));
-                }
+                all.remote = Some((known, completed(known, first, &remote)));
             }
         }
     }
     all
+}
+
+/// A later format may know what the first leaves open: the other half of the id, the caller's span, its decision.
+#[cold]
+#[inline(never)]
+fn completed(known: Format, mut first: Remote, later: &Remote) -> Remote {
+    if known != Format::W3c && first.trace_id.high() == 0 {
+        first.trace_id = later.trace_id;
+    }
+    first.span_id = first.span_id.or(later.span_id);
+    first.decision = first.decision.or(later.decision);
+    first
 }
 
 /// True where this format names the trace that goes on, so that what it carries beside the ids belongs to that.

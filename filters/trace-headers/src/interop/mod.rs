@@ -91,6 +91,15 @@ impl Decision {
         }
     }
 
+    /// This decision, or another one where it is none.
+    pub fn or(self, other: Self) -> Self {
+        if self == Decision::Defer {
+            other
+        } else {
+            self
+        }
+    }
+
     /// The decision as the `sampled` flag, where there is one.
     pub fn sampled(self) -> Option<bool> {
         match self {

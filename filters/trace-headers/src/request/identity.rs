@@ -87,8 +87,9 @@ fn trace(
         counters.increment(Count::Conflicts);
     }
     if let Some((format, remote)) = &mut trace.remote {
-        // The random flag goes on with its trace, whatever format names that first.
+        // The random flag goes on with its trace, whatever format names that first; and only others may have no decision.
         if *format != Format::W3c {
+            remote.decision = remote.decision.or(trace.decision);
             remote.random = parent_of(remote, inbound).is_some_and(|w3c| w3c.random);
         }
     }
