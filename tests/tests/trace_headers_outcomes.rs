@@ -118,10 +118,9 @@ async fn every_answer_tells_its_ids_and_every_line_is_whole() {
 }
 
 /// A response that begins, and does not end.
-fn endless() -> Reply {
-    Reply::ok("begun")
-        .chunk("never")
-        .slowly(Duration::from_secs(3600))
+fn endless(status: u16) -> Reply {
+    let begun = Reply::status(status).chunk("begun").chunk("never");
+    begun.slowly(Duration::from_secs(3600))
 }
 
 fn lasting(time: &str) -> Value {
@@ -133,8 +132,10 @@ fn lasting(time: &str) -> Value {
 async fn broken_exchanges_have_whole_lines() {
     let upstream = Upstream::serving(|seen| match seen.path.as_str() {
         "/cut" => Reply::ok("half").cut_short(),
+        "/gone" => Reply::status(404).chunk("half").cut_short(),
+        "/late?404" => endless(404),
         "/left" => Reply::Hang,
-        _ => endless(),
+        _ => endless(200),
     })
     .await;
     let configuration =
@@ -153,7 +154,9 @@ async fn broken_exchanges_have_whole_lines() {
         .await;
     for (at, (path, message)) in [
         ("/cut", "200 upstream_reset_after_response_started"),
+        ("/gone", "404 upstream_reset_after_response_started"),
         ("/late", "200 response_timeout"),
+        ("/late?404", "404 response_timeout"),
         ("/long", "200 max_duration_timeout"),
         ("/left", "0 downstream_remote_disconnect"),
     ]

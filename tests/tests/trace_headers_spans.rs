@@ -205,14 +205,19 @@ async fn errors_have_a_span_though_nothing_is_sampled_where_that_is_asked_for() 
     assert_eq!(spans.len(), 2);
 }
 
+/// A response that begins, and does not end.
+fn endless(status: u16) -> Reply {
+    let begun = Reply::status(status).chunk("begun").chunk("never");
+    begun.slowly(Duration::from_secs(3600))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_breaks_off_is_an_error_whatever_its_status_was() {
     let upstream = Upstream::serving(|seen| match seen.path.as_str() {
         "/cut" => Reply::ok("half").cut_short(),
-        "/long" => {
-            let pause = Duration::from_secs(3600);
-            Reply::ok("begun").chunk("never").slowly(pause)
-        }
+        "/gone" => Reply::status(404).chunk("half").cut_short(),
+        "/late" => endless(404),
+        "/long" => endless(200),
         _ => Reply::ok("whole"),
     })
     .await;
@@ -221,24 +226,33 @@ async fn a_response_that_breaks_off_is_an_error_whatever_its_status_was() {
     let never = json!({"sampling": {"mode": "never"}});
     let envoy = exporting(&upstream, &collector, json!({"errors": true}), never)
         .route(Route::path("/direct").direct(200, "x"))
+        .route(Route::path("/late").timeout("0.1s"))
         .route(Route::path("/long").action("max_stream_duration", lasting))
         .route(Route::prefix("/"))
         .start()
         .await;
-    for path in ["/whole", "/direct", "/cut", "/long", "/whole"] {
+    for path in [
+        "/whole", "/direct", "/cut", "/gone", "/late", "/long", "/whole",
+    ] {
         let mut client = TcpStream::connect(envoy.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: [::1]:80\r\nconnection: close\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer).await;
     }
-    let mut spans = wait_for_spans(&collector, 2).await;
+    let mut spans = wait_for_spans(&collector, 4).await;
     spans.sort_by_key(|span| values(&span.attributes)["url.path"].clone());
-    for (span, path) in spans.iter().zip(["/cut", "/long"]) {
+    let expected = [
+        ("/cut", "200"),
+        ("/gone", "404"),
+        ("/late", "404"),
+        ("/long", "200"),
+    ];
+    for (span, (path, status)) in spans.iter().zip(expected) {
         let found = values(&span.attributes);
         for (key, value) in [
             ("url.path", path),
-            ("http.response.status_code", "200"),
+            ("http.response.status_code", status),
             ("error.type", "aborted"),
             ("server.address", "::1"),
             ("server.port", "80"),
@@ -247,8 +261,8 @@ async fn a_response_that_breaks_off_is_an_error_whatever_its_status_was() {
         }
         assert_eq!(span.status.as_ref().unwrap().code, 2, "ERROR");
     }
-    envoy.wait_for_stat(SENT, 2).await;
-    assert_eq!(received(&collector).len(), 2);
+    envoy.wait_for_stat(SENT, 4).await;
+    assert_eq!(received(&collector).len(), 4);
 }
 
 /// Samplers write their probability there, and backends count by it.

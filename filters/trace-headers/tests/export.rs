@@ -286,10 +286,42 @@ fn which_requests_are_errors() {
         (http, 399, "cut", flag(6), None, true),
         // Of this one Envoy sets no flag.
         (http, 200, "max_duration_timeout", 0, None, true),
+        (http, 404, "cut", flag(6), None, true),
+        (http, 429, "response_timeout", flag(2), None, true),
+        (http, 404, "max_duration_timeout", 0, None, true),
+        // An upstream's own 408, and Envoy's, which comes whole.
+        (
+            http,
+            408,
+            "upstream_reset_after_response_started{}",
+            flag(6),
+            None,
+            true,
+        ),
+        (http, 408, "stream_idle_timeout", flag(16), None, false),
+        (http, 408, "max_duration_timeout", 0, None, false),
+        // Answered by another filter once the upstream had failed.
+        (
+            http,
+            200,
+            "seawall.circuit_breaker.failed",
+            flag(6),
+            None,
+            false,
+        ),
+        (
+            http,
+            404,
+            "seawall.circuit_breaker.failed",
+            flag(6),
+            None,
+            false,
+        ),
         // A response that came whole, a tunnel, and what is the client's.
         (http, 200, "via_upstream", flag(6), None, false),
         (http, 101, "cut", flag(6), None, false),
-        (http, 400, "cut", flag(6), None, false),
+        (http, 404, "cut", flag(9), None, false),
+        (http, 404, "route_not_found", flag(5), None, false),
         (http, 499, "", 0, None, false),
         (http, 500, "via_upstream", 0, None, true),
         (http, 599, "", 0, None, true),

@@ -69,16 +69,21 @@ pub(crate) fn authority(value: &[u8]) -> (&[u8], Option<u64>) {
     (address.unwrap_or(host), port)
 }
 
-/// Whether a response that began well was broken off by the upstream, or because time was up. Envoy then says so in its
+/// Whether a response that was no server error was broken off by the upstream, or because time was up. Envoy then says so in its
 /// flags, and in the details, which are others than those of a whole response; of `max_stream_duration` in the details alone. A caller who leaves in the middle of one is
-/// no error of this side, and is how streams end; nor is anything that ends an upgraded connection (101).
+/// no error of this side, and is how streams end; nor is anything that ends an upgraded connection (101). What Envoy itself
+/// (408) or another filter answers comes whole, whatever went before.
 fn cut(host: &dyn Host, status: u64, details: &[u8]) -> bool {
     /// UT, LR, UR, UC, SI, UMSDR, DT and UPE, by their numbers in Envoy's `CoreResponseFlag`.
     const BROKEN: u64 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 16 | 1 << 19 | 1 << 22 | 1 << 23;
+    if status == 101 || details == b"via_upstream" || details.starts_with(b"seawall.") {
+        return false;
+    }
     let flags = || read(host, "response\0flags").and_then(|bytes| number(&bytes));
-    (200..400).contains(&status)
-        && details != b"via_upstream"
-        && (details == b"max_duration_timeout" || flags().is_some_and(|flags| flags & BROKEN != 0))
+    details.starts_with(b"upstream_reset_after")
+        || status != 408
+            && (details == b"max_duration_timeout"
+                || flags().is_some_and(|flags| flags & BROKEN != 0))
 }
 
 /// Begin and end: the duration counts from the first byte of the request, which may come long before the last one of its
