@@ -264,14 +264,41 @@ fn header_name(path: &str, name: Option<String>, errors: &mut ConfigErrors) -> O
     Some(name)
 }
 
-/// True for a header that a request id would destroy: those of the formats, those that frame and route a message,
-/// and those that say who sends it.
+/// True for a header that a request id would destroy: those of the formats and of other tracers, those that frame, describe
+/// and route a message, and those that say who sends it.
 fn is_taken(name: &str) -> bool {
-    const TAKEN: [&str; 4] = ["authorization", "baggage", "cookie", "host"];
+    const TAKEN: [&str; 15] = [
+        "authorization",
+        "baggage",
+        "cookie",
+        "forwarded",
+        "host",
+        "jaeger-baggage",
+        "jaeger-debug-id",
+        "location",
+        "proxy-authorization",
+        "sentry-trace",
+        "server-timing",
+        "set-cookie",
+        "traceresponse",
+        "x-cloud-trace-context",
+        "x-real-ip",
+    ];
+    const FAMILIES: [&str; 6] = [
+        "content-",
+        "grpc-",
+        "ot-baggage-",
+        "uberctx-",
+        "x-envoy-",
+        "x-forwarded-",
+    ];
     let mut traces = crate::interop::ALL
         .iter()
         .flat_map(|format| format.headers());
-    TAKEN.contains(&name) || is_of_the_message(name) || traces.any(|trace| *trace == name)
+    TAKEN.contains(&name)
+        || FAMILIES.iter().any(|family| name.starts_with(family))
+        || is_of_the_message(name)
+        || traces.any(|trace| *trace == name)
 }
 
 #[inline(never)]
