@@ -323,4 +323,18 @@ async fn tenant_and_user_come_from_a_token_that_envoy_has_verified() {
         .get_with("/", &[("authorization", &authorization)])
         .await;
     assert_eq!(envoy.access_log(1).await[0]["user_id"], json!("7"));
+    // Who leaves before there is an answer is known all the same.
+    upstream.behave(|_| Reply::Hang);
+    let hits = upstream.hits();
+    let mut client = TcpStream::connect(envoy.address).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\nhost: shop\r\nauthorization: {authorization}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    upstream.wait_for_hits(hits + 1).await;
+    drop(client);
+    let line = envoy.access_log(2).await.pop().unwrap();
+    assert_eq!(line["user_id"], json!("7"), "{line}");
+    assert!(
+        line["message"].as_str().unwrap().starts_with("0 "),
+        "{line}"
+    );
 }

@@ -345,6 +345,26 @@ fn tenant_and_user_reach_the_log() {
     }
 }
 
+/// Who gives up before there is an answer is known all the same, and nobody is looked for twice.
+#[test]
+fn claims_reach_the_log_without_a_response() {
+    for (enabled, answered, reads) in [(true, false, 1), (true, true, 1), (false, false, 0)] {
+        let mut vm = start(json!({
+            "enabled": enabled, "per_route": false, "log": {"user_id": {"claim": ["jwt", "sub"]}},
+        }));
+        let path = "metadata.filter_metadata.jwt.sub";
+        let mut exchange = vm.open(&[(path, b"jane")]);
+        vm.request(&mut exchange, &REQUEST);
+        vm.host.forget_calls();
+        if answered {
+            vm.response(&mut exchange, &[(":status", "200")], true);
+        }
+        exchange.stream.log(&vm.host);
+        let count = |call| vm.host.calls().get(call).copied().unwrap_or_default();
+        assert_eq!((count("property"), count("set_property")), (reads, reads));
+    }
+}
+
 #[test]
 fn switched_off_it_touches_nothing() {
     let mut vm = start(json!({"enabled": false}));

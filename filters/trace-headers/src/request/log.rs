@@ -74,7 +74,8 @@ pub fn from_request(
     }
 }
 
-/// Tenant and user, where a token says it. A filter further on has verified that token, so it is known with the response.
+/// Tenant and user, where a token says it. A filter further on has verified that token, so it is known with the response, or
+/// at the end where none came.
 #[inline(never)]
 pub fn from_claims(host: &dyn Host, settings: &Settings) {
     for (name, source) in sources(settings) {

@@ -29,6 +29,8 @@ pub struct Request {
     settings: Option<Rc<Settings>>,
     identity: Option<Identity>,
     span: Option<Server>,
+    /// Claims are to be looked for: the response has not come yet.
+    claims: bool,
 }
 
 impl Request {
@@ -38,6 +40,7 @@ impl Request {
             settings: None,
             identity: None,
             span: None,
+            claims: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl Request {
         };
         if settings.tenant_id.is_some() || settings.user_id.is_some() {
             log::from_request(host, settings, &headers, &inbound);
+            self.claims = settings.claims;
         }
         let sent = inbound.first(Field::RequestId);
         if !trusted || (judged.request_id.is_none() && sent.is_some()) {
@@ -134,6 +138,9 @@ impl Request {
             // A filter before this one has answered, and the response did not come by either. Properties that are set here
             // still reach the access log.
             self.unseen(host, shared, &settings);
+        }
+        if self.claims {
+            log::from_claims(host, &settings);
         }
         shared.record_latency(host);
         if let (Some(spans), Some(span), Some(identity)) =
@@ -243,6 +250,7 @@ impl Stream for Request {
             self.settings = Some(Rc::clone(&settings));
         }
         if settings.claims {
+            self.claims = false;
             log::from_claims(host, &settings);
         }
         if let Err(failure) = self.answer(host, &settings) {
@@ -258,7 +266,7 @@ impl Stream for Request {
         let Some(shared) = self.shared.take() else {
             return;
         };
-        if self.settings.is_none() || shared.watches() {
+        if self.settings.is_none() || self.claims || shared.watches() {
             self.conclude(host, &shared);
         }
     }
