@@ -15,6 +15,7 @@ async fn a_call_that_fails_says_so_in_its_span_and_in_the_log() {
         "/trailers" => Reply::grpc(14),
         "/headers" => Reply::grpc_trailers_only(13),
         "/callers" => Reply::grpc(5),
+        "/unknown" => Reply::grpc(99),
         _ => Reply::grpc(0),
     })
     .await;
@@ -31,6 +32,7 @@ async fn a_call_that_fails_says_so_in_its_span_and_in_the_log() {
         ("/trailers", "application/grpc", "UNAVAILABLE", true),
         ("/headers", "application/grpc+proto", "INTERNAL", true),
         ("/callers", "application/grpc", "NOT_FOUND", false),
+        ("/unknown", "application/grpc", "UNKNOWN", true),
         ("/fine", "application/grpc", "OK", false),
         ("/dead", "application/grpc", "UNAVAILABLE", true),
         ("/web", "application/grpc-web", "", false),

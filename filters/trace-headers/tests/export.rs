@@ -329,9 +329,9 @@ fn which_requests_are_errors() {
         (http, 200, "via_upstream", 0, Some(13), false),
         (grpc, 200, "via_upstream", 0, None, false),
     ]);
-    for status in 0..=17 {
-        // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
-        let failed = [2, 4, 12, 13, 14, 15].contains(&status);
+    for status in -1..=17 {
+        // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, and what is none and so UNKNOWN.
+        let failed = [-1, 2, 4, 12, 13, 14, 15, 17].contains(&status);
         cases.push((grpc, 200, "via_upstream", 0, Some(status), failed));
     }
     for (kind, code, details, flags, status, failed) in cases {
@@ -356,14 +356,15 @@ fn which_requests_are_errors() {
     }
 }
 
-/// How a gRPC call ended is told by the name of its status, or the number of one that has none.
+/// How a gRPC call ended is told by the name of its status. What is none of gRPC's, of which the host says -1, is UNKNOWN to clients.
 #[test]
 fn the_status_of_a_grpc_call() {
     for (status, name) in [
         (0i64, "OK"),
         (5, "NOT_FOUND"),
         (14, "UNAVAILABLE"),
-        (17, "17"),
+        (17, "UNKNOWN"),
+        (-1, "UNKNOWN"),
     ] {
         let mut vm = exporting(json!({}));
         let (code, status) = (200i64.to_le_bytes(), status.to_le_bytes());

@@ -8,11 +8,17 @@ pub fn is_grpc(content_type: &[u8]) -> bool {
     kind.is_some_and(seawall_core::grpc::is_grpc)
 }
 
-/// The name of a status, or the number of one that has no name.
-pub fn name(status: u64) -> String {
+/// The status that a client makes of a number: one that gRPC does not have is UNKNOWN (gRPC, `doc/statuscodes.md`). Envoy
+/// has no number of those.
+pub fn status(number: Option<u64>) -> u64 {
+    number.filter(|number| *number <= 16).unwrap_or(2)
+}
+
+/// The name of a status.
+pub fn name(status: u64) -> &'static str {
     let at = usize::try_from(status).ok();
     let name = at.and_then(|at| STATUSES.get(at));
-    name.map_or_else(|| status.to_string(), |name| (*name).to_owned())
+    name.copied().unwrap_or_default()
 }
 
 /// Whether a status is an error of the server (OpenTelemetry's semantic conventions for gRPC); all others are the caller's, or
@@ -42,15 +48,16 @@ mod tests {
 
     #[test]
     fn names() {
-        for (status, expected) in [
-            (0, "OK"),
-            (1, "CANCELLED"),
-            (14, "UNAVAILABLE"),
-            (16, "UNAUTHENTICATED"),
-            (17, "17"),
-            (u64::MAX, "18446744073709551615"),
+        for (number, expected) in [
+            (Some(0), "OK"),
+            (Some(1), "CANCELLED"),
+            (Some(14), "UNAVAILABLE"),
+            (Some(16), "UNAUTHENTICATED"),
+            (Some(17), "UNKNOWN"),
+            (Some(u64::MAX), "UNKNOWN"),
+            (None, "UNKNOWN"),
         ] {
-            assert_eq!(name(status), expected);
+            assert_eq!(name(status(number)), expected);
         }
     }
 }

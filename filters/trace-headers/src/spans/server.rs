@@ -177,11 +177,11 @@ impl Server {
     }
 
     /// Notes how a gRPC call ended; the name of an error.
-    fn call_error(&mut self, host: &dyn Host) -> Option<String> {
+    fn call_error(&mut self, host: &dyn Host) -> Option<&'static str> {
         if !self.grpc {
             return None;
         }
-        let status = read(host, "response\0grpc_status").and_then(|bytes| number(&bytes))?;
+        let status = grpc::status(number(&read(host, "response\0grpc_status")?));
         let name = grpc::name(status);
         note(&mut self.attributes, "rpc.system.name", b"grpc");
         note(&mut self.attributes, "rpc.status_code", name.as_bytes());
@@ -230,7 +230,7 @@ impl Server {
             None | Some(0) => Some("aborted".into()),
             Some(status) if status >= 500 => Some(status.to_string().into()),
             Some(status) if cut(host, status, &details) => Some("aborted".into()),
-            Some(_) => self.call_error(host).map(Cow::Owned),
+            Some(_) => self.call_error(host).map(Cow::Borrowed),
         };
         let failed = kind.is_some();
         if let Some(kind) = kind {
