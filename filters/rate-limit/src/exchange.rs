@@ -195,11 +195,17 @@ fn give_back(
     }
 }
 
-/// The status that the client got; 0 where it got none.
+/// The status that the client got; 0 where it got none. A status that only announces one is none, such as the 100 by which
+/// Envoy asks for a body; the one that does end a request, 101, comes by as a response.
 fn answered(host: &dyn Host) -> u16 {
     let code = host.property("response\0code").ok().flatten();
     let code = code.and_then(|bytes| bytes.try_into().ok());
-    u16::try_from(code.map_or(0, u64::from_le_bytes)).unwrap_or_default()
+    let code = u16::try_from(code.map_or(0, u64::from_le_bytes)).unwrap_or_default();
+    if code < 200 {
+        0
+    } else {
+        code
+    }
 }
 
 /// Makes a charge of `at` what it costs after all. Returns what is left then.

@@ -45,6 +45,9 @@ fn of_a_response_that_did_not_come_by_the_status_says_what_it_costs() {
         // Nobody was answered: what was charged stays.
         (Some(0), 2),
         (None, 2),
+        // Nor was who left after Envoy's own 100 Continue.
+        (Some(100), 2),
+        (Some(103), 2),
     ] {
         let mut rig = charging(json!({"status": "4xx"}));
         ends_elsewhere(&mut rig, status);
