@@ -154,7 +154,11 @@ pub struct Verdict {
 }
 
 const NO_HEALTHY_UPSTREAM: u64 = 0x2;
-const TIMEOUT: u64 = 0x4 | 0x80000;
+const TIMEOUT: u64 = 0x4 | STREAM_TOO_LONG;
+
+/// The cluster's `max_stream_duration`, which runs from the beginning of the request.
+const STREAM_TOO_LONG: u64 = 0x80000;
+
 const RESET: u64 = 0x8 | 0x10;
 const CONNECT_FAILURE: u64 = 0x20 | 0x400_0000;
 const CLOSE: u64 = 0x40;
@@ -244,8 +248,10 @@ pub fn classify(rules: &Rules, signals: &Signals<'_>) -> Verdict {
     // Overflow beside a way to fail, or an answer, is that of one more try: the last one did fail, or was answered.
     let overflow =
         signals.flags & OVERFLOW != 0 && !via_upstream && kind(signals.flags, false).is_none();
-    // The time that a body takes is the client's as well, who may read as slowly as it likes.
-    let too_long = signals.begun && signals.flags & TIMEOUT != 0;
+    // The time that a body takes is the client's as well, who may read as slowly as it likes; and a stream that the client keeps
+    // open reaches its limit by that. The route's timeout runs from the end of the request, or an upgrade's beginning.
+    let too_long = signals.begun && signals.flags & TIMEOUT != 0
+        || !signals.sent && signals.flags & STREAM_TOO_LONG != 0;
     if signals.flags & NOT_ITS_FAULT != 0 || overflow || too_long {
         return is(Ignored, "not_its_fault");
     }

@@ -95,6 +95,28 @@ fn counts_what_the_upstream_did_and_nothing_else() {
     }
 }
 
+/// What the client keeps open ends by that alone. The route's timeout does not run before the request is complete, but for an
+/// upgrade, which never is.
+#[test]
+fn the_duration_of_a_stream_counts_only_where_the_request_was_complete() {
+    for (flags, sent, outcome) in [
+        (0x8_0000, true, Outcome::Failure),
+        (0x8_0000, false, Outcome::Ignored),
+        (0x4, true, Outcome::Failure),
+        (0x4, false, Outcome::Failure),
+    ] {
+        let signals = Signals {
+            status: 504,
+            flags,
+            details: Some(b"x"),
+            sent,
+            ..Signals::default()
+        };
+        let verdict = classify(&Rules::default(), &signals);
+        assert_eq!(verdict.outcome, outcome, "{flags:#x} {sent}");
+    }
+}
+
 #[test]
 fn grpc_statuses_count_where_the_service_failed() {
     for status in 0..20 {
