@@ -115,13 +115,9 @@ async fn a_failed_call_that_was_answered_is_not_stored() {
     }
 }
 
-/// With what the cookbook says for it, nobody but the breaker chooses the route that stands in, and what it answers is not kept.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
-    let page = |body: &str| Reply::ok(body).header("cache-control", "max-age=600");
-    let upstream = Upstream::start().await;
-    let other = Upstream::start().await;
-    other.always(page("other"));
+/// The route that stands in where the breaker says so, as the cookbook has it: nobody else chooses it, and its answers are not
+/// kept.
+fn with_route(builder: EnvoyBuilder, stand_in: &Upstream) -> EnvoyBuilder {
     let strip = json!([{"name": "strip", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
         "mutations": [{"remove": "x-degraded"}],
@@ -132,22 +128,30 @@ async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
     }]);
     let matched =
         json!({"prefix": "/", "headers": [{"name": "x-degraded", "present_match": true}]});
+    builder
+        .cluster("other", stand_in.address, json!({}))
+        .manager("early_header_mutation_extensions", strip)
+        .route(
+            Route::prefix("/")
+                .to("other")
+                .field("match", matched)
+                .field("response_headers_to_add", no_store),
+        )
+        .route(Route::prefix("/"))
+}
+
+/// With what the cookbook says for it, nobody but the breaker chooses the route that stands in, and what it answers is not kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
+    let page = |body: &str| Reply::ok(body).header("cache-control", "max-age=600");
+    let upstream = Upstream::start().await;
+    let other = Upstream::start().await;
+    other.always(page("other"));
     let breaker = json!({"failure_threshold": 2, "open_for": "50ms", "max_open_for": "50ms", "jitter": 0, "ramp": "0s",
         "successes": 1, "fallback": {"route": {"header": "x-degraded"}}});
     for builder in both(&upstream, &[cache(), ("circuit-breaker", breaker)]) {
         upstream.always(page("page"));
-        let envoy = builder
-            .cluster("other", other.address, json!({}))
-            .manager("early_header_mutation_extensions", strip.clone())
-            .route(
-                Route::prefix("/")
-                    .to("other")
-                    .field("match", matched.clone())
-                    .field("response_headers_to_add", no_store.clone()),
-            )
-            .route(Route::prefix("/"))
-            .start()
-            .await;
+        let envoy = with_route(builder, &other).start().await;
         let asked = envoy.get_with("/", &[("x-degraded", "true")]).await;
         assert_eq!(asked.text(), "page");
         upstream.always(Reply::status(500));
@@ -160,6 +164,31 @@ async fn a_route_that_stands_in_is_for_the_breaker_alone_and_is_not_stored() {
             (envoy.get("/down").await.text() == "page").then_some(())
         })
         .await;
+    }
+}
+
+/// The copy is what comes first, and it is still there afterwards: what another route answers would end its use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_copy_comes_before_another_route() {
+    let upstream = Upstream::start().await;
+    let other = Upstream::serving(|_| Reply::ok("other")).await;
+    let breaker = json!({"failure_threshold": 2, "open_for": "1h", "max_open_for": "1h",
+        "fallback": {"route": {"header": "x-degraded"}}});
+    for builder in both(&upstream, &[cache(), ("circuit-breaker", breaker)]) {
+        // Stale from its beginning on.
+        let page = "max-age=0, stale-if-error=3600";
+        upstream.always(Reply::ok("page").header("cache-control", page));
+        let envoy = with_route(builder, &other).start().await;
+        assert_eq!(envoy.get("/").await.text(), "page");
+        upstream.always(Reply::status(500));
+        // The two that open the breaker, and those that it refuses.
+        for _ in 0..5 {
+            assert_eq!(envoy.get("/").await.text(), "page");
+        }
+        assert_eq!(envoy.get("/new").await.text(), "other");
+        assert_eq!(envoy.get("/").await.text(), "page");
+        let route = "wasmcustom.seawall.circuit_breaker.fallback.route";
+        assert_eq!(envoy.stat(route).await, 1);
     }
 }
 

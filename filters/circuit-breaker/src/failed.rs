@@ -85,7 +85,8 @@ impl Shared {
     }
 }
 
-fn copy_stands_by(host: &dyn Host) -> bool {
+/// Whether response-cache has a copy for the request at hand, which it uses where that fails or is refused.
+pub(crate) fn copy_stands_by(host: &dyn Host) -> bool {
     let until = host.property(STANDS_BY).ok().flatten();
     let until = until.and_then(|bytes| bytes.try_into().ok());
     let (Some(until), Ok(now)) = (until.map(u64::from_le_bytes), host.now()) else {

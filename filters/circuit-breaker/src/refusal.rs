@@ -3,6 +3,7 @@
 use crate::accept::choose;
 use crate::announce::name;
 use crate::breaker::{Reason, Refusal};
+use crate::failed::copy_stands_by;
 use crate::filter::Shared;
 use crate::settings::{Answer, Explain, Settings};
 use seawall_core::host::{Host, Map};
@@ -79,11 +80,15 @@ impl Shared {
         }
     }
 
-    /// Sends the request at hand by another route.
+    /// Sends the request at hand by another route, unless response-cache has a copy, which takes the place of a refusal. What
+    /// another route answers would come first, and end the use of the copy.
     fn reroute(&self, host: &dyn Host, settings: &Settings) -> bool {
         let Some(route) = &settings.fallback.route else {
             return false;
         };
+        if copy_stands_by(host) {
+            return false;
+        }
         let value = route.value.as_bytes();
         let sent = host
             .set_header(Map::Request, &route.header, value)

@@ -50,6 +50,28 @@ fn another_route_takes_refused_calls_or_they_are_refused() {
     assert_eq!(metric(&world, "errors"), 1);
 }
 
+/// The copy takes the place of a refusal; another route would answer before it.
+#[test]
+fn another_route_takes_no_call_for_which_a_copy_stands_by() {
+    let world = World::new();
+    let route = json!({"fallback": {"route": {"header": "x-standby", "value": "1"}}});
+    let mut worker = sensitive(&world, &route);
+    call(&mut worker, "payments", "500");
+    let now = world.now().as_nanos();
+    // The time of the second one is over.
+    for (until, refused) in [(now + 1, true), (now, false)] {
+        let mut exchange = worker.open(&[
+            ("xds.cluster_name", b"payments"),
+            ("seawall.response_cache.stands_by", &until.to_le_bytes()),
+        ]);
+        let ended = worker.request(&mut exchange, &GET);
+        assert_eq!(matches!(ended, Ended::Replied(_)), refused, "{ended:?}");
+        worker.finish(exchange);
+    }
+    let counted = ["route", "unavailable"].map(|what| metric(&world, &format!("fallback.{what}")));
+    assert_eq!(counted, [1, 1]);
+}
+
 /// What a failed call gets; `None` when it gets the upstream's own answer.
 fn failed(worker: &mut Worker, headers: &[(&str, &str)]) -> Option<SentReply> {
     let (mut call, _) = begin(worker, "payments", headers);
