@@ -185,3 +185,30 @@ async fn how_long_a_client_takes_to_send_is_not_the_upstreams_fault() {
     let refused = envoy.get("/").await;
     assert_eq!(refused.header("x-seawall-breaker"), Some("open"));
 }
+
+/// An upgrade has no end of its request from which the time could run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_hangs_is_overdue() {
+    let upstream = Upstream::serving(|_| Reply::Hang).await;
+    let envoy = Envoy::to(&upstream)
+        .manager("upgrade_configs", json!([{"upgrade_type": "websocket"}]))
+        .filter(
+            "circuit-breaker",
+            json!({"failure_threshold": 3, "slow_after": "300ms", "open_for": "1h", "max_open_for": "1h"}),
+        )
+        .start()
+        .await;
+    let upgrade = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(envoy.address)
+            .await
+            .expect("Envoy listens");
+        connection.write_all(upgrade).await.expect("it is sent");
+        clients.push(connection);
+    }
+    envoy.wait_for_stat(&format!("{PREFIX}.overdue"), 3).await;
+    let refused = envoy.get("/").await;
+    assert_eq!(refused.header("x-seawall-breaker"), Some("open"));
+}

@@ -70,6 +70,18 @@ fn is_tunnel(host: &dyn Host) -> bool {
     method.as_deref() == Some(b"CONNECT")
 }
 
+/// Whether the request at hand, which goes on after its headers, never comes to an end of its own: an upgrade, or a tunnel. Envoy
+/// takes `upgrade` away from whatever is none, and gives the upgrades of HTTP/2 and HTTP/3 the form of HTTP/1. What has a body
+/// costs one read.
+fn is_open_ended(host: &dyn Host) -> bool {
+    let header = |name| host.header(Map::Request, name).ok().flatten();
+    match header(":method").as_deref() {
+        Some(b"CONNECT") => true,
+        Some(b"GET") => header("upgrade").is_some(),
+        _ => false,
+    }
+}
+
 impl CircuitBreakerStream {
     pub(crate) fn new(context: u32, shared: Option<Rc<Shared>>) -> Self {
         CircuitBreakerStream {
@@ -238,7 +250,8 @@ impl CircuitBreakerStream {
     }
 
     fn forward(&mut self, host: &dyn Host, shared: &Shared, call: Call) -> Flow {
-        if self.sent {
+        // Of what has no end the time runs from its beginning on.
+        if self.sent || call.settings.policy.slow_after.is_some() && is_open_ended(host) {
             self.watch(host, shared, &call, call.at);
         }
         if call.settings.fallback.on_failure
@@ -365,7 +378,7 @@ impl Stream for CircuitBreakerStream {
     fn request_body(&mut self, host: &dyn Host, _size: usize, end_of_stream: bool) -> Flow {
         self.sent |= end_of_stream;
         // Once there is an answer, nothing is left to wait for.
-        if end_of_stream && self.status == 0 {
+        if end_of_stream && self.status == 0 && self.watched.is_none() {
             if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
                 if let Ok(now) = shared.now(host) {
                     self.watch(host, &shared, &call, now);

@@ -17,13 +17,18 @@ fn worker(world: &World, configuration: &Value) -> Worker {
 
 /// A call whose body is to follow.
 fn with_body(worker: &mut Worker) -> Call {
+    going_on(worker, &GET)
+}
+
+/// A call that goes on after its headers.
+fn going_on(worker: &mut Worker, headers: &[(&str, &str)]) -> Call {
     let mut call = worker.open(&[
         ("xds.cluster_name", b"payments"),
         ("response.flags", &0u64.to_le_bytes()),
         ("response.code_details", b"via_upstream"),
     ]);
-    let own = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
-    let ended = worker.request_bytes(&mut call, GET.map(own).to_vec(), false);
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+    let ended = worker.request_bytes(&mut call, headers.iter().map(own).collect(), false);
     assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
     call
 }
@@ -119,6 +124,55 @@ fn a_call_is_timed_from_the_end_of_its_body_to_its_answer() {
     worker.response_body(&mut answered, b"text", true);
     worker.finish(answered);
     assert_eq!(metric(&world, "overdue"), 1);
+}
+
+/// What has no end is timed from its beginning, and counts once, whatever its client sends or ends meanwhile.
+#[test]
+fn an_upgrade_or_a_tunnel_that_hangs_is_overdue() {
+    for (headers, overdue) in [
+        (&[(":method", "GET"), ("upgrade", "websocket")][..], 1),
+        (&[(":method", "CONNECT")], 1),
+        (&[(":method", "GET")], 0),
+        (&[(":method", "POST")], 0),
+    ] {
+        let world = World::new();
+        let mut worker = worker(&world, &json!({"slow_after": "1s"}));
+        let mut call = going_on(&mut worker, headers);
+        let wait = |worker: &mut Worker| {
+            for _ in 0..15 {
+                world.advance(Span::from_millis(100));
+                worker.tick();
+            }
+            metric(&world, "overdue")
+        };
+        assert_eq!(wait(&mut worker), overdue, "{headers:?}");
+        sent(&mut worker, &mut call);
+        assert_eq!(wait(&mut worker), 1, "{headers:?}");
+        break_off(&mut worker, call, LEFT);
+        // One that is agreed to is in time, however long it lasts.
+        let mut agreed = going_on(&mut worker, headers);
+        worker.response(&mut agreed, &[(":status", "101")], false);
+        assert_eq!(wait(&mut worker), 1, "{headers:?}");
+        worker.finish(agreed);
+    }
+}
+
+/// Only where calls are timed is anything asked, and then no more than needed.
+#[test]
+fn what_goes_on_after_its_headers_is_looked_at_only_where_calls_are_timed() {
+    let calls = |configuration: &Value, method: &str| {
+        let world = World::new();
+        let mut worker = worker(&world, configuration);
+        going_on(&mut worker, &[(":method", method)]);
+        worker.host.forget_calls();
+        going_on(&mut worker, &[(":method", method)]);
+        worker.host.calls().get("header").copied().unwrap_or(0)
+    };
+    let timed = json!({"slow_after": "1s"});
+    for (method, reads) in [("POST", 1), ("CONNECT", 1), ("GET", 2)] {
+        assert_eq!(calls(&json!({}), method), 0, "{method}");
+        assert_eq!(calls(&timed, method), reads, "{method}");
+    }
 }
 
 /// The two records of a call that has ended as `end` has it.
