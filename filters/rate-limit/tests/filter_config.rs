@@ -13,6 +13,7 @@
 mod common;
 
 use common::filter::errors;
+use seawall_core::config::merge;
 use serde_json::json;
 
 #[test]
@@ -216,4 +217,90 @@ fn extreme_numbers() {
         said,
         ["limits[0].cost.max: must be at least `min`, 3, got 2"]
     );
+}
+
+/// A cost that nobody can ever pay is a mistake, unless an override has numbers for it.
+#[test]
+fn what_nobody_could_pay_is_refused() {
+    let header = |default: u64, min: u64| json!({"header": "x", "default": default, "min": min});
+    let numbers = json!({"requests": 100, "per": "1m", "burst": 10});
+    for (more, wanted) in [
+        (json!({"cost": 10}), None),
+        (
+            json!({"cost": 11}),
+            Some("cost: must be at most 10, or nobody is admitted, got 11"),
+        ),
+        (json!({"cost": header(10, 10)}), None),
+        (
+            json!({"cost": header(11, 1)}),
+            Some("cost.default: must be at most 10, or nobody is admitted, got 11"),
+        ),
+        (
+            json!({"cost": header(1, 11)}),
+            Some("cost.min: must be at most 10, or nobody is admitted, got 11"),
+        ),
+        (json!({"charge": {"status": 401, "reserve": 10}}), None),
+        (
+            json!({"charge": {"status": 401, "reserve": 11}}),
+            Some("charge.reserve: must be at most 10, or nobody is admitted, got 11"),
+        ),
+        // What is not reserved may be owed.
+        (
+            json!({"cost": 50, "charge": {"header": "x", "reserve": 1}}),
+            None,
+        ),
+        (
+            json!({"cost": 50, "charge": {"header": "x"}}),
+            Some("cost: must be at most 10, or nobody is admitted, got 50"),
+        ),
+        (json!({"cost": 20, "burst": null}), None),
+        (
+            json!({"cost": 20, "burst": null, "algorithm": "fixed_window"}),
+            None,
+        ),
+        (
+            json!({"cost": 101, "burst": null, "algorithm": "sliding_window"}),
+            Some("cost: must be at most 100, or nobody is admitted, got 101"),
+        ),
+        // Overrides may admit more, and less.
+        (
+            json!({"cost": 20, "overrides": [{"key": ["a"], "burst": 20}]}),
+            None,
+        ),
+        (
+            json!({"cost": 20, "overrides": [{"key": ["a"], "unlimited": true}]}),
+            None,
+        ),
+        (
+            json!({"cost": 20, "overrides": [{"key": ["a"], "burst": 5}, {"key": ["b"], "burst": 15}]}),
+            Some("cost: must be at most 15, or nobody is admitted, got 20"),
+        ),
+        (
+            json!({"cost": 10, "overrides": [{"key": ["a"], "burst": 5}]}),
+            None,
+        ),
+    ] {
+        let mut limit = merge(&json!({"name": "a", "key": [{"header": "t"}]}), &numbers);
+        limit = merge(&limit, &more);
+        let wanted: Vec<_> = wanted.iter().map(|of| format!("limits[0].{of}")).collect();
+        assert_eq!(errors(json!({"limits": [limit]})), wanted, "{more}");
+    }
+    // What is left for one of several replicas, and places.
+    let few = json!({"name": "a", "requests": 100, "per": "1m", "cost": 20});
+    let places = json!({"name": "b", "concurrent": 5, "cost": 6});
+    let said = errors(json!({"replicas": 10, "limits": [few, places]}));
+    assert_eq!(
+        said,
+        [
+            "limits[0].cost: must be at most 10, or nobody is admitted, got 20",
+            "limits[1].cost: must be at most 1, or nobody is admitted, got 6"
+        ]
+    );
+    // Numbers that a service has of its own are not known here.
+    let there = json!({"name": "a", "scope": "fleet", "requests": 5, "per": "1m", "cost": 6});
+    for (sent, mistakes) in [(true, 1), (false, 0)] {
+        let fleet = json!({"cluster": "c", "send_numbers": sent});
+        let said = errors(json!({"fleet": fleet, "limits": [there]}));
+        assert_eq!(said.len(), mistakes, "{said:?}");
+    }
 }

@@ -78,21 +78,26 @@ fn limit() -> impl Strategy<Value = Limit> {
                 counted,
                 charge,
                 shadow,
-            )| Limit {
-                numbers: Numbers {
-                    algorithm,
-                    requests,
-                    per: per * SECOND / 1_000,
-                    burst: burst
-                        .filter(|_| algorithm == Algorithm::Gcra)
-                        .unwrap_or(requests),
-                },
-                by_user,
-                cost,
-                penalty,
-                count_refused: counted.is_some(),
-                charge,
-                shadow: shadow.is_some(),
+            )| {
+                let own = burst.filter(|_| algorithm == Algorithm::Gcra);
+                let most = own.unwrap_or(requests);
+                Limit {
+                    numbers: Numbers {
+                        algorithm,
+                        requests,
+                        per: per * SECOND / 1_000,
+                        burst: most,
+                    },
+                    by_user,
+                    // What nobody could pay is refused at load.
+                    cost: cost.map(|cost| cost.min(most)),
+                    penalty,
+                    count_refused: counted.is_some(),
+                    charge: charge.map(|(by_status, by_header, reserve)| {
+                        (by_status, by_header, reserve.map(|own| own.min(most)))
+                    }),
+                    shadow: shadow.is_some(),
+                }
             },
         )
 }

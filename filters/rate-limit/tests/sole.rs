@@ -38,7 +38,7 @@ fn configuration() -> impl Strategy<Value = Value> {
         .prop_map(|(key, algorithm, missing, headers, (requests, per, cost), (counted, logged))| {
             json!({"max_keys": 16, "headers": headers, "access_log": logged, "limits": [{
                 "name": "a", "key": key, "algorithm": algorithm, "requests": requests, "per": per,
-                "missing": missing, "cost": cost, "count_refused": counted,
+                "missing": missing, "cost": cost.min(requests), "count_refused": counted,
             }]})
         })
 }

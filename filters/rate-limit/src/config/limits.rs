@@ -3,7 +3,7 @@
 use super::check::{header_name, part, rules, within};
 use super::plan::{plan, quota, Numbers, DAY, MOST};
 use super::raw::{Algorithm, Many, RawCharge, RawCost, RawLimit, RawOverride, RawPenalty, Scope};
-use super::{Charge, Cost, Limit, Override};
+use super::{within_reach, Charge, Cost, Limit, Override};
 use crate::key::address::{self, Prefixes};
 use crate::key::Part;
 use crate::quota::Penalty;
@@ -95,7 +95,7 @@ pub(super) fn limit(
             keys.len().saturating_sub(1)
         }
     };
-    Limit {
+    let limit = Limit {
         key,
         plan,
         overrides,
@@ -114,7 +114,9 @@ pub(super) fn limit(
         count_refused: raw.count_refused.unwrap_or(false),
         metrics: OnceCell::new(),
         name,
-    }
+    };
+    within_reach::check(&limit, path, errors);
+    limit
 }
 
 /// Finds settings that do not go together.

@@ -8,6 +8,7 @@ mod plan;
 pub mod raw;
 mod settings;
 mod values;
+mod within_reach;
 
 pub use settings::{
     Answers, Charge, Cost, Fleet, FleetPlan, HeaderFields, Limit, Missing, OnError, OnFleetError,
