@@ -2,7 +2,6 @@
 //! table is that of `filters/circuit-breaker/OUTCOMES.md`; the test reads it from there.
 
 use futures_util::future::join_all;
-use seawall_tests::client::open_until;
 use seawall_tests::envoy::free_address;
 use seawall_tests::prelude::*;
 use std::collections::BTreeMap;
@@ -119,7 +118,6 @@ fn behaviour(seen: &Seen) -> Reply {
         "/reset" | "/h2-reset" => Reply::Reset,
         "/cut" => Reply::ok("half").cut_short(),
         "/hang" | "/tries" | "/leave" | "/limit" | "/idle" | "/grpc-limit" => Reply::Hang,
-        "/short" | "/short-open" => Reply::Hang,
         "/full" => Reply::Hang,
         "/leave-body" | "/slow-body" => Reply::ok("half")
             .chunk("more")
@@ -170,20 +168,12 @@ impl Rig {
             json!({"lb_policy": "ROUND_ROBIN", "load_assignment": {"cluster_name": "empty"}});
         let full = json!({"circuit_breakers": {"thresholds": [
             {"max_connections": 1, "max_pending_requests": 1, "max_requests": 1}]}});
-        let short = json!({"typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": {"max_stream_duration": "0.3s"},
-                "explicit_http_config": {"http_protocol_options": {}},
-            }
-        }});
         let few = json!({"circuit_breakers": {"thresholds": [{"max_retries": 0}]}});
         let envoy = Envoy::to(&plain)
             .workers(2)
             .cluster("nobody", nobody, json!({}))
             .cluster("full", plain.address, full)
             .cluster("few", plain.address, few)
-            .cluster("short", plain.address, short)
             .cluster("empty", plain.address, hosts)
             .http2_cluster("grpc", http2.address)
             .filter(
@@ -199,7 +189,6 @@ impl Rig {
             .route(retry(Route::prefix("/grpc-refused").to("nobody")))
             .route(retry(limited("/grpc-limit").to("grpc")))
             .route(retry(limited("/limit")))
-            .route(retry(Route::prefix("/short").to("short").timeout("60s")))
             .route(retry(
                 Route::prefix("/idle")
                     .timeout("0s")
@@ -263,14 +252,6 @@ impl Rig {
         row(first.unwrap_or_else(|| panic!("no redirect in {lines:#?}")))
     }
 
-    /// A request whose client says that there is more to come, and does not leave.
-    async fn unfinished(&mut self, path: &str) -> Row {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
-        let (_stays, status) = open_until(self.envoy.address, head.as_bytes(), "\r\n").await;
-        assert!(status.starts_with("HTTP/1.1 504"), "{status}");
-        self.logged(path, 1).await
-    }
-
     /// Leaves when the upstream has the request, or when there is a part of the body.
     async fn leave(&mut self, client: Client, path: &'static str) -> Row {
         if path.starts_with("/leave-body") {
@@ -331,8 +312,6 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         "grpc-reply",
         "grpc-limit",
         "limit",
-        "short",
-        "short-open",
         "idle",
         "h2-reset",
     ] {
@@ -340,7 +319,6 @@ async fn observe(retries: bool) -> BTreeMap<String, Row> {
         let row = match case {
             "fault" => rig.send(&path, &[("x-fault", "1")]).await,
             "redirected" => rig.redirected(&path).await,
-            "short-open" => rig.unfinished(&path).await,
             _ if case.starts_with("reply-") => {
                 let status = case.trim_start_matches("reply-").to_owned();
                 rig.send(&path, &[("x-reply", &status)]).await
