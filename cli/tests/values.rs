@@ -39,6 +39,8 @@ impl Place {
                 around = json!({"limits": [match field {
                     "concurrent" => json!({"name": "a"}),
                     "lease" => json!({"name": "a", "concurrent": 1}),
+                    // So much that nobody could pay it would be refused for that.
+                    "cost" => json!({"name": "a", "requests": 1_000_000_000, "per": "1s"}),
                     _ => json!({"name": "a", "key": [{"header": "x"}], "requests": 1000, "per": "1s"}),
                 }]});
                 path.insert(0, "limits".to_owned());

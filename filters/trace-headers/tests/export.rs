@@ -326,6 +326,7 @@ fn which_requests_are_errors() {
         (http, 500, "via_upstream", 0, None, true),
         (http, 599, "", 0, None, true),
         (http, 0, "", 0, None, true),
+        (http, 100, "downstream_remote_disconnect", 0, None, true),
         (http, 200, "via_upstream", 0, Some(13), false),
         (grpc, 200, "via_upstream", 0, None, false),
     ]);

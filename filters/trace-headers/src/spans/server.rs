@@ -221,6 +221,8 @@ impl Server {
     ) -> Option<Span> {
         let (start, end) = times(self.start?, duration, host.now().ok())?;
         let status = read(host, "response\0code").and_then(|bytes| number(&bytes));
+        // Envoy's own `100 Continue` is no answer.
+        let status = status.filter(|status| *status != 100);
         if let Some(status) = status {
             let key = "http.response.status_code";
             self.attributes.number(key, status);
