@@ -76,13 +76,16 @@ async fn a_grpc_client_sees_resource_exhausted_and_when_to_come_back() {
 async fn a_grpc_client_is_told_when_waiting_is_of_no_use() {
     let redis = Redis::start().await;
     let service = Rls::start(&redis);
-    let limits = json!({"limits": [{"name": "calls", "requests": 2, "per": "4s", "cost": 3}]});
+    let limits = json!({"limits": [{"name": "calls", "requests": 2, "per": "4s", "cost": {"header": "x-cost"}}]});
     let envoy = Envoy::to_address(service.address)
         .http2_upstream()
         .filter("rate-limit", limits)
         .start()
         .await;
-    let refused = call(&mut client(envoy.address).await).await.unwrap_err();
+    let mut dear = tonic::Request::new(RateLimitRequest::default());
+    dear.metadata_mut().insert("x-cost", "3".parse().unwrap());
+    let mut client = client(envoy.address).await;
+    let refused = client.should_rate_limit(dear).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(number(&refused, "grpc-retry-pushback-ms"), -1);
     assert!(refused.metadata().get("retry-after").is_none());
