@@ -122,6 +122,7 @@ pub fn on_error_until(
     let allowed = meta.if_error.max(meta.while_revalidate);
     let most = request
         .stale_if_error
+        .filter(|_| !meta.no_max_stale)
         .map_or(allowed, |asked| allowed.max(Span::from_secs(asked)));
     Some(fresh_until.saturating_add(most))
 }
@@ -249,6 +250,14 @@ mod tests {
             None
         ));
         assert!(!on_error(&bridged, after(65), &request("no-cache"), None));
+        // The origin granted so much and no more, or `s-maxage` would forbid it.
+        let granted = Meta {
+            no_max_stale: true,
+            ..bridged
+        };
+        let asks = request("stale-if-error=20");
+        assert!(on_error(&granted, after(69), &asks, None));
+        assert!(!on_error(&granted, after(75), &asks, None));
         assert!(on_error(&meta(), after(5), &request(""), None));
     }
 

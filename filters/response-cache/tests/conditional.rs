@@ -359,6 +359,25 @@ fn a_response_to_head_updates_or_removes_what_is_stored() {
 }
 
 #[test]
+fn a_head_that_forbids_storing_ends_what_is_stored() {
+    for (said, stays) in [
+        ("no-store", false),
+        ("private", false),
+        ("max-age=60", true),
+    ] {
+        let mut cache = cache();
+        cache.get("/", &ok("max-age=60", "body").with("etag", "\"a\""));
+        let answer = Origin::status("200")
+            .with("etag", "\"a\"")
+            .with("cache-control", said)
+            .with("content-length", "4");
+        let asks = [("cache-control", "no-cache")];
+        cache.send(&request("HEAD", "/", &asks), &answer);
+        assert_eq!(cache.get("/", &ok("", "")).is_hit(), stays, "{said}");
+    }
+}
+
+#[test]
 fn a_304_without_a_date_is_new_all_the_same() {
     let mut cache = cache();
     let old = "Sun, 15 Jun 2025 15:06:40 GMT";

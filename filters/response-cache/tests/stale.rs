@@ -167,6 +167,42 @@ fn the_origin_may_forbid_stale_use_whatever_the_operator_says() {
     assert_eq!(cache.get("/", &Origin::status("500")).status, 200);
 }
 
+/// A grant for no time, or for a time that cannot be read, is none, and a client cannot stretch what it is for; nor does one hold
+/// where `s-maxage` is why others may have an answer to somebody's credentials.
+#[test]
+fn what_s_maxage_forbids_only_a_grant_of_the_same_response_allows() {
+    let bridged = |granted: &str, who: &[(&str, &str)], after: u64, asks: &str| {
+        let mut cache = Cache::alone(&json!({"refresh": {"algorithm": "off"}}));
+        let said = format!("s-maxage=1, {granted}");
+        cache.get_with("/", who, &ok(&said, "old"));
+        cache.advance(after);
+        let mut fields = who.to_vec();
+        fields.push(("cache-control", asks));
+        cache.get_with("/", &fields, &Origin::status("503")).status == 200
+    };
+    let credentials = [("authorization", "Basic YQ==")];
+    for (granted, who, expected) in [
+        ("stale-if-error=10", &[][..], true),
+        ("stale-if-error=0", &[], false),
+        ("stale-if-error=x", &[], false),
+        ("stale-while-revalidate=0", &[], false),
+        ("stale-if-error=10", &credentials, false),
+        ("stale-if-error=10, public", &credentials, true),
+    ] {
+        for asks in ["stale-if-error=1000", ""] {
+            assert_eq!(
+                bridged(granted, who, 4_000, asks),
+                expected,
+                "{granted} {asks}"
+            );
+        }
+        assert!(
+            !bridged(granted, who, 20_000, "stale-if-error=1000"),
+            "{granted}"
+        );
+    }
+}
+
 /// Where the operator does not listen to clients, they neither keep themselves from a copy that stands in, nor do they stretch for
 /// how long it may.
 #[test]

@@ -13,7 +13,7 @@ use crate::flight::{join, Joined, Lease, Wish};
 use crate::http::request::{Method, Request};
 use crate::metrics::Tally;
 use crate::refresh::due;
-use crate::reuse::{decide, on_error, Use, Why};
+use crate::reuse::{decide, is_fresh, on_error, Use, Why};
 use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::host::Map;
@@ -174,14 +174,18 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         Use::Validate(_) if directives.only_if_cached => gateway_timeout(cx, exchange),
         Use::Validate(why) => {
             exchange.forward = Some(match why {
-                Why::Stale => Forward::Stale,
-                Why::Request => Forward::Request,
+                // The word for what could be used but for the request (RFC 9211, section 2.2).
+                Why::Request if is_fresh(meta, cx.now, purged) => Forward::Request,
+                Why::Request | Why::Stale => Forward::Stale,
             });
             // The origin has just failed another one: asking again for each of those who waited with it would gain nothing.
             if occasion == Occasion::Failed && on_error(meta, cx.now, &directives, purged) {
-                cx.core.metrics.stale_if_error_coalesced.increment();
                 let counter = &cx.core.metrics.stale_if_error;
-                return serve(cx, exchange, &stored, "stale-if-error", counter);
+                let next = serve(cx, exchange, &stored, "stale-if-error", counter);
+                if next == Next::Replied {
+                    cx.core.metrics.stale_if_error_coalesced.increment();
+                }
+                return next;
             }
             let has_validator = crate::http::storable::has_validator(headers);
             // Who asks for a validation wants the origin's own word, and not what another request has brought.

@@ -317,9 +317,11 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
         .and_then(seconds)
         .is_none_or(|length| usize::try_from(length) == Ok(body.len()));
     if meta.status == status && agrees("etag") && agrees("last-modified") && length {
-        if let Ok((pending, body)) = freshened(cx, exchange, fetch, stored, fresh, cx.now) {
-            // What cannot be stored stays as it was.
-            let _ = restore(cx, exchange, fetch, stored, pending, body);
+        let updated = freshened(cx, exchange, fetch, stored, fresh, cx.now)
+            .and_then(|(pending, body)| restore(cx, exchange, fetch, stored, pending, body));
+        // As after a 304: what must not be stored any more is not.
+        if let Err(refusal) = updated {
+            supersede(cx, fetch, 304, refusal);
         }
     } else {
         cx.worker

@@ -179,11 +179,13 @@ pub fn prepare(
 /// Stale use: while revalidated, on error, and whether it is forbidden.
 ///
 /// `s-maxage` forbids it as `proxy-revalidate` does (RFC 9111, section 5.2.2.10), unless the same response grants it by
-/// the directives of RFC 5861; the operator's own grants never override the origin's prohibitions.
+/// the directives of RFC 5861, and not where it is `s-maxage` that lets others have what was made for somebody's credentials;
+/// the operator's own grants never override the origin's prohibitions.
 fn stale(exchange: &Exchange, directives: &ResponseDirectives) -> (Span, Span, bool) {
     let strict = directives.must_revalidate || directives.proxy_revalidate;
-    let granted =
-        directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
+    let grants = [directives.stale_while_revalidate, directives.stale_if_error];
+    let granted = grants.into_iter().flatten().any(|seconds| seconds > 0)
+        && (directives.public || !exchange.has_credentials());
     let shared = directives.s_maxage.is_some();
     let policy = exchange.settings.stale;
     let span = |given: Option<u64>, default: Span| match given {

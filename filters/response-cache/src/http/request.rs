@@ -192,7 +192,11 @@ impl Request {
             b"if-modified-since" => self.conditions.modified_since = Some(value.to_vec()),
             b"if-range" => self.conditions.range = Some(value.to_vec()),
             b"if-match" | b"if-unmodified-since" => self.preconditions = true,
-            b"range" => self.range = Some(value.to_vec()),
+            // Of several lines, all of them as one: that is no range of anything.
+            b"range" => match &mut self.range {
+                Some(range) => range.extend([b", ", value].concat()),
+                None => self.range = Some(value.to_vec()),
+            },
             b"rsc" => self.unkeyed_input = true,
             b"authorization" => self.authorization = true,
             b"upgrade" => self.not_http = true,
@@ -261,6 +265,15 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn several_lines_of_a_range_are_one_that_nobody_can_read() {
+        let lines = [("range", "bytes=0-1"), ("range", "bytes=3-4")];
+        let request = Request::read(Headers::from_pairs(&lines));
+        assert_eq!(request.range.as_deref(), Some(&b"bytes=0-1, bytes=3-4"[..]));
+        let read = crate::http::range::read(&request.range.unwrap_or_default(), 10);
+        assert_eq!(read, crate::http::range::Ranged::Whole);
     }
 
     #[test]

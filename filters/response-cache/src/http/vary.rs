@@ -2,7 +2,7 @@
 //! the same.
 //!
 //! Fields match after the normalisation that section 4.1 allows: lines of a list joined, white space around commas
-//! dropped; `accept-language` and `accept-encoding`, whose syntax is known, also without regard to case and to the order
+//! dropped, but for fields that are known to be no lists; `accept-language` and `accept-encoding`, whose syntax is known, also without regard to case and to the order
 //! of members of equal weight.
 
 use super::directives::{list, members_of};
@@ -51,6 +51,10 @@ pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
         field,
         "accept-language" | "accept-encoding" | "accept-charset"
     );
+    if is_no_list(field) {
+        let lines: Vec<&[u8]> = request.all(field).map(<[u8]>::trim_ascii).collect();
+        return Some(lines.join(&b", "[..]));
+    }
     if !known {
         // Whether empty members mean anything is for who defined the field.
         let members: Vec<&[u8]> = request.all(field).flat_map(members_of).collect();
@@ -60,6 +64,21 @@ pub fn normalised(request: &Headers, field: &str) -> Option<Vec<u8>> {
     members.sort_unstable();
     members.dedup();
     Some(members.join(&b","[..]))
+}
+
+/// Fields that are known to be no lists: a comma in them separates nothing, and white space around it counts.
+fn is_no_list(field: &str) -> bool {
+    matches!(
+        field,
+        "authorization"
+            | "cookie"
+            | "from"
+            | "origin"
+            | "proxy-authorization"
+            | "referer"
+            | "user-agent"
+            | ":authority"
+    )
 }
 
 /// A member such as `De ; Q=1.0` in one form: lower case, without white space, without a weight of one.
@@ -173,6 +192,18 @@ mod tests {
             value("accept-encoding", &["br,GZIP"])
         );
         assert_ne!(value("foo", &[]), value("foo", &[""]));
+        for field in ["cookie", "user-agent", "authorization"] {
+            assert_ne!(
+                value(field, &["a=1, 2"]),
+                value(field, &["a=1,2"]),
+                "{field}"
+            );
+            assert_eq!(
+                value(field, &["a=1", "2"]),
+                value(field, &["a=1, 2"]),
+                "{field}"
+            );
+        }
     }
 
     proptest! {
