@@ -162,6 +162,31 @@ async fn failed_log_ins_count_and_successes_are_free() {
     );
 }
 
+/// Envoy answers 200 and `grpc-status: 7` to whoever says so of a request that it denies: that is a 403 all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_log_in_counts_also_where_its_client_says_it_is_grpc() {
+    let upstream = Upstream::start().await;
+    let limits =
+        limit(json!({"requests": 5, "key": ["client_address"], "charge": {"status": 403}}));
+    let envoy = Envoy::to(&upstream)
+        .filter("rate-limit", limits)
+        .native_filter(json!({
+            "name": "envoy.filters.http.rbac",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+                "rules": {"action": "ALLOW", "policies": {}},
+            },
+        }))
+        .start()
+        .await;
+    let grpc = [("content-type", "application/grpc")];
+    for status in [Some("7"); 5].into_iter().chain([Some("8"); 3]) {
+        let answer = envoy.send("POST", "/login", &grpc, b"").await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (200, status));
+    }
+    assert_eq!(upstream.hits(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_says_how_many_tokens_a_request_used() {
     let upstream = Upstream::start().await;

@@ -7,6 +7,7 @@ use crate::filter::Filter;
 use crate::outcome::Outcome;
 use crate::quota::{Quota, DEBT};
 use crate::table::{self, Settlement};
+use seawall_core::grpc;
 use seawall_core::host::{Failure, Host, Map};
 use seawall_core::shared::UpdateError;
 use seawall_core::time::{Span, Timestamp};
@@ -251,7 +252,13 @@ fn final_cost(host: &dyn Host, charge: &Charge, cost: u64) -> Result<u64, Failur
     };
     if !charge.statuses.is_empty() {
         let status = text(host.header(Map::Response, ":status")?).unwrap_or_default();
-        if !charge.costs(u16::try_from(status).unwrap_or_default()) {
+        let mut status = u16::try_from(status).unwrap_or_default();
+        // Envoy's own refusals have 200 for whoever says that the request is gRPC: nobody shall escape a limit on them so.
+        if status == 200 {
+            let called = text(host.header(Map::Response, "grpc-status")?);
+            status = called.map_or(status, grpc::http_status);
+        }
+        if !charge.costs(status) {
             return Ok(0);
         }
     }

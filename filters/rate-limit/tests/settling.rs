@@ -120,6 +120,25 @@ fn what_the_response_has_settled_the_end_leaves_alone() {
     assert_eq!(passing_at_once(&mut rig), 3);
 }
 
+/// Envoy's own filters refuse who says that a request is gRPC with 200 and the status among the fields.
+#[test]
+fn a_refusal_in_the_form_of_grpc_costs_like_its_status_of_http() {
+    for (response, left) in [
+        (&[(":status", "200"), ("grpc-status", "16")][..], 2),
+        (&[(":status", "200"), ("grpc-status", "7")], 2),
+        (&[(":status", "200"), ("grpc-status", "0")], 3),
+        (&[(":status", "200"), ("grpc-status", "14")], 3),
+        (&[(":status", "200"), ("grpc-status", "none")], 3),
+        // Not of gRPC, whatever it says there.
+        (&[(":status", "503"), ("grpc-status", "16")], 3),
+    ] {
+        let mut rig = charging(json!({"status": "4xx"}));
+        let exchange = opens(&mut rig);
+        answered(&mut rig, exchange, response);
+        assert_eq!(passing_at_once(&mut rig), left, "{response:?}");
+    }
+}
+
 fn opens(rig: &mut Rig) -> Exchange<Request> {
     let (exchange, ended) = begin(rig, &[], &[]);
     assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");

@@ -74,10 +74,10 @@ pub fn refuse(
     headers.push(("x-envoy-ratelimited", b"true"[..].into()));
     let body: Cow<'_, [u8]> = if grpc {
         // Negative means: do not try again (gRPC proposal A6).
-        let pushback = wait.map_or_else(
-            || b"-1".to_vec(),
-            |wait| text(wait.as_nanos().div_ceil(1_000_000).max(1)),
-        );
+        // So is a time that does not fit into the 32 bits that a client reads, the 25th day.
+        let millis = wait.map(|wait| wait.as_nanos().div_ceil(1_000_000).max(1));
+        let fitting = millis.filter(|millis| i32::try_from(*millis).is_ok());
+        let pushback = fitting.map_or_else(|| b"-1".to_vec(), text);
         headers.push(("grpc-retry-pushback-ms", pushback.into()));
         message(&answers.body).as_bytes().into()
     } else if answers.problem_json && accepts_problem(facts)? {

@@ -104,6 +104,9 @@ pub struct Answer {
     pub statuses: Vec<Status>,
 }
 
+/// No window of the protocol is longer than a year: a service that is wrong about that shuts nobody out for ever.
+const LONGEST: Span = Span::from_secs(366 * 86_400);
+
 /// The status of one descriptor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
@@ -147,7 +150,7 @@ fn status(message: &[u8]) -> Decoded<Status> {
                 }
             }
             (3, Field::Varint(remaining)) => status.remaining = remaining,
-            (4, Field::Bytes(duration)) => status.reset = Some(span(duration)?),
+            (4, Field::Bytes(duration)) => status.reset = Some(span(duration)?.min(LONGEST)),
             _ => {}
         }
     }
@@ -215,6 +218,9 @@ mod tests {
                 statuses: vec![status]
             })
         );
+        let for_ever =
+            answer(b"\x08\x02\x12\x0b\x22\x09\x08\xff\xff\xff\xff\xff\xff\xff\x7f").unwrap();
+        assert_eq!(for_ever.statuses[0].reset, Some(LONGEST));
         let fine = answer(b"\x08\x01\x12\x04\x08\x01\x18\x07").unwrap();
         let status = Status {
             remaining: 7,
