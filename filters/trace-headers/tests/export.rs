@@ -12,6 +12,7 @@
 mod common;
 
 use common::{start, with, PARENT, REQUEST};
+use seawall_core::date;
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::{Call, Vm};
 use seawall_core::time::Span;
@@ -150,9 +151,19 @@ fn a_collector_may_ask_for_another_pause() {
         ("1000", 300_000, 300_010),
         ("18446744073709551616", 1_000, 1_260),
         ("1.5", 1_000, 1_260),
-        ("Fri, 31 Dec 1999 23:59:59 GMT", 1_000, 1_260),
+        ("-1", 1_000, 1_260),
+        ("", 1_000, 1_260),
+        // What is past is at once, as far as that goes.
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 1_000, 1_010),
+        ("in 7", 6_000, 7_010),
+        ("in 1000", 300_000, 300_010),
     ] {
         let mut vm = exporting(json!({}));
+        let date = asked.strip_prefix("in ").map(|pause| {
+            let pause = Span::from_secs(pause.parse().expect("seconds"));
+            date::format(vm.host.world().now().saturating_add(pause))
+        });
+        let asked = date.as_deref().unwrap_or(asked);
         ask(&mut vm, 1);
         let call = tick(&mut vm).expect("a call");
         let headers = [(":status", "429"), ("retry-after", asked)];

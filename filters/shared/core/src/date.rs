@@ -39,9 +39,9 @@ fn obsolete(text: &[u8], now: Timestamp) -> Option<Timestamp> {
     rfc850(&lower, now).or_else(|| asctime(&lower))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`: every letter has its place, and nearly every date is one.
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the form that is sent today: every letter has its place, and nearly every date is one.
 #[inline]
-fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
+pub fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     let lower = <[u8; 29]>::try_from(text)
         .ok()?
         .map(|byte| byte.to_ascii_lowercase());

@@ -249,7 +249,10 @@ impl Server {
             let route = shown(&route);
             name.push(' ');
             name.push_str(&route);
-            self.attributes.text("http.route", &route);
+            // A name that somebody gave a route is no template of a path.
+            if settings.endpoint.is_some() || route.starts_with('/') {
+                self.attributes.text("http.route", &route);
+            }
         }
         note(
             &mut self.attributes,
