@@ -56,6 +56,18 @@ async fn a_public_api_tells_callers_apart() {
     .await;
     let with_key = [("x-api-key", "k1")];
     assert_eq!(envoy.get_with("/v1/things/1", &with_key).await.status, 200);
+    // A key's limit is for whatever it sends, also for methods that nobody has thought of.
+    for (method, limits) in [("OPTIONS", 1), ("PROPFIND", 1), ("DELETE", 2)] {
+        let answer = Client::new(envoy.address)
+            .send(method, "/v1/things", &with_key, b"")
+            .await;
+        let policy = answer.header("ratelimit-policy").unwrap_or_default();
+        assert_eq!(
+            policy.matches("per-key").count(),
+            limits,
+            "{method}: {policy}"
+        );
+    }
     // A page of the catalogue is fetched once for all keys, whatever a caller asks for.
     let before = upstream.hits();
     for key in ["k1", "k2", "k3"] {
@@ -107,6 +119,58 @@ async fn logins_that_succeed_are_free_and_those_that_fail_are_not() {
     // The address is out, for other accounts as well; without an account nobody is let in.
     assert_eq!(attempt("right", "bob").await, 429);
     assert_eq!(envoy.get("/about").await.status, 401);
+    // However it is spelled.
+    for path in [
+        "//login",
+        "/%6cogin",
+        "/%2Flogin",
+        "/login/",
+        "/LOGIN",
+        "/./login",
+        "/x/../login",
+        "/login;a=1",
+    ] {
+        let fields = [("x-account", "ann"), ("x-password", "wrong")];
+        let answer = Client::new(envoy.address)
+            .send("POST", path, &fields, b"")
+            .await;
+        assert_eq!(answer.status, 429, "{path}");
+    }
+}
+
+/// What waits for its answer costs nothing, and so many may wait at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_under_way_are_free_and_bounded() {
+    let gate = Gate::new();
+    let inner = gate.clone();
+    let upstream = Upstream::serving(move |_| Reply::ok("welcome").gated(&inner)).await;
+    let envoy = recipe("login")
+        .replace("lease: 10s", "lease: 1h")
+        .replace("timeout: 5s", "timeout: 60s")
+        .port(8081, upstream.address)
+        .start(2)
+        .await;
+    let login = |account: String| {
+        let client = Client::new(envoy.address);
+        tokio::spawn(async move {
+            let fields = [("x-account", account.as_str())];
+            client.send("POST", "/login", &fields, b"").await.status
+        })
+    };
+    let mut waiting: Vec<_> = (0..15)
+        .map(|person| login(format!("person-{person}")))
+        .collect();
+    waiting.extend((0..5).map(|_| login("ann".to_owned())));
+    upstream.wait_for_in_flight(20).await;
+    // No refusal of these shuts anybody out.
+    for _ in 0..15 {
+        assert_eq!(login("bob".to_owned()).await.expect("an answer"), 429);
+    }
+    gate.open();
+    for answer in waiting {
+        assert_eq!(answer.await.expect("an answer"), 200);
+    }
+    assert_eq!(login("bob".to_owned()).await.expect("an answer"), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,6 +304,12 @@ async fn tenants_do_not_notice_each_other() {
     let waiting = [report("acme"), report("acme")];
     app.wait_for_in_flight(2).await;
     assert_eq!(report("acme").await.expect("an answer"), 429);
+    // The tenant's quota holds for reports as well.
+    let refused = envoy
+        .get_with("/reports/2", &[("x-tenant-id", "acme")])
+        .await;
+    let policy = refused.header("ratelimit-policy").unwrap_or_default();
+    assert!(policy.starts_with("\"per-tenant\";q=600"), "{policy}");
     let other = report("globex");
     app.wait_for_in_flight(3).await;
     gate.open();
