@@ -22,6 +22,7 @@ fn node(own: SocketAddr, all: &[SocketAddr], origin: SocketAddr) -> Shipped {
     // A machine that is gone refuses at once. One that is slow because others build on it must not count as gone.
     file = file.replace("- timeout: 1s", "- timeout: 20s");
     file = file.replace("connect_timeout: 0.5s", "connect_timeout: 20s");
+    file = file.replace("per_try_timeout: 3s", "per_try_timeout: 20s");
     // Nor may it count as one that fetches an object for the others, and has died.
     file = file.replace(
         "max_bytes: 1GiB",
