@@ -101,6 +101,11 @@ fn kubernetes_mounts_what_its_envoy_loads() {
     let config = documents[0]["data"]["envoy.yaml"]
         .as_str()
         .expect("a configuration");
+    let replicas = &documents[1]["spec"]["replicas"];
+    assert!(
+        config.contains(&format!(" replicas: {replicas}\n")),
+        "each limit is {replicas} times as large"
+    );
     let pod = &documents[1]["spec"]["template"]["spec"];
     let mounts = pod["containers"][0]["volumeMounts"]
         .as_array()
