@@ -167,6 +167,15 @@ impl Request {
         Request::read(Headers::from_pairs(&fields))
     }
 
+    /// Of several lines, all of them as one: that is no range of anything.
+    #[cold]
+    fn range(&mut self, value: &[u8]) {
+        self.range = Some(match self.range.take() {
+            Some(range) => [&range, value].join(&b", "[..]),
+            None => value.to_vec(),
+        });
+    }
+
     fn pseudo(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b":method" => {
@@ -192,11 +201,7 @@ impl Request {
             b"if-modified-since" => self.conditions.modified_since = Some(value.to_vec()),
             b"if-range" => self.conditions.range = Some(value.to_vec()),
             b"if-match" | b"if-unmodified-since" => self.preconditions = true,
-            // Of several lines, all of them as one: that is no range of anything.
-            b"range" => match &mut self.range {
-                Some(range) => range.extend([b", ", value].concat()),
-                None => self.range = Some(value.to_vec()),
-            },
+            b"range" => self.range(value),
             b"rsc" => self.unkeyed_input = true,
             b"authorization" => self.authorization = true,
             b"upgrade" => self.not_http = true,
