@@ -1,17 +1,18 @@
 //! Envoy's `local_ratelimit` filter: its token bucket, its descriptors, and the rate limit actions of routes that fill them.
 
+use super::answers::Answers;
 use super::bucket::limit;
-use super::status::status;
 use super::{unused, Converted};
-use crate::document::{Content, Node};
+use crate::document::Node;
 use crate::envoy::percent;
 use seawall_core::authority::host;
-use seawall_core::config::load;
-use seawall_rate_limit::config::Settings;
 use serde_json::{json, Map, Value};
 use std::rc::Rc;
 
 const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+const SWITCH: &str = "envoy.config.route.v3.FilterConfig";
+/// What everybody calls the filter in a chain.
+const USUAL: &str = "envoy.filters.http.local_ratelimit";
 
 /// Converts every `local_ratelimit` of a configuration.
 ///
@@ -19,36 +20,176 @@ const FILTER: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRate
 /// When there is none.
 pub fn envoy(documents: &[Rc<Node>]) -> Result<Converted, String> {
     let mut converted = Converted::default();
-    let mut found = 0;
+    let mut walk = Walk {
+        converted: &mut converted,
+        entries: Vec::new(),
+        found: 0,
+    };
     for document in documents {
-        walk(document, None, &mut converted, &mut found);
+        walk.entries(document);
     }
-    if found == 0 {
+    let entries = &walk.entries;
+    let off = !entries.is_empty() && entries.iter().all(|(_, off)| *off);
+    let mut whole = Level {
+        off,
+        ..Level::default()
+    };
+    for document in documents {
+        walk.plugin(document, &mut whole);
+    }
+    // Routes come after all of what is around them, wherever that stands.
+    for document in documents {
+        walk.routes(document, &whole);
+    }
+    if walk.found == 0 {
         return Err("there is no local_ratelimit filter in this configuration".to_owned());
+    }
+    converted.settings.extend(whole.answers.plugin());
+    if whole.off {
+        converted
+            .settings
+            .insert("enabled".to_owned(), json!(false));
     }
     Ok(converted)
 }
 
-/// `route` is what the nearest route or virtual host around is called.
-fn walk(node: &Node, route: Option<&str>, converted: &mut Converted, found: &mut usize) {
-    match &node.content {
-        Content::List(items) => {
-            for (number, item) in (1..).zip(items) {
-                let named = title(item, number);
-                walk(item, named.as_deref().or(route), converted, found);
+/// What holds in a part of the configuration.
+#[derive(Debug, Clone, Default)]
+struct Level {
+    /// What the nearest route or virtual host around is called; none where there is neither.
+    title: Option<String>,
+    /// What clients are told.
+    answers: Answers,
+    /// The filter is switched off.
+    off: bool,
+}
+
+struct Walk<'c> {
+    converted: &'c mut Converted,
+    /// The filter's entries in chains, by name, and whether each is switched off.
+    entries: Vec<(String, bool)>,
+    /// Filters, and switches of them.
+    found: usize,
+}
+
+fn is_filter(node: &Node) -> bool {
+    node.text_of("@type").ends_with(FILTER)
+}
+
+impl Walk<'_> {
+    fn entries(&mut self, node: &Node) {
+        if node
+            .get("typed_config")
+            .is_some_and(|typed| is_filter(typed))
+        {
+            let off = is(node, "disabled", true);
+            self.entries.push((node.text_of("name").to_owned(), off));
+        }
+        let fields = node.fields().iter().map(|field| &field.value);
+        for inside in fields.chain(node.items()) {
+            self.entries(inside);
+        }
+    }
+
+    /// What is in no route and in no virtual host.
+    fn plugin(&mut self, node: &Node, whole: &mut Level) {
+        if is_filter(node) {
+            self.found += 1;
+            let (limits, answers) = filter(node, self.converted);
+            let is_other = whole.answers != answers;
+            if is_other && !self.converted.limits.is_empty() {
+                self.converted.remark("several filters answer differently; refusals of all of them are answered as the last one does it");
+            }
+            whole.answers = answers;
+            for mut limit in limits {
+                rename(&mut limit, &self.converted.limits);
+                self.converted.limits.push(Value::Object(limit));
+            }
+            return;
+        }
+        for field in node.fields() {
+            if field.is("typed_per_filter_config") {
+                for entry in field.value.fields() {
+                    let switched = self.switched(&entry.name, &entry.value);
+                    whole.off = switched.unwrap_or(whole.off);
+                }
+            }
+            self.plugin(&field.value, whole);
+        }
+        for (number, item) in (1..).zip(node.items()) {
+            if title(item, number).is_none() {
+                self.plugin(item, whole);
             }
         }
-        Content::Map(fields) => {
-            if node.text_of("@type").ends_with(FILTER) {
-                *found += 1;
-                filter(node, route, converted);
-                return;
-            }
-            for field in fields {
-                walk(&field.value, route, converted, found);
+    }
+
+    fn routes(&mut self, node: &Node, around: &Level) {
+        let mut here = around.clone();
+        let own = node.get("typed_per_filter_config");
+        if let Some(own) = own.filter(|_| around.title.is_some()) {
+            for entry in own.fields() {
+                self.own(&entry.name, &entry.value, around, &mut here);
             }
         }
-        _ => {}
+        for field in node.fields() {
+            if !field.is("typed_per_filter_config") {
+                self.routes(&field.value, &here);
+            }
+        }
+        for (number, item) in (1..).zip(node.items()) {
+            match title(item, number) {
+                None => self.routes(item, &here),
+                title => {
+                    let within = Level {
+                        title,
+                        ..here.clone()
+                    };
+                    self.routes(item, &within);
+                }
+            }
+        }
+    }
+
+    /// What a route or a virtual host says of a filter: it is switched, or all of it is replaced.
+    fn own(&mut self, name: &str, node: &Node, around: &Level, here: &mut Level) {
+        let Some(title) = &around.title else { return };
+        let switched = self.switched(name, node);
+        here.off = switched.unwrap_or(here.off);
+        let node = node.get("config").map_or(node, |config| config);
+        let mut settings = Map::new();
+        if is_filter(node) && switched != Some(true) {
+            self.found += 1;
+            let (limits, answers) = filter(node, self.converted);
+            settings = answers.over(&around.answers, title, self.converted);
+            here.answers = answers;
+            here.off = false;
+            let mut known = Vec::new();
+            for mut limit in limits {
+                rename(&mut limit, &known);
+                known.push(Value::Object(limit));
+            }
+            self.converted.remark(format!(
+                "the limits of {title} take the place of the plugin's there, as in Envoy"
+            ));
+            settings.insert("limits".to_owned(), json!(known));
+        }
+        if here.off != around.off {
+            settings.insert("enabled".to_owned(), json!(!here.off));
+        }
+        if !settings.is_empty() {
+            self.converted.routes.push((title.clone(), settings));
+        }
+    }
+
+    /// Whether an entry of `typed_per_filter_config` switches the filter off, or on.
+    fn switched(&mut self, name: &str, node: &Node) -> Option<bool> {
+        let is_ours = name == USUAL || self.entries.iter().any(|(known, _)| known == name);
+        let switches = node.text_of("@type").ends_with(SWITCH);
+        if !is_ours || !switches {
+            return None;
+        }
+        self.found += 1;
+        Some(is(node, "disabled", true))
     }
 }
 
@@ -67,7 +208,8 @@ fn title(node: &Node, number: usize) -> Option<String> {
     })
 }
 
-fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
+/// The limits of a filter, and what it answers.
+fn filter(node: &Node, converted: &mut Converted) -> (Vec<Map<String, Value>>, Answers) {
     let prefix = match node.text_of("stat_prefix") {
         "" => "local",
         prefix => prefix,
@@ -87,28 +229,7 @@ fn filter(node: &Node, route: Option<&str>, converted: &mut Converted) {
             limit.insert("enforce_percent".to_owned(), json!(enforced));
         }
     }
-    let mut settings = answers(node, prefix, converted);
-    match route {
-        None => {
-            converted.settings.extend(settings);
-            for mut limit in limits {
-                rename(&mut limit, &converted.limits);
-                converted.limits.push(Value::Object(limit));
-            }
-        }
-        Some(route) => {
-            let mut known = Vec::new();
-            for mut limit in limits {
-                rename(&mut limit, &known);
-                known.push(Value::Object(limit));
-            }
-            converted.remark(format!(
-                "the limits of {route} take the place of the plugin's there, as in Envoy"
-            ));
-            settings.insert("limits".to_owned(), json!(known));
-            converted.routes.push((route.to_owned(), settings));
-        }
-    }
+    (limits, Answers::of(node, prefix, converted))
 }
 
 /// A limit for each descriptor.
@@ -165,7 +286,9 @@ fn descriptors(node: &Node, prefix: &str, converted: &mut Converted) -> Vec<Map<
 fn remark_on_settings(node: &Node, prefix: &str, limits: usize, converted: &mut Converted) {
     // Without a share it looks at no request.
     let enabled = percentage(node, "filter_enabled").unwrap_or(0.0);
-    if enabled <= 0.0 {
+    if limits == 0 {
+        // There is nothing that could be here nevertheless.
+    } else if enabled <= 0.0 {
         converted.remark(format!(
             "{prefix}: filter_enabled is 0 %, as it is where it is not set; the limits are here nevertheless"
         ));
@@ -193,56 +316,14 @@ fn remark_on_settings(node: &Node, prefix: &str, limits: usize, converted: &mut 
     }
 }
 
-/// What clients are told: the fields of all answers, and the answer of a refusal.
-fn answers(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
-    let mut settings = Map::new();
-    let mut answer = Map::new();
-    if let Some(status) = status(node, prefix, converted) {
-        answer.insert("status".to_owned(), json!(status));
-    }
-    let fields = fields_of_refusals(node, prefix, converted);
-    if !fields.is_empty() {
-        answer.insert("headers".to_owned(), Value::Object(fields));
-    }
-    if !answer.is_empty() {
-        settings.insert("answer".to_owned(), Value::Object(answer));
-    }
-    let draft = [("DRAFT_VERSION_03", 1)];
-    let fields = node.get("enable_x_ratelimit_headers");
-    if fields.and_then(|node| node.word(&draft)) == Some(1) {
-        settings.insert("headers".to_owned(), json!("both"));
-    }
-    settings
-}
-
 /// The items of a list; none where it is not there.
-fn items<'n>(node: &'n Node, field: &str) -> &'n [Rc<Node>] {
+pub(super) fn items<'n>(node: &'n Node, field: &str) -> &'n [Rc<Node>] {
     node.get(field).map(|list| list.items()).unwrap_or_default()
 }
 
 /// True for a switch that is set to `wanted`.
 fn is(node: &Node, field: &str, wanted: bool) -> bool {
     node.get(field).map(|node| node.json()) == Some(json!(wanted))
-}
-
-/// The header fields of refusals, as far as rate-limit takes them.
-fn fields_of_refusals(node: &Node, prefix: &str, converted: &mut Converted) -> Map<String, Value> {
-    let mut fields = Map::new();
-    for option in items(node, "response_headers_to_add") {
-        let Some(header) = option.get("header") else {
-            continue;
-        };
-        let (name, value) = (header.text_of("key"), header.text_of("value"));
-        let taken = load::<Settings>(&json!({"answer": {"headers": {name: value}}})).is_ok();
-        if value.contains('%') || !taken {
-            converted.remark(format!(
-                "{prefix}: {name:?} in response_headers_to_add has no counterpart: refusals carry fixed fields, and none that they have anyway"
-            ));
-        } else {
-            fields.insert(name.to_ascii_lowercase(), json!(value));
-        }
-    }
-    fields
 }
 
 fn rename(limit: &mut Map<String, Value>, known: &[Value]) {
