@@ -42,13 +42,13 @@ fn nginx_zones_become_limits() {
         found["plugin"],
         json!({
             "answer": {"status": 429},
-            "limits": [{"name": "perip", "key": ["client_address"], "missing": "skip", "requests": 10, "per": "1s", "burst": 21}],
+            "limits": [{"name": "perip", "key": [{"client_address": {"ipv6_prefix": 128}}], "missing": "skip", "requests": 10, "per": "1s", "burst": 21}],
         })
     );
     assert_eq!(
         found["routes"]["the route for location /login"]["limits"],
         json!([
-            {"name": "perip", "key": ["client_address"], "missing": "skip", "requests": 10, "per": "1s", "burst": 6, "shadow": true},
+            {"name": "perip", "key": [{"client_address": {"ipv6_prefix": 128}}], "missing": "skip", "requests": 10, "per": "1s", "burst": 6, "shadow": true},
             {"name": "tenant", "key": [{"header": "x-tenant-id"}, "path"], "requests": 600, "per": "1m", "burst": 1, "shadow": true},
         ])
     );
@@ -69,7 +69,7 @@ fn local_ratelimit_becomes_limits() {
             "answer": {"status": 429, "headers": {"x-reason": "too many"}},
             "limits": [
                 {"name": "edge", "requests": 50, "per": "500ms", "burst": 100},
-                {"name": "edge-tenant-remote_address", "key": [{"header": "x-tenant-id"}, "client_address"], "match": {"header": {"x-tenant-id": "acme"}}, "missing": "skip", "requests": 7, "per": "60s"},
+                {"name": "edge-tenant-remote_address", "key": [{"header": "x-tenant-id"}, {"client_address": {"ipv6_prefix": 128}}], "match": {"header": {"x-tenant-id": "acme"}}, "missing": "skip", "requests": 7, "per": "60s"},
             ],
         })
     );
@@ -156,10 +156,10 @@ fn what_holds_around_a_location_holds_in_it_as_in_nginx() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let found: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(found["plugin"], json!({"answer": {"status": 503}}));
-    let one = json!([{"name": "one", "key": ["client_address"], "missing": "skip", "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
+    let one = json!([{"name": "one", "key": [{"client_address": {"ipv6_prefix": 128}}], "missing": "skip", "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
     // A key of several variables is empty only where all of them are.
-    let two = json!([{"name": "two", "key": ["client_address", {"query": "t"}], "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
-    let enforced = json!([{"name": "one", "key": ["client_address"], "missing": "skip", "requests": 1, "per": "1s", "burst": 3}]);
+    let two = json!([{"name": "two", "key": [{"client_address": {"ipv6_prefix": 128}}, {"query": "t"}], "requests": 1, "per": "1s", "burst": 1, "shadow": true}]);
+    let enforced = json!([{"name": "one", "key": [{"client_address": {"ipv6_prefix": 128}}], "missing": "skip", "requests": 1, "per": "1s", "burst": 3}]);
     assert_eq!(
         found["routes"],
         json!({
@@ -243,7 +243,16 @@ fn the_variables_of_an_nginx_key() {
     for (zone, key, remark) in [
         ("$host", json!(["host"]), ""),
         ("$http_host", json!(["host"]), ""),
-        ("$server_name", json!(["host"]), ""),
+        (
+            "$server_name",
+            json!([{"constant": "server"}]),
+            "the name of the server's block",
+        ),
+        (
+            "$realip_remote_addr",
+            json!([{"client_address": {"ipv6_prefix": 128}}]),
+            "the connection's other end",
+        ),
         ("$uri", json!(["path"]), ""),
         ("$request_uri", json!(["path"]), "has the query in it"),
         ("$request_method", json!(["method"]), ""),
@@ -252,7 +261,7 @@ fn the_variables_of_an_nginx_key() {
         ("$http_x_api_key", json!([{"header": "x-api-key"}]), ""),
         (
             "${binary_remote_addr}x$uri",
-            json!(["client_address", "path"]),
+            json!([{"client_address": {"ipv6_prefix": 128}}, "path"]),
             "",
         ),
         ("\"a\\\"b$host\"", json!(["host"]), ""),

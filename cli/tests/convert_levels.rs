@@ -159,3 +159,29 @@ fn a_filter_without_limits_has_none_that_would_be_here_nevertheless() {
     let limited = format!("{text}token_bucket: {{max_tokens: 1, fill_interval: 1s}}\n");
     assert!(remarks(&limited).contains("nevertheless"));
 }
+
+#[test]
+fn masks_of_addresses_are_prefixes() {
+    for (masks, key) in [
+        (
+            "v4_prefix_mask_len: 24",
+            json!({"ipv4_prefix": 24, "ipv6_prefix": 128}),
+        ),
+        (
+            "v6_prefix_mask_len: {value: 56}",
+            json!({"ipv4_prefix": 32, "ipv6_prefix": 56}),
+        ),
+    ] {
+        let found = converted(&format!(
+            "\"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+rate_limits: [{{actions: [{{masked_remote_address: {{{masks}}}}}]}}]
+descriptors:
+- {{entries: [{{key: masked_remote_address}}], token_bucket: {{max_tokens: 3, fill_interval: 1s}}}}
+- {{entries: [{{key: masked_remote_address, value: 10.0.0.0/24}}], token_bucket: {{max_tokens: 3, fill_interval: 1s}}}}
+"
+        ));
+        let limits = found["plugin"]["limits"].as_array().unwrap();
+        assert_eq!(limits[0]["key"], json!([{ "client_address": key }]));
+        assert_eq!(limits[1]["match"], json!({"cidr": "10.0.0.0/24"}));
+    }
+}

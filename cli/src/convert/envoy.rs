@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::bucket::limit;
-use super::{unused, Converted};
+use super::{address, unused, Converted};
 use crate::document::Node;
 use crate::envoy::percent;
 use seawall_core::authority::host;
@@ -367,7 +367,18 @@ fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
                     };
                     (key("header"), header)
                 }
-                "remote_address" => ("remote_address".to_owned(), json!("client_address")),
+                "remote_address" => ("remote_address".to_owned(), address()),
+                "masked_remote_address" => {
+                    let length = |name: &str, whole: u64| {
+                        let node = field.value.get(name);
+                        node.and_then(|node| node.whole()).unwrap_or(whole)
+                    };
+                    let masks = json!({"ipv4_prefix": length("v4_prefix_mask_len", 32), "ipv6_prefix": length("v6_prefix_mask_len", 128)});
+                    (
+                        "masked_remote_address".to_owned(),
+                        json!({"client_address": masks}),
+                    )
+                }
                 "destination_cluster" => ("destination_cluster".to_owned(), json!("cluster")),
                 "generic_key" => {
                     let value = field.value.text_of("descriptor_value");
@@ -432,7 +443,7 @@ fn part(
                 };
                 rule.insert(word.clone(), json!(value));
             }
-            (Value::String(word), _) if word == "client_address" => {
+            _ if part.get("client_address").is_some() => {
                 rule.insert("cidr".to_owned(), json!(value));
             }
             _ => converted.remark(format!(

@@ -80,6 +80,11 @@ impl Converted {
     }
 }
 
+/// A whole address as a part of a key. By itself `client_address` takes the first half of an IPv6 address for the client.
+fn address() -> Value {
+    json!({"client_address": {"ipv6_prefix": 128}})
+}
+
 /// A name that a limit can have.
 fn name(text: &str) -> String {
     let good = |c: char| {

@@ -1,7 +1,10 @@
 //! nginx's `limit_req_zone` and `limit_req`.
 
-use super::{name, unused, Converted, MOST_REQUESTS};
+use super::{address, name, unused, Converted, MOST_REQUESTS};
 use serde_json::{json, Map, Value};
+
+/// What stands for the name of a server until it is known which one it is.
+const SERVER_NAME: &str = "$server_name";
 
 /// Blocks in blocks; nginx has a handful.
 const DEEPEST: usize = 64;
@@ -225,7 +228,11 @@ fn parts(key: &str, converted: &mut Converted) -> Vec<Value> {
                 .filter(|name| !name.is_empty())
         };
         let part = match variable {
-            "binary_remote_addr" | "remote_addr" | "realip_remote_addr" => json!("client_address"),
+            "binary_remote_addr" | "remote_addr" => address(),
+            "realip_remote_addr" => {
+                converted.remark("$realip_remote_addr is the connection's other end; client_address is that while the connection manager has use_remote_address: true and no xff_num_trusted_hops");
+                address()
+            }
             "host" | "http_host" => json!("host"),
             "uri" | "document_uri" => json!("path"),
             "request_uri" => {
@@ -233,7 +240,10 @@ fn parts(key: &str, converted: &mut Converted) -> Vec<Value> {
                 json!("path")
             }
             "request_method" => json!("method"),
-            "server_name" => json!("host"),
+            "server_name" => {
+                converted.remark("$server_name is the name of the server's block, whatever host a request is for: it is a constant here");
+                json!({"constant": SERVER_NAME})
+            }
             _ => match (field("http_"), field("cookie_"), field("arg_")) {
                 (Some(name), _, _) => json!({"header": name.replace('_', "-")}),
                 (_, Some(name), _) => json!({"cookie": name}),
@@ -249,7 +259,9 @@ fn parts(key: &str, converted: &mut Converted) -> Vec<Value> {
         };
         parts.push(part);
     }
-    let may_be_empty = |part: &Value| part.is_object();
+    let may_be_empty = |part: &Value| {
+        part.is_object() && part.get("client_address").is_none() && part.get("constant").is_none()
+    };
     if parts.len() > 1 && parts.iter().all(may_be_empty) {
         converted.remark(format!(
             "nginx does not count a request in which all of {key:?} is empty; here those share one limit"
@@ -272,6 +284,8 @@ struct Around {
     status: Option<u32>,
     /// The server that the block is in, where there are several.
     server: Option<String>,
+    /// The name of the server that the block is in.
+    server_name: Option<String>,
 }
 
 /// The first word after the name of a directive that stands in the block itself.
@@ -308,6 +322,9 @@ fn apply(
         let kind = directive.words.first().map(String::as_str);
         let servers = || directives.iter().filter(|other| other.is("server")).count();
         let mut inner = here.clone();
+        if kind == Some("server") {
+            inner.server_name = argument(&directive.inside, "server_name").map(str::to_owned);
+        }
         if kind == Some("server") && servers() > 1 {
             let called = argument(&directive.inside, "server_name");
             let called = called.or_else(|| argument(&directive.inside, "listen"));
@@ -349,8 +366,17 @@ impl Around {
     /// The limits as they are counted here.
     fn limits(&self) -> Vec<Value> {
         let mut limits = self.limits.clone();
-        for limit in limits.iter_mut().filter(|_| self.dry) {
-            limit["shadow"] = json!(true);
+        for limit in &mut limits {
+            if self.dry {
+                limit["shadow"] = json!(true);
+            }
+            let parts = limit.get_mut("key").and_then(Value::as_array_mut);
+            for part in parts.into_iter().flatten() {
+                if part["constant"] == SERVER_NAME {
+                    let named = self.server_name.as_deref().filter(|name| !name.is_empty());
+                    part["constant"] = json!(named.unwrap_or("server"));
+                }
+            }
         }
         limits
     }
@@ -397,7 +423,8 @@ fn limit(
     if !zone.key.is_empty() {
         limit.insert("key".to_owned(), json!(zone.key));
         // nginx does not count a request whose key is empty; of several variables all must be.
-        if zone.key.len() == 1 {
+        let is_constant = |part: &Value| part.get("constant").is_some();
+        if zone.key.len() == 1 && !zone.key.iter().any(is_constant) {
             limit.insert("missing".to_owned(), json!("skip"));
         }
     }
