@@ -192,7 +192,7 @@ fn the_module_with_all_filters_is_taken_apart() {
     assert_eq!(ran.code, 1);
     for text in [
         ":10:24: error: seawall.rate_limit, plugin configuration: limits",
-        ":12:11: error: no filter is called \"colour\"",
+        ":12:11: error: colour: unknown field `colour`, expected one of `trace_headers`",
         "error: seawall.circuit_breaker, route number 1: mode",
         "2 plugin configurations and 1 virtual host or route",
     ] {

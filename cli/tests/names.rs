@@ -119,7 +119,11 @@ routeConfig:
         piped(&["check", "-"], &text).out
     };
     for (settings, metadata, said) in [
-        ("{rateLimit: {}}", "{}", "no filter is called \"rateLimit\""),
+        (
+            "{rateLimit: {}}",
+            "{}",
+            "rateLimit: unknown field `rateLimit` (did you mean `rate_limit`?)",
+        ),
         (
             "{rateLimit: {}}",
             "{}",

@@ -1,6 +1,8 @@
 //! The Seawall blocks of an Envoy configuration or of a Kubernetes manifest, and the routes that they are for.
 
+mod base64;
 mod clusters;
+mod configuration;
 mod fraction;
 mod ids;
 mod manager;

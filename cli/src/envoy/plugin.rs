@@ -1,17 +1,18 @@
 //! The plugin configuration of a wasm filter.
 
+use super::configuration::configuration;
 use super::{Block, Found, Misplaced};
-use crate::document::{read, Content, Field, Node, Position};
+use crate::document::{Content, Node, Position};
 use crate::filters::Filter;
+use crate::layers::settings;
+use seawall_core::config::unknown;
 use std::rc::Rc;
 
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
-const STRUCT: &str = "google.protobuf.Struct";
-const TEXT: &str = "google.protobuf.StringValue";
 
 /// The name of the message that a type URL stands for.
-fn message(url: &str) -> &str {
+pub(super) fn message(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
@@ -95,110 +96,59 @@ fn plugin(entry: &Node, found: &mut Found) -> Option<Vec<Block>> {
     if !Filter::are_all_in(&names, code) {
         return None;
     }
+    let before = found.problems.len();
     let whole = configuration(Filter::TraceHeaders, config, found);
-    Some(
-        whole
-            .settings
-            .map(|node| apart(&node, found))
-            .unwrap_or_default(),
-    )
+    // What cannot be read is no block, and that is said.
+    let is_read = found.problems.len() == before;
+    Some(if is_read {
+        apart(&whole, found)
+    } else {
+        Vec::new()
+    })
 }
 
-/// The blocks of the module that has all filters; it runs those that it has a block for.
-fn apart(settings: &Node, found: &mut Found) -> Vec<Block> {
-    for field in settings.fields() {
-        let known = Filter::ALL
-            .iter()
-            .any(|filter| filter.block() == field.name);
-        if !known {
-            found.problems.push(Misplaced {
-                at: field.at,
-                problem: format!(
-                    "no filter is called {:?}; there are {}",
-                    field.name,
-                    Filter::ALL.map(Filter::block).join(", ")
-                ),
-                error: true,
-            });
+/// The blocks of the module that has all filters; it runs those that it has a block for. What it refuses is said in its words.
+fn apart(whole: &Block, found: &mut Found) -> Vec<Block> {
+    let mut say = |at: Position, error: bool, problem: String| {
+        found.problems.push(Misplaced { at, problem, error });
+    };
+    if let Err(errors) = settings(whole) {
+        for error in errors {
+            say(whole.at, true, error.to_string());
+        }
+        return Vec::new();
+    }
+    let fields = whole.settings.as_ref().map(|node| node.fields());
+    let fields = fields.unwrap_or_default();
+    let names = Filter::ALL.map(Filter::block);
+    let known = names.each_ref().map(String::as_str);
+    if fields.is_empty() {
+        let problem = format!(
+            "runs no filter: it has none of the blocks {}",
+            known.join(", ")
+        );
+        say(whole.at, false, problem);
+    }
+    for field in fields {
+        if !names.contains(&field.name) {
+            let problem = unknown("field", &field.name, &known);
+            say(field.at, true, format!("{}: {problem}", field.name));
         }
     }
-    let block = |filter: Filter| {
-        let field = settings.literal(&filter.block())?;
-        Some(Block::holding(filter, field))
-    };
-    Filter::ALL.into_iter().filter_map(block).collect()
-}
-
-fn configuration(filter: Filter, config: &Field, found: &mut Found) -> Block {
-    let mut block = Block::empty(filter, config.at);
-    let Some(field) = config.value.field("configuration") else {
-        return block;
-    };
-    block.at = field.at;
-    let value = field.value.field("value");
-    match message(field.value.text_of("@type")) {
-        STRUCT => block.settings = value.map(|value| Rc::clone(&value.value)),
-        TEXT => {
-            if let Some(value) = value {
-                text(&mut block, value, found);
-            }
-        }
-        other => found.problems.push(Misplaced {
-            at: field.at,
-            problem: format!("the configuration must be a {STRUCT} or a {TEXT}, found {other:?}"),
-            error: true,
-        }),
-    }
-    block
-}
-
-/// JSON in a text.
-fn text(block: &mut Block, value: &Field, found: &mut Found) {
-    let Content::Text { text, literal } = &value.value.content else {
-        found.problems.push(Misplaced {
-            at: value.value.at,
-            problem: format!("the value of a {TEXT} must be a text"),
-            error: true,
-        });
-        return;
-    };
-    block.at = value.value.at;
-    // Nothing but white space is no configuration.
-    if text.trim().is_empty() {
-        return;
-    }
-    // The filter reads JSON; all JSON is YAML, which knows the places.
-    let wrong = serde_json::from_str::<serde_json::Value>(text).err();
-    let place = |line: usize, column: usize| {
-        if *literal {
-            Position {
-                line: value.value.at.line + line - 1,
-                column: value.value.at.column + column - 1,
-            }
+    let mut blocks = Vec::new();
+    for (filter, name) in Filter::ALL.into_iter().zip(known) {
+        // Of a name that is there twice, the last one counts.
+        let Some(field) = fields.iter().rfind(|field| field.name == name) else {
+            continue;
+        };
+        if matches!(field.value.content, Content::Map(_)) {
+            blocks.push(Block::holding(filter, field));
         } else {
-            value.value.at
+            let value = field.value.json();
+            let problem =
+                format!("{name}: must be an object (`{{}}` for the defaults), found {value}");
+            say(field.at, true, problem);
         }
-    };
-    if let Some(error) = wrong {
-        found.problems.push(Misplaced {
-            at: place(error.line(), error.column().max(1)),
-            problem: format!(
-                "{}: the configuration is not JSON: {error}",
-                block.filter.namespace()
-            ),
-            error: true,
-        });
-        return;
     }
-    let document = read(text)
-        .ok()
-        .and_then(|documents| documents.into_iter().next());
-    block.settings = document.map(|document| {
-        // In one line, all of it is where it begins.
-        Rc::new(if *literal {
-            document.moved_into(value.value.at)
-        } else {
-            document.moved_to(value.value.at)
-        })
-    });
+    blocks
 }
