@@ -4,7 +4,7 @@ use crate::chosen::unkeyed;
 use crate::document::{read, Node, Position};
 use crate::envoy::{find, Block, Chain, Found, Host, Route};
 use crate::filters::Filter;
-use crate::idle::idle;
+use crate::idle::{idle, Around};
 use crate::layers::{layer, settings, Layered, Level};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ struct Idle {
     filter: Filter,
     title: String,
     /// By their paths: their places, and what to know.
-    fields: BTreeMap<&'static str, (Position, String)>,
+    fields: BTreeMap<String, (Position, String)>,
 }
 
 impl<'f> Checked<'f> {
@@ -110,7 +110,7 @@ impl<'f> Checked<'f> {
         for block in std::mem::take(&mut self.idle).into_values() {
             let name = block.filter.namespace();
             for (path, (at, problem)) in block.fields {
-                self.add(Severity::Warning, at, name, &block.title, path, &problem);
+                self.add(Severity::Warning, at, name, &block.title, &path, &problem);
             }
         }
         Report {
@@ -147,13 +147,13 @@ impl<'f> Checked<'f> {
     }
 
     /// Remembers of a block what has no effect in these settings, of which it is a part, nor had in others.
-    fn effects(&mut self, block: &Block, title: &str, layered: &Layered) {
-        let idle = idle(block.filter, &layered.settings);
+    fn effects(&mut self, block: &Block, title: &str, layered: &Layered, around: &Around<'_>) {
+        let idle = idle(block.filter, &layered.settings, around);
         if let Some(known) = self.idle.get_mut(&block.at) {
             known.fields.retain(|path, _| idle.contains_key(path));
             return;
         }
-        let own = |(path, problem)| match block.settings.as_ref()?.place(path) {
+        let own = |(path, problem): (String, String)| match block.settings.as_ref()?.place(&path) {
             (at, true) => Some((path, (at, problem))),
             (_, false) => None,
         };
@@ -212,11 +212,12 @@ impl<'f> Checked<'f> {
 
     fn chain(&mut self, chain: &Chain) {
         self.twins(chain);
+        let around = Around::of(chain);
         for plugin in &chain.plugins {
             self.plugins.insert(plugin.at);
             self.block(plugin, "plugin configuration");
             let layered = layer(plugin.filter, Some(plugin), None, None);
-            self.effects(plugin, "plugin configuration", &layered);
+            self.effects(plugin, "plugin configuration", &layered, &around);
             for (_, errors) in &layered.refused {
                 for error in errors.iter() {
                     self.field(plugin, "plugin configuration", &error.path, &error.problem);
@@ -246,7 +247,7 @@ impl<'f> Checked<'f> {
                     for route in std::iter::once(None).chain(host.routes.iter().map(Some)) {
                         let layered = layer(filter, plugin, Some(host), route);
                         if let Some(plugin) = plugin {
-                            self.effects(plugin, "plugin configuration", &layered);
+                            self.effects(plugin, "plugin configuration", &layered, &around);
                             if let Some(route) = route {
                                 self.chosen(plugin, host, route, &layered);
                             }
@@ -263,7 +264,7 @@ impl<'f> Checked<'f> {
                         };
                         for (level, _) in &layered.levels {
                             if let Some((block, title)) = block_of(*level) {
-                                self.effects(block, &title, &layered);
+                                self.effects(block, &title, &layered, &around);
                             }
                         }
                         for (level, errors) in &layered.refused {

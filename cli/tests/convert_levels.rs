@@ -185,3 +185,15 @@ descriptors:
         assert_eq!(limits[1]["match"], json!({"cidr": "10.0.0.0/24"}));
     }
 }
+
+/// What refuses nothing has no share of which it refuses.
+#[test]
+fn a_descriptor_in_shadow_mode_has_no_share() {
+    let share = filter("descriptors: [{entries: [{key: x}], shadow_mode: true, token_bucket: {max_tokens: 1, fill_interval: 1s}}]")
+        .replace("filter_enforced: {default_value: {numerator: 100}}", "filter_enforced: {default_value: {numerator: 25}}");
+    let found = converted(&format!("{{{share}}}"));
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    assert_eq!(limits[0]["enforce_percent"], 25.0);
+    assert_eq!(limits[1].get("enforce_percent"), None);
+    assert_eq!(limits[1]["shadow"], true);
+}

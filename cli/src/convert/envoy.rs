@@ -225,7 +225,7 @@ fn filter(node: &Node, converted: &mut Converted) -> (Vec<Map<String, Value>>, A
     for limit in &mut limits {
         if enforced <= 0.0 {
             limit.insert("shadow".to_owned(), json!(true));
-        } else if enforced < 100.0 {
+        } else if enforced < 100.0 && !limit.contains_key("shadow") {
             limit.insert("enforce_percent".to_owned(), json!(enforced));
         }
     }

@@ -1,7 +1,12 @@
 //! Settings that say something and change nothing, or hardly what is meant. They are no errors: another level of settings
 //! may give them their effect.
 
+mod breaker;
+mod limits;
+
+use crate::envoy::Chain;
 use crate::filters::Filter;
+use seawall_rate_limit::rules::Pattern;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
@@ -81,9 +86,40 @@ fn at<'v>(settings: &'v Value, path: &str) -> Option<&'v Value> {
     settings.pointer(&format!("/{}", path.replace('.', "/")))
 }
 
+/// Fields of which there is something to know, by their paths.
+type Found = BTreeMap<String, String>;
+
+/// What is known of the routes that settings are for.
+#[derive(Debug, Default)]
+pub struct Around<'c> {
+    /// The names of all routes; none where some are somewhere else, or the file has none at all.
+    routes: Option<Vec<&'c str>>,
+}
+
+impl<'c> Around<'c> {
+    /// What is known of the routes behind a chain.
+    pub fn of(chain: &'c Chain) -> Self {
+        let routes = chain.hosts.iter().flat_map(|host| &host.routes);
+        let names: Vec<_> = routes.map(|route| route.name.as_str()).collect();
+        let is_whole = !chain.partial && !names.is_empty();
+        Around {
+            routes: is_whole.then_some(names),
+        }
+    }
+
+    /// True where no route has such a name for certain. `*` at an end stands for anything.
+    fn lacks(&self, name: &str) -> bool {
+        let pattern = Pattern::read(name);
+        let (Some(routes), Some(pattern)) = (&self.routes, pattern) else {
+            return false;
+        };
+        !routes.iter().any(|name| pattern.matches(name.as_bytes()))
+    }
+}
+
 /// What to know of fields of these settings, by their paths. `settings` are those that hold on a route, of all levels.
-pub fn idle(filter: Filter, settings: &Value) -> BTreeMap<&'static str, String> {
-    let mut found = BTreeMap::new();
+pub fn idle(filter: Filter, settings: &Value, around: &Around<'_>) -> Found {
+    let mut found = Found::new();
     for needs in NEEDS.iter().filter(|needs| needs.filter == filter) {
         let switch = match at(settings, needs.switch) {
             Some(Value::String(word)) => word.clone(),
@@ -96,7 +132,7 @@ pub fn idle(filter: Filter, settings: &Value) -> BTreeMap<&'static str, String> 
         for field in needs.fields {
             if at(settings, field).is_some_and(|value| *value != json!([])) {
                 found.insert(
-                    *field,
+                    (*field).to_owned(),
                     format!("has no effect while {} is {switch}", needs.switch),
                 );
             }
@@ -111,13 +147,33 @@ pub fn idle(filter: Filter, settings: &Value) -> BTreeMap<&'static str, String> 
             };
             if let Some(value) = value.filter(|value| *value > 0.0 && *value < 1.0) {
                 found.insert(
-                    field,
+                    field.to_owned(),
                     format!("is a percentage, of which 50 is half: {value} is less than one call in a hundred"),
                 );
             }
         }
     }
+    match filter {
+        Filter::CircuitBreaker => breaker::idle(settings, &mut found),
+        Filter::RateLimit => limits::idle(settings, around, &mut found),
+        Filter::TraceHeaders => {
+            let routes = at(settings, "latency.routes").and_then(Value::as_array);
+            for (index, name) in routes.into_iter().flatten().enumerate() {
+                // A name with a star in it is just that here.
+                let name = name.as_str().filter(|name| !name.contains('*'));
+                if let Some(name) = name.filter(|name| around.lacks(name)) {
+                    let path = format!("latency.routes[{index}]");
+                    found.insert(path, no_route(name));
+                }
+            }
+        }
+        Filter::ResponseCache => {}
+    }
     found
+}
+
+fn no_route(name: &str) -> String {
+    format!("has no effect: no route of this file is called {name:?}")
 }
 
 #[cfg(test)]
