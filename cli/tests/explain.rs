@@ -234,6 +234,22 @@ fn what_cannot_be_explained_is_trouble() {
     let ran = seawall(&["explain", FILE, "--request", "GET /", "--listener", "x"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("\"ingress\", \"egress\""), "{}", ran.err);
+    let ran = piped(&["explain", "-", "--request", "GET /"], "a: 1");
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("has no listener with"), "{}", ran.err);
+}
+
+/// Each `WasmPlugin` is one, and nobody would look for the others.
+#[test]
+fn other_listeners_are_told_of() {
+    let manifest = "deploy/istio/wasmplugins.yaml";
+    let names = "--listener takes \"seawall-trace-headers\", \"seawall-rate-limit\", \"seawall-response-cache\", \"seawall-circuit-breaker\"";
+    let ran = seawall(&["explain", manifest, "--request", "GET /"]);
+    assert!(ran.out.contains(names), "{}", ran.out);
+    let named = ["explain", manifest, "--listener", "seawall-rate-limit"];
+    let ran = seawall(&[&named[..], &["--request", "GET /"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.out.contains("--listener takes"), "{}", ran.out);
 }
 
 #[test]

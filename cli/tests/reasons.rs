@@ -162,3 +162,21 @@ fn the_breaker_says_what_opens_it_and_the_trace_what_was_judged() {
         assert_eq!(said, expected, "{fields:?}");
     }
 }
+
+/// `utm_` alone would be another parameter.
+#[test]
+fn names_of_parameters_keep_their_stars() {
+    for (key, says) in [
+        (
+            "{exclude: ['utm_*', gclid]}",
+            "the query without utm_*, gclid",
+        ),
+        ("{include: ['page*', q]}", "of the query page*, q"),
+    ] {
+        let file = format!(
+            "kind: WasmPlugin\nspec:\n  url: oci://x/seawall/response-cache:1\n  pluginConfig: {{key: {key}}}\n"
+        );
+        let ran = piped(&["explain", "-", "--request", "GET /a"], &file);
+        assert!(ran.out.contains(says), "{}{}", ran.out, ran.err);
+    }
+}

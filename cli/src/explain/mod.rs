@@ -95,27 +95,34 @@ pub fn explain(
 ) -> Result<Explanation, String> {
     let documents = read(text).map_err(|error| format!("{file}:{}: {error}", error.at.line))?;
     let found = find(&documents);
-    let mut chains = found
-        .chains
-        .iter()
-        .filter(|chain| !chain.plugins.is_empty());
+    let chains = found.chains.iter();
+    let chains: Vec<_> = chains.filter(|chain| !chain.plugins.is_empty()).collect();
+    let names = || {
+        let names = chains.iter().map(|chain| format!("{:?}", chain.name));
+        names.collect::<Vec<_>>().join(", ")
+    };
     let chain = match listener {
-        Some(name) => chains.find(|chain| chain.name == name).ok_or_else(|| {
-            let names: Vec<_> = found
-                .chains
-                .iter()
-                .map(|chain| format!("{:?}", chain.name))
-                .collect();
-            format!(
+        Some(name) => chains.iter().find(|chain| chain.name == name),
+        None => chains.first(),
+    };
+    let chain = match (chain, listener) {
+        (Some(chain), _) => *chain,
+        (None, Some(name)) if !chains.is_empty() => {
+            return Err(format!(
                 "{file} has no listener {name:?} with Seawall filters; there are {}",
-                names.join(", ")
-            )
-        })?,
-        None => chains
-            .next()
-            .ok_or_else(|| format!("{file} has no listener with Seawall filters"))?,
+                names()
+            ));
+        }
+        (None, _) => return Err(format!("{file} has no listener with Seawall filters")),
     };
     let mut notes = Vec::new();
+    if listener.is_none() && chains.len() > 1 {
+        let first = &chain.name;
+        let all = names();
+        notes.push(format!(
+            "this is {first:?} alone, the first one with Seawall filters; --listener takes {all}"
+        ));
+    }
     if check(file, text).count(Severity::Error) > 0 {
         notes.push(format!(
             "{file} has errors; `seawall check {file}` lists them"

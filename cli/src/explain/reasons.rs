@@ -9,7 +9,7 @@ use seawall_rate_limit::config::{Cost, Limit, Missing};
 use seawall_rate_limit::key::address::Prefixes;
 use seawall_rate_limit::key::{Facts, Part};
 use seawall_rate_limit::rules::one_matches;
-use seawall_response_cache::key::Query;
+use seawall_response_cache::key::{Pattern, Query};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -182,6 +182,15 @@ fn address(bytes: &[u8], prefixes: Prefixes) -> String {
     }
 }
 
+/// Names as they are written in the settings.
+fn listed(names: &[Pattern]) -> String {
+    let names = names.iter().map(|name| {
+        let star = if name.prefix { "*" } else { "" };
+        format!("{}{star}", name.text)
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
 fn cache(settings: &Value, driven: &Driven) -> Vec<String> {
     let Ok(settings) = load::<seawall_response_cache::config::Settings>(settings) else {
         return Vec::new();
@@ -209,22 +218,8 @@ fn cache(settings: &Value, driven: &Driven) -> Vec<String> {
         Query::All => "path and query as they came".to_owned(),
         Query::Sorted => "path, and query with its parameters sorted".to_owned(),
         Query::None => "path without the query".to_owned(),
-        Query::Include(names) => format!(
-            "path, and of the query {}",
-            names
-                .iter()
-                .map(|name| name.text.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-        Query::Exclude(names) => format!(
-            "path, and the query without {}",
-            names
-                .iter()
-                .map(|name| name.text.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+        Query::Include(names) => format!("path, and of the query {}", listed(names)),
+        Query::Exclude(names) => format!("path, and the query without {}", listed(names)),
     });
     parts.extend(recipe.headers.iter().map(|name| format!("header {name}")));
     parts.extend(recipe.cookies.iter().map(|name| format!("cookie {name}")));

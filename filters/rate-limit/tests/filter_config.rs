@@ -75,7 +75,7 @@ fn mistakes_inside_lists_and_rules() {
         ("key", json!([{"header": "a b"}]), "limits[0].key[0].header: must be the name of a header, got \"a b\""),
         ("key", json!([{"path_segment": 0}]), "limits[0].key[0].path_segment: must be from 1 to 64, got 0"),
         ("key", json!([{"path_prefix": 65}]), "limits[0].key[0].path_prefix: must be from 1 to 64, got 65"),
-        ("key", json!([{"header": ""}]), "limits[0].key[0].header: must not be empty, got \"\""),
+        ("key", json!([{"header": ""}]), "limits[0].key[0].header: must be the name of a header, got \"\""),
         ("key", json!([{"cookie": ""}]), "limits[0].key[0].cookie: must not be empty, got \"\""),
         ("key", json!([{"client_address": {"ipv4_prefix": 33}}]), "limits[0].key[0].client_address.ipv4_prefix: must be from 0 to 32, got 33"),
         ("key", json!([{"jwt_claim": []}]), "limits[0].key[0].jwt_claim: must be the name of a claim or the path to it, got []"),
@@ -116,6 +116,16 @@ fn places_are_counted_in_one_way_only() {
     assert_eq!(
         found,
         ["answer.content_type: must be printable ASCII, got \"a\\nb\""]
+    );
+}
+
+#[test]
+fn one_mistake_is_said_once() {
+    let limit = json!({"name": "a", "requests": 1, "per": "1m", "key": [{"header": ""}]});
+    let found = errors(json!({"limits": [limit]}));
+    assert_eq!(
+        found,
+        ["limits[0].key[0].header: must be the name of a header, got \"\""]
     );
 }
 

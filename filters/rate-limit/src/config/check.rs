@@ -271,7 +271,8 @@ pub(super) fn part(raw: RawPart, path: &str, frame: &Frame, errors: &mut ConfigE
         }
         value
     };
-    let header = text(raw.header, "header", errors)
+    let header = raw
+        .header
         .map(|name| Part::Header(header_name(name, &format!("{path}.header"), errors)));
     found.extend(header);
     found.extend(text(raw.cookie, "cookie", errors).map(Part::Cookie));
