@@ -3,11 +3,12 @@
 //! The deserializer of `trace` asks a type what it wants instead of giving it anything, `explore` asks on until nothing is
 //! left to ask, and `forms` knows the texts that types read by themselves, such as durations. So the schema cannot say
 //! anything else than the filter does. The meaning of a field, its default and the range of a number come from the table in the
-//! filter's README (`table`), which the tests hold against what the filter does. What the schema cannot say are rules that join
-//! fields; those are the work of `seawall check`.
+//! filter's README (`table`), which the tests hold against what the filter does; `rules` adds what is asked of single fields
+//! besides. What the schema cannot say are rules that join fields; those are the work of `seawall check`.
 
 mod explore;
 mod forms;
+mod rules;
 mod table;
 mod trace;
 
@@ -25,6 +26,7 @@ pub fn schema(filter: Filter) -> Value {
     let mut schema = shape(filter);
     let rows = rows(filter.readme());
     describe(&mut schema, "", &rows);
+    rules::add(filter, &mut schema);
     for field in filter.plugin_only() {
         if let Some(Value::Object(field)) = schema.pointer_mut(&format!("/properties/{field}")) {
             let text = field.get("description").and_then(Value::as_str);
