@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::piped;
+use common::{piped, round_trip};
 use serde_json::{json, Value};
 
 fn converted(text: &str) -> Value {
+    round_trip(&piped(&["convert", "envoy", "-"], text));
     let ran = piped(&["convert", "envoy", "-", "--format", "json"], text);
     assert_eq!(ran.code, 0, "{}", ran.err);
     serde_json::from_str(&ran.out).unwrap()

@@ -58,6 +58,9 @@ fn what_a_limit_must_have() {
         ("overrides", json!([{"match": {}, "requests": 1}]), false),
         ("overrides", json!([{"match": [{}], "requests": 1}]), false),
         ("cost", json!(0), true),
+        ("cost", json!(1_000_000_001), false),
+        ("cost", json!({"default": 2}), false),
+        ("cost", json!({"header": "x", "default": 2}), true),
         ("key", json!([]), true),
     ] {
         same(Filter::RateLimit, &with(name, &value), fits);

@@ -37,6 +37,7 @@ fn rules(filter: Filter) -> Vec<Rule> {
             ),
             ("limits[].penalty.refusals", range(1, billion)),
             ("limits[].cost", range(0, billion)),
+            ("limits[].cost", json!({"required": ["header"]})),
             ("limits[].key[].path_prefix", range(1, 64)),
             ("limits[].key[].path_segment", range(1, 64)),
             ("limits[].key[].client_address.trusted_hops", range(0, 32)),

@@ -47,6 +47,29 @@ pub fn seawall(arguments: &[&str]) -> Ran {
     piped(arguments, "")
 }
 
+/// Puts the printed documents where they belong, and checks that.
+#[allow(dead_code, reason = "not every test converts")]
+pub fn round_trip(ran: &Ran) {
+    let mut documents = ran.out.split("---\n");
+    let indented = |text: &str, by: usize| {
+        let lines = text.lines().map(|line| format!("{:by$}{line}\n", ""));
+        lines.collect::<String>()
+    };
+    let plugin = documents.next().unwrap();
+    let mut text = format!(
+        "http_filters:\n- name: seawall.rate_limit\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      name: seawall.rate_limit\n{}route_config:\n  virtual_hosts:\n  - name: all\n    domains: [\"*\"]\n    routes:\n",
+        indented(plugin, 6)
+    );
+    for route in documents {
+        text.push_str(&format!(
+            "    - match: {{prefix: /}}\n{}",
+            indented(route, 6)
+        ));
+    }
+    let checked = piped(&["check", "--strict", "-"], &text);
+    assert_eq!(checked.code, 0, "{}\n{text}", checked.out);
+}
+
 /// Names of Envoy's messages that the tests use, none of which a filter has for a setting.
 const OF_ENVOY: [&str; 40] = [
     "access_log",
