@@ -1,27 +1,20 @@
 //! Base64 as protobuf's JSON has it: of either alphabet, with or without the signs at its end.
 
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::Engine;
+
+const EITHER: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// The bytes; none where a sign is of neither alphabet, or one is left over.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for sign in text.bytes() {
-        let six = match sign {
-            b'A'..=b'Z' => sign.checked_sub(b'A')?,
-            b'a'..=b'z' => sign.checked_sub(b'a')?.checked_add(26)?,
-            b'0'..=b'9' => sign.checked_sub(b'0')?.checked_add(52)?,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = ((bits << 6) | u32::from(six)) & 0xffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xff).ok()?);
-        }
-    }
-    (count < 6).then_some(bytes)
+    let text = text.replace('-', "+").replace('_', "/");
+    EITHER.decode(text).ok()
 }
 
 #[cfg(test)]
