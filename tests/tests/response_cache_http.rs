@@ -154,6 +154,56 @@ async fn stale_answers_bridge_errors_with_a_body_without_one_and_a_dead_origin()
     assert_eq!(envoy.get("/other").await.status, 503);
 }
 
+/// `s-maxage` forbids stale use, and a grant for no time is none, whatever a client asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_gets_no_stale_answer_that_the_origin_has_not_granted() {
+    let upstream = Upstream::start().await;
+    let envoy = cached(&upstream, still()).await;
+    for (path, granted, status) in [
+        ("/none", "stale-if-error=0", 503),
+        ("/unreadable", "stale-if-error=x", 503),
+        ("/some", "stale-if-error=600", 200),
+    ] {
+        let said = format!("s-maxage=1, {granted}");
+        upstream.always(Reply::ok("good").header("cache-control", &said));
+        envoy.get(path).await;
+        wait_until_stale(&envoy, path).await;
+        upstream.always(Reply::status(503));
+        let asks = [("cache-control", "stale-if-error=1000")];
+        assert_eq!(envoy.get_with(path, &asks).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_forbids_storing_ends_what_is_stored_on_every_worker() {
+    let upstream = Upstream::serving(|seen| {
+        let said = if seen.method == "HEAD" {
+            "no-store"
+        } else {
+            "max-age=600"
+        };
+        Reply::ok("body")
+            .header("cache-control", said)
+            .header("etag", "\"a\"")
+    })
+    .await;
+    let envoy = cached(&upstream, still()).await;
+    envoy.get("/").await;
+    // Two lines are no range.
+    let ranges = [("range", "bytes=0-0"), ("range", "bytes=1-1")];
+    let whole = envoy.get_with("/", &ranges).await;
+    assert_eq!((whole.status, whole.text().as_str()), (200, "body"));
+    assert_eq!(upstream.hits(), 1);
+    let sure = [("cache-control", "no-cache")];
+    envoy.send("HEAD", "/", &sure, b"").await;
+    for _ in 0..8 {
+        let client = Client::fresh(envoy.address);
+        let asks = [("cache-control", "only-if-cached")];
+        assert_eq!(client.get_with("/", &asks).await.status, 504);
+    }
+    assert_eq!(upstream.hits(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_while_revalidate_answers_at_once_and_refreshes_in_the_background() {
     let upstream = Upstream::serving(|_| {

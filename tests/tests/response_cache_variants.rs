@@ -181,3 +181,33 @@ async fn a_route_that_a_field_chooses_keeps_its_answers_where_its_key_has_the_fi
     }
     assert_eq!(upstream.hits(), 4);
 }
+
+/// A comma in them separates nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn white_space_counts_in_fields_that_are_no_lists() {
+    let upstream = Upstream::serving(|seen| {
+        let (cookie, list) = (seen.header("cookie"), seen.header("x-list"));
+        Reply::ok(format!("{cookie:?} {list:?}"))
+            .header("cache-control", FRESH)
+            .header("vary", "cookie, x-list")
+    })
+    .await;
+    let envoy = cached(&upstream, json!({})).await;
+    for (cookie, list, hits) in [
+        ("a=1, 2", "1, 2", 1),
+        ("a=1, 2", "1,2", 1),
+        ("a=1,2", "1, 2", 2),
+        ("a=1,2", "1,2", 2),
+        ("a=1, 2", "1 ,2", 2),
+    ] {
+        let got = envoy
+            .get_with("/", &[("cookie", cookie), ("x-list", list)])
+            .await;
+        assert!(
+            got.text().contains(&format!("{cookie:?}")),
+            "{}",
+            got.text()
+        );
+        assert_eq!(upstream.hits(), hits, "{cookie} {list}");
+    }
+}
