@@ -69,8 +69,10 @@ done
 bindgen=$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[^0-9.]/, ""); print}' Cargo.lock)
 if [ -n "$bindgen" ] && [ "$(cat .tools/wasm-bindgen.version 2>/dev/null)" != "$bindgen" ]; then
   echo "installing the test runner of wasm-bindgen $bindgen (a few minutes, once)"
+  # Not optimised: that builds in less than half the time, and its tests take a second more each.
   install_runner() {
-    cargo install --quiet "$@" --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+      cargo install --quiet "$@" --root .tools --target-dir "${CARGO_TARGET_DIR:-target}/tools" \
       --version "$bindgen" --bin wasm-bindgen-test-runner wasm-bindgen-cli
   }
   # Its own lock file may name a release that a registry mirror does not have yet.
