@@ -198,3 +198,51 @@ fn a_descriptor_in_shadow_mode_has_no_share() {
     assert_eq!(limits[1].get("enforce_percent"), None);
     assert_eq!(limits[1]["shadow"], true);
 }
+
+#[test]
+fn a_whole_route_configuration_takes_the_place_of_the_filter() {
+    let wide = |settings: &str| {
+        manager("", &filter("status: {code: 503}"), "", "").replace(
+            "route_config: {",
+            &format!("route_config: {{typed_per_filter_config: {{limits: {{{settings}}}}}, "),
+        )
+    };
+    let found = converted(&wide(&filter("").replace("max_tokens: 1", "max_tokens: 7")));
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    assert_eq!(limits.len(), 1, "{found}");
+    assert_eq!(limits[0]["burst"], 7, "{found}");
+    assert_eq!(found["plugin"].get("answer"), None, "{found}");
+    assert!(found["remarks"].to_string().contains("as in Envoy"));
+    let found = converted(&wide(&format!("{SWITCH}, disabled: true")));
+    assert_eq!(found["plugin"]["enabled"], false);
+    assert_eq!(found["plugin"]["limits"][0]["requests"], 1, "{found}");
+}
+
+#[test]
+fn actions_of_routes_fill_the_descriptors_of_the_filter() {
+    let descriptor = |key: &str| {
+        format!("descriptors: [{{entries: [{{key: {key}}}], token_bucket: {{max_tokens: 3, fill_interval: 1s}}}}]")
+    };
+    let acting = |actions: &str| {
+        let text = manager("", &filter(&descriptor("tenant")), "", "");
+        let routes = "match: {prefix: /}, route: {cluster: c, rate_limits: [";
+        text.replace("match: {prefix: /}", &format!("{routes}{actions}]}}"))
+    };
+    let by = |header: &str| {
+        format!(
+            "{{actions: [{{request_headers: {{header_name: {header}, descriptor_key: tenant}}}}]}}"
+        )
+    };
+    let found = converted(&acting(&by("X-Account")));
+    let limits = found["plugin"]["limits"].as_array().unwrap();
+    assert_eq!(limits[1]["key"], json!([{"header": "x-account"}]));
+    let remarks = found["remarks"].to_string();
+    assert!(remarks.contains("actions of routes"), "{remarks}");
+    assert!(!remarks.contains("differ"), "{remarks}");
+    let found = converted(&acting(&format!("{}, {}", by("x-a"), by("x-b"))));
+    let remarks = found["remarks"].to_string();
+    assert!(remarks.contains("several actions that differ"), "{remarks}");
+    let found = converted(&acting(""));
+    let remarks = found["remarks"].to_string();
+    assert!(remarks.contains("no action in this"), "{remarks}");
+}

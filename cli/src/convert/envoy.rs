@@ -1,11 +1,11 @@
 //! Envoy's `local_ratelimit` filter: its token bucket, its descriptors, and the rate limit actions of routes that fill them.
 
+use super::actions::{actions, part, value, Actions};
 use super::answers::Answers;
 use super::bucket::limit;
-use super::{address, unused, Converted};
+use super::{unused, Converted};
 use crate::document::Node;
 use crate::envoy::percent;
-use seawall_core::authority::host;
 use serde_json::{json, Map, Value};
 use std::rc::Rc;
 
@@ -20,8 +20,10 @@ const USUAL: &str = "envoy.filters.http.local_ratelimit";
 /// When there is none.
 pub fn envoy(documents: &[Rc<Node>]) -> Result<Converted, String> {
     let mut converted = Converted::default();
+    let actions = Actions::of_routes(documents, &mut converted);
     let mut walk = Walk {
         converted: &mut converted,
+        actions,
         entries: Vec::new(),
         found: 0,
     };
@@ -36,6 +38,9 @@ pub fn envoy(documents: &[Rc<Node>]) -> Result<Converted, String> {
     };
     for document in documents {
         walk.plugin(document, &mut whole);
+    }
+    for document in documents {
+        walk.everywhere(document, &mut whole);
     }
     // Routes come after all of what is around them, wherever that stands.
     for document in documents {
@@ -66,13 +71,15 @@ struct Level {
 
 struct Walk<'c> {
     converted: &'c mut Converted,
+    /// Those that stand in no filter.
+    actions: Actions,
     /// The filter's entries in chains, by name, and whether each is switched off.
     entries: Vec<(String, bool)>,
     /// Filters, and switches of them.
     found: usize,
 }
 
-fn is_filter(node: &Node) -> bool {
+pub(super) fn is_filter(node: &Node) -> bool {
     node.text_of("@type").ends_with(FILTER)
 }
 
@@ -95,7 +102,7 @@ impl Walk<'_> {
     fn plugin(&mut self, node: &Node, whole: &mut Level) {
         if is_filter(node) {
             self.found += 1;
-            let (limits, answers) = filter(node, self.converted);
+            let (limits, answers) = filter(node, &self.actions, self.converted);
             let is_other = whole.answers != answers;
             if is_other && !self.converted.limits.is_empty() {
                 self.converted.remark("several filters answer differently; refusals of all of them are answered as the last one does it");
@@ -107,18 +114,40 @@ impl Walk<'_> {
             }
             return;
         }
-        for field in node.fields() {
-            if field.is("typed_per_filter_config") {
-                for entry in field.value.fields() {
-                    let switched = self.switched(&entry.name, &entry.value);
-                    whole.off = switched.unwrap_or(whole.off);
-                }
-            }
+        let inside = node.fields().iter();
+        for field in inside.filter(|field| !field.is("typed_per_filter_config")) {
             self.plugin(&field.value, whole);
         }
         for (number, item) in (1..).zip(node.items()) {
             if title(item, number).is_none() {
                 self.plugin(item, whole);
+            }
+        }
+    }
+
+    /// What a whole route configuration says of the filter: in Envoy it takes the place of what the filter says itself.
+    fn everywhere(&mut self, node: &Node, whole: &mut Level) {
+        for field in node.fields() {
+            if !field.is("typed_per_filter_config") {
+                self.everywhere(&field.value, whole);
+                continue;
+            }
+            for entry in field.value.fields() {
+                let switched = self.switched(&entry.name, &entry.value);
+                whole.off = switched.unwrap_or(whole.off);
+                let value = &entry.value;
+                let value = value.get("config").map_or(value, |config| config);
+                if is_filter(value) && switched != Some(true) {
+                    whole.off = false;
+                    self.converted.limits.clear();
+                    self.converted.remark("a whole route configuration says what the limits are; they take the place of the filter's, as in Envoy");
+                    self.plugin(value, whole);
+                }
+            }
+        }
+        for (number, item) in (1..).zip(node.items()) {
+            if title(item, number).is_none() {
+                self.everywhere(item, whole);
             }
         }
     }
@@ -159,7 +188,7 @@ impl Walk<'_> {
         let mut settings = Map::new();
         if is_filter(node) && switched != Some(true) {
             self.found += 1;
-            let (limits, answers) = filter(node, self.converted);
+            let (limits, answers) = filter(node, &self.actions, self.converted);
             settings = answers.over(&around.answers, title, self.converted);
             here.answers = answers;
             here.off = false;
@@ -209,7 +238,11 @@ fn title(node: &Node, number: usize) -> Option<String> {
 }
 
 /// The limits of a filter, and what it answers.
-fn filter(node: &Node, converted: &mut Converted) -> (Vec<Map<String, Value>>, Answers) {
+fn filter(
+    node: &Node,
+    routes: &Actions,
+    converted: &mut Converted,
+) -> (Vec<Map<String, Value>>, Answers) {
     let prefix = match node.text_of("stat_prefix") {
         "" => "local",
         prefix => prefix,
@@ -218,7 +251,7 @@ fn filter(node: &Node, converted: &mut Converted) -> (Vec<Map<String, Value>>, A
     if let Some(bucket) = node.get("token_bucket") {
         limits.extend(limit(bucket, prefix, converted));
     }
-    limits.extend(descriptors(node, prefix, converted));
+    limits.extend(descriptors(node, prefix, routes, converted));
     remark_on_settings(node, prefix, limits.len(), converted);
     // Without a share it counts and refuses nothing.
     let enforced = percentage(node, "filter_enforced").unwrap_or(0.0);
@@ -233,8 +266,13 @@ fn filter(node: &Node, converted: &mut Converted) -> (Vec<Map<String, Value>>, A
 }
 
 /// A limit for each descriptor.
-fn descriptors(node: &Node, prefix: &str, converted: &mut Converted) -> Vec<Map<String, Value>> {
-    let actions = actions(node, converted);
+fn descriptors(
+    node: &Node,
+    prefix: &str,
+    routes: &Actions,
+    converted: &mut Converted,
+) -> Vec<Map<String, Value>> {
+    let beside = actions(node, converted);
     let mut limits: Vec<Map<String, Value>> = Vec::new();
     let (mut named, mut any) = (Vec::new(), Vec::new());
     for descriptor in items(node, "descriptors") {
@@ -249,7 +287,7 @@ fn descriptors(node: &Node, prefix: &str, converted: &mut Converted) -> Vec<Map<
         let mut key = Vec::new();
         let mut rule = Map::new();
         for entry in entries {
-            part(entry, &actions, &mut key, &mut rule, converted);
+            part(entry, &beside, routes, &mut key, &mut rule, converted);
         }
         if !key.is_empty() {
             limit.insert("key".to_owned(), json!(key));
@@ -338,118 +376,4 @@ fn rename(limit: &mut Map<String, Value>, known: &[Value]) {
 /// A share in percent; none where it is not set.
 fn percentage(node: &Node, field: &str) -> Option<f64> {
     node.find(&[field, "default_value"]).map(percent)
-}
-
-/// What the actions of `rate_limits` beside a filter fill, by the key of the descriptor's entry.
-fn actions(node: &Node, converted: &mut Converted) -> Vec<(String, Value)> {
-    let mut known = Vec::new();
-    for action in items(node, "rate_limits")
-        .iter()
-        .filter_map(|limit| limit.get("actions"))
-        .flat_map(|list| list.items())
-    {
-        for field in action.fields() {
-            let key = |default: &str| match field.value.text_of("descriptor_key") {
-                "" => default.to_owned(),
-                key => key.to_owned(),
-            };
-            let filled = match field.snake().as_str() {
-                "request_headers" => {
-                    let header = match field.value.text_of("header_name") {
-                        ":path" => {
-                            converted
-                                .remark(":path has the query in it; the path without it is used");
-                            json!("path")
-                        }
-                        ":method" => json!("method"),
-                        ":authority" => json!("host"),
-                        header => json!({"header": header.to_lowercase()}),
-                    };
-                    (key("header"), header)
-                }
-                "remote_address" => ("remote_address".to_owned(), address()),
-                "masked_remote_address" => {
-                    let length = |name: &str, whole: u64| {
-                        let node = field.value.get(name);
-                        node.and_then(|node| node.whole()).unwrap_or(whole)
-                    };
-                    let masks = json!({"ipv4_prefix": length("v4_prefix_mask_len", 32), "ipv6_prefix": length("v6_prefix_mask_len", 128)});
-                    (
-                        "masked_remote_address".to_owned(),
-                        json!({"client_address": masks}),
-                    )
-                }
-                "destination_cluster" => ("destination_cluster".to_owned(), json!("cluster")),
-                "generic_key" => {
-                    let value = field.value.text_of("descriptor_value");
-                    (key("generic_key"), json!({"constant": value}))
-                }
-                other => {
-                    converted.remark(format!("the action {other} has no counterpart"));
-                    continue;
-                }
-            };
-            known.push(filled);
-        }
-    }
-    known
-}
-
-/// The value that an entry of a descriptor names; none for any.
-fn value(entry: &Node) -> Option<String> {
-    let value = entry.get("value").map(|node| match node.json() {
-        Value::String(text) => text,
-        other => other.to_string(),
-    });
-    value.filter(|value| !value.is_empty())
-}
-
-/// An entry of a descriptor, as a part of the key and, where it names a value, as a rule.
-fn part(
-    entry: &Node,
-    actions: &[(String, Value)],
-    key: &mut Vec<Value>,
-    rule: &mut Map<String, Value>,
-    converted: &mut Converted,
-) {
-    let wanted = entry.text_of("key");
-    let part = match actions.iter().find(|(key, _)| key == wanted) {
-        Some((_, part)) => part.clone(),
-        None => {
-            converted.remark(format!(
-                "the descriptor {wanted:?} is filled by an action that is not beside the filter; it is taken for the header {:?}",
-                wanted.to_lowercase().replace('_', "-")
-            ));
-            json!({"header": wanted.to_lowercase().replace('_', "-")})
-        }
-    };
-    if part.get("constant").is_some() {
-        return;
-    }
-    if let Some(value) = value(entry) {
-        match (&part, part.get("header")) {
-            (_, Some(header)) => {
-                let headers = rule.entry("header").or_insert_with(|| json!({}));
-                if let (Value::Object(headers), Some(header)) = (headers, header.as_str()) {
-                    headers.insert(header.to_owned(), json!(value));
-                }
-            }
-            (Value::String(word), _) if ["path", "method", "host"].contains(&word.as_str()) => {
-                // A query or a port is no part of what is compared.
-                let value = match word.as_str() {
-                    "path" => value.split('?').next().unwrap_or_default().to_owned(),
-                    "host" => String::from_utf8_lossy(&host(value.into_bytes())).into_owned(),
-                    _ => value,
-                };
-                rule.insert(word.clone(), json!(value));
-            }
-            _ if part.get("client_address").is_some() => {
-                rule.insert("cidr".to_owned(), json!(value));
-            }
-            _ => converted.remark(format!(
-                "the value {value:?} of the descriptor {wanted:?} is not carried over"
-            )),
-        }
-    }
-    key.push(part);
 }

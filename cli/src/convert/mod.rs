@@ -2,6 +2,7 @@
 //!
 //! What is read becomes a [`Converted`]: plugin settings, settings of routes, and remarks on what means something else there.
 
+mod actions;
 mod answers;
 mod bucket;
 mod envoy;
