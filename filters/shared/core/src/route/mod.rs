@@ -174,18 +174,19 @@ impl<S: Settings> Layers<S> {
 
     fn report(&self, host: &dyn Host, level: &str, errors: &ConfigErrors) {
         self.errors.increment(host);
-        let property = if level == "route" {
-            "xds\0route_name"
-        } else {
-            "xds\0virtual_host_name"
-        };
-        let name = host.property(property).ok().flatten().unwrap_or_default();
         let text = || {
-            format!(
-                "{level} \"{}\": its metadata {} is ignored: {errors}",
-                printable(&name, 128),
-                S::NAMESPACE
-            )
+            let name = |property| {
+                let name = host.property(property).ok().flatten();
+                printable(&name.unwrap_or_default(), 128)
+            };
+            let around = name("xds\0virtual_host_name");
+            // Many routes have no name: the virtual host says then where to look.
+            let of = match level {
+                "route" => format!(" \"{}\" of virtual host", name("xds\0route_name")),
+                _ => String::new(),
+            };
+            let namespace = S::NAMESPACE;
+            format!("{level}{of} \"{around}\": its metadata {namespace} is ignored: {errors}")
         };
         // Decoded once: a line for each, as long as it cannot become a flood. With more than can be kept, each request may be one
         // that is decoded again.

@@ -90,6 +90,7 @@ fn host(route: &[(&str, Value)], virtual_host: &[(&str, Value)]) -> FakeHost {
     let host = FakeHost::new(&World::new(), 1);
     host.open(1);
     host.put_property("xds\0route_name", b"checkout");
+    host.put_property("xds\0virtual_host_name", b"shop");
     if !route.is_empty() {
         host.put_property(ROUTE, &metadata(route));
     }
@@ -143,8 +144,7 @@ fn a_bad_route_setting_falls_back_to_the_next_valid_level_and_is_named() {
     let log = host.world().log();
     assert_eq!(log.len(), 1, "once per route, not per request: {log:?}");
     for part in [
-        "checkout",
-        "seawall.toy",
+        "route \"checkout\" of virtual host \"shop\": its metadata seawall.toy is ignored",
         "limit: must be at least 1",
         "slots: can be set in",
         "busrt",
