@@ -7,7 +7,7 @@ use crate::key::{hasher_of, key_of, Facts, Key, Part};
 use crate::quota::{Ask, Quota};
 use crate::rules::one_matches;
 use crate::table::{Claim, MOST};
-use seawall_core::hash::Secret;
+use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
 
@@ -152,7 +152,7 @@ pub(crate) fn collect<'s>(
             continue;
         };
         let cost = cost_of(limit, facts)?;
-        let fingerprint = known.key.fingerprint;
+        let fingerprint = placed(known.key.fingerprint, parts, plan.identity);
         let tag = (fingerprint.tag() ^ plan.identity).max(1);
         let penalty = limit.penalty.as_ref();
         let mut claimed = Claimed {
@@ -187,6 +187,15 @@ pub(crate) fn collect<'s>(
         return Ok(Collected::TooMany);
     }
     Ok(Collected::Claims(claims, beside))
+}
+
+/// The fingerprint by which a counter has its slot. All that have no key would meet in one.
+pub(crate) fn placed(key: Fingerprint, parts: &[Part], identity: u64) -> Fingerprint {
+    if parts.is_empty() {
+        Fingerprint(key.0 ^ u128::from(identity) << 64)
+    } else {
+        key
+    }
 }
 
 /// What a request of this cost asks for on its way in.

@@ -233,6 +233,7 @@ fn admit(
             limit: claimed.index,
             quota: *claimed.claim.quota,
             place: (claimed.claim.slot, claimed.claim.tag),
+            at: claimed.claim.quota.booked(verdict.charged, exchange.at),
             charged: claimed.claim.ask.cost,
             cost: claimed.cost,
         };
@@ -250,7 +251,8 @@ fn admit(
 /// What is left of a limit without the charge that its verdict speaks of.
 fn before(claim: &Claim<'_>, verdict: &Verdict, at: Timestamp) -> table::Left {
     let cost = claim.ask.cost;
-    let state = claim.quota.refund(verdict.charged, at, cost);
+    let booked = claim.quota.booked(verdict.charged, at);
+    let state = claim.quota.refund(verdict.charged, booked, cost);
     let nothing = Ask { need: 0, cost: 0 };
     let as_it_was = claim.quota.check(Some(state), at, nothing);
     (verdict.remaining.saturating_add(cost), as_it_was.more)

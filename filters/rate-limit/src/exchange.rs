@@ -43,6 +43,8 @@ pub(crate) struct Open {
     pub(crate) limit: usize,
     pub(crate) quota: Quota,
     pub(crate) place: (u32, u64),
+    /// When the charge counts as made.
+    pub(crate) at: Timestamp,
     /// What was charged.
     pub(crate) charged: u64,
     /// What the request costs, unless the response says otherwise.
@@ -143,7 +145,7 @@ impl Exchange {
             match final_cost(host, charge, open.cost) {
                 Ok(cost) if cost == open.charged => {}
                 Ok(cost) => {
-                    let left = settle(host, filter, settings, self.at, &open, cost);
+                    let left = settle(host, filter, settings, &open, cost);
                     self.now_left(open.limit, left);
                 }
                 Err(error) => filter.trouble(host, || format!("a response has no cost: {error:?}")),
@@ -160,19 +162,13 @@ impl Exchange {
         };
         let open = std::mem::take(&mut self.open);
         if !open.is_empty() {
-            give_back(host, filter, &settings, self.at, open);
+            give_back(host, filter, &settings, open);
         }
     }
 }
 
 #[inline(never)]
-fn give_back(
-    host: &dyn Host,
-    filter: &Filter,
-    settings: &Settings,
-    at: Timestamp,
-    open: Vec<Open>,
-) {
+fn give_back(host: &dyn Host, filter: &Filter, settings: &Settings, open: Vec<Open>) {
     // A filter behind this one may have answered in the place of a response without a body: that goes to the client
     // directly, and only its status is known here.
     let mut status = None;
@@ -191,7 +187,7 @@ fn give_back(
             _ => continue,
         };
         if cost != open.charged {
-            settle(host, filter, settings, at, &open, cost);
+            settle(host, filter, settings, &open, cost);
         }
     }
 }
@@ -209,17 +205,16 @@ fn answered(host: &dyn Host) -> u16 {
     }
 }
 
-/// Makes a charge of `at` what it costs after all. Returns what is left then.
+/// Makes a charge what it costs after all. Returns what is left then.
 pub(crate) fn settle(
     host: &dyn Host,
     filter: &Filter,
     settings: &Settings,
-    at: Timestamp,
     open: &Open,
     cost: u64,
 ) -> Option<table::Left> {
     let settlement = if cost < open.charged {
-        Settlement::Refund(at, open.charged.saturating_sub(cost))
+        Settlement::Refund(open.at, open.charged.saturating_sub(cost))
     } else {
         Settlement::Add(cost.saturating_sub(open.charged), DEBT)
     };

@@ -5,6 +5,7 @@ use crate::fleet::{self, Waiting};
 use crate::metrics::{FilterMetrics, LimitMetrics};
 use crate::stream::Request;
 use crate::table::{self, Before, Table};
+use crate::ways::Ways;
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::Secret;
 use seawall_core::host::{Answer, Host, Level};
@@ -34,6 +35,7 @@ pub struct RateLimit {
 pub(crate) struct Filter {
     layers: Layers<Settings>,
     table: Table,
+    ways: Ways,
     before: OnceCell<Option<Before>>,
     secret: OnceCell<Secret>,
     pub(crate) metrics: FilterMetrics,
@@ -53,6 +55,7 @@ impl Plugin for RateLimit {
         let filter = Filter {
             table: Table::for_keys(layers.plugin().max_keys),
             layers,
+            ways: Ways::default(),
             before: OnceCell::new(),
             secret: OnceCell::new(),
             metrics: FilterMetrics::define(host),
@@ -89,7 +92,7 @@ impl Filter {
             None => self.find_before(host),
         };
         Table {
-            ways: settings.entries,
+            ways: self.ways.with(settings),
             before,
             ..self.table
         }

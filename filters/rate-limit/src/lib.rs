@@ -25,6 +25,7 @@ pub mod rules;
 mod sole;
 mod stream;
 pub mod table;
+mod ways;
 
 pub use filter::RateLimit;
 pub use stream::Request;

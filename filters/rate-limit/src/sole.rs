@@ -1,6 +1,7 @@
 //! The decision where there is one limit and it is an ordinary one, as for most requests there are: the same as
 //! [`crate::decide`] comes to, without lists.
 
+use crate::claims::placed;
 use crate::config::{Cost, Limit, Missing, Settings};
 use crate::decide::{incomplete, refuse, refused, Blamed, Decided, Undecided};
 use crate::exchange::{Exchange, Told};
@@ -93,7 +94,9 @@ fn key(
         Some(hasher) => hasher,
         None => begin(host, filter, parts, hasher)?,
     };
-    key_of(parts, facts, hasher.clone(), |_, _| {})
+    let mut key = key_of(parts, facts, hasher.clone(), |_, _| {})?;
+    key.fingerprint = placed(key.fingerprint, parts, limit.plan.identity);
+    Ok(key)
 }
 
 #[cold]

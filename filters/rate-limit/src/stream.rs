@@ -86,7 +86,14 @@ impl Stream for Request {
                 self.waiting = Some((token, shared));
                 Flow::Pause
             }
-            Err(error) => undecided(host, filter, &settings, exchange, &error),
+            Err(error) => {
+                let flow = undecided(host, filter, &settings, exchange, &error);
+                // Something may have been admitted before.
+                if !exchange.open.is_empty() {
+                    exchange.settings = Some(settings);
+                }
+                flow
+            }
         }
     }
 

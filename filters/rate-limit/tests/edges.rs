@@ -71,6 +71,32 @@ fn a_place_that_was_taken_before_the_edge_is_free_after_it() {
     assert!(!ask(&quota, &mut state, EDGE, 1));
 }
 
+/// A worker whose clock is behind charges at the time that the others have got to, and takes it back from there.
+#[test]
+fn what_a_slow_clock_charged_is_taken_back_where_it_was_charged() {
+    let [fixed, sliding] = windows(4);
+    let places = Quota::Concurrency(Concurrency { max: 4, lease: PER });
+    let gcra = Quota::Gcra(Gcra::new(4, Span(PER), 4, 1));
+    for quota in [fixed, sliding, places, gcra] {
+        let mut state = None;
+        assert!(ask(&quota, &mut state, EDGE, 1));
+        let before = state;
+        let behind = Timestamp(EDGE - 2_000);
+        let verdict = quota.check(state, behind, Ask::of(1));
+        assert!(verdict.admitted);
+        let booked = quota.booked(verdict.charged, behind);
+        assert_eq!(booked, Timestamp(EDGE), "{quota:?}");
+        let after = Some(quota.refund(verdict.charged, booked, 1));
+        let left = |state| {
+            let nothing = Ask { need: 0, cost: 0 };
+            quota.check(state, Timestamp(EDGE), nothing).remaining
+        };
+        assert_eq!(left(after), left(before), "{quota:?}");
+        let alone = quota.check(None, behind, Ask::of(1));
+        assert_eq!(quota.booked(alone.charged, behind), behind, "{quota:?}");
+    }
+}
+
 #[test]
 fn limits_beyond_64_bits_admit_exactly_their_burst() {
     // Two nanoseconds more, so that three requests do not share it evenly.

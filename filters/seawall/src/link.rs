@@ -62,6 +62,15 @@ impl<'a> Link<'a> {
     }
 }
 
+/// Envoy has `host` for another word of `:authority`; a map that was read knows nothing of that.
+fn field(map: Map, name: &str) -> &str {
+    if map == Map::Request && name == "host" {
+        ":authority"
+    } else {
+        name
+    }
+}
+
 impl Host for Link<'_> {
     fn now(&self) -> Answer<Timestamp> {
         match self.memo {
@@ -86,6 +95,7 @@ impl Host for Link<'_> {
     }
 
     fn header(&self, map: Map, name: &str) -> Answer<Option<Vec<u8>>> {
+        let name = field(map, name);
         match self.memo() {
             Some(memo) => memo.header(self.host, map, name),
             None => self.host.header(map, name),
@@ -93,6 +103,7 @@ impl Host for Link<'_> {
     }
 
     fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
+        let name = field(map, name);
         let memo = self.memo();
         // To replace a field, Envoy first indexes the whole map by name; to add one, it does not. A module that may replace but
         // not add gets by with that.
@@ -108,6 +119,7 @@ impl Host for Link<'_> {
     }
 
     fn add_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
+        let name = field(map, name);
         self.host.add_header(map, name, value)?;
         if let Some(memo) = self.memo() {
             memo.add(map, name, value);
@@ -116,6 +128,7 @@ impl Host for Link<'_> {
     }
 
     fn remove_header(&self, map: Map, name: &str) -> Answer<()> {
+        let name = field(map, name);
         self.host.remove_header(map, name)?;
         if let Some(memo) = self.memo() {
             memo.removed(map, name);

@@ -149,3 +149,19 @@ fn a_request_that_a_service_lets_go_meets_the_filters_behind() {
         vm.finish(exchange);
     }
 }
+
+/// Envoy has `host` for another word of `:authority`, in single reads and in writes.
+#[test]
+fn a_limit_for_the_host_header_knows_the_authority() {
+    let mut vm = vm(&json!({
+        "trace_headers": {},
+        "rate_limit": {"limits": [
+            {"name": "host", "key": [{"header": "host"}], "missing": "deny", "requests": 1, "per": "1h"},
+        ]},
+    }));
+    for passes in [true, false] {
+        let (exchange, ended) = ask(&mut vm, &[]);
+        assert_eq!(matches!(ended, Ended::Forwarded(_)), passes, "{ended:?}");
+        vm.finish(exchange);
+    }
+}

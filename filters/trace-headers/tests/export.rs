@@ -13,6 +13,7 @@ mod common;
 
 use common::{start, with, PARENT, REQUEST};
 use seawall_core::date;
+use seawall_core::host::Failure;
 use seawall_core::plugin::Plugin;
 use seawall_core::testing::{Call, Vm};
 use seawall_core::time::Span;
@@ -409,4 +410,23 @@ fn the_status_of_a_grpc_call() {
             );
         }
     }
+}
+
+#[test]
+fn a_cluster_without_a_host_costs_a_try_and_not_the_spans() {
+    let mut vm = exporting(json!({}));
+    ask(&mut vm, 3);
+    vm.host.fail("http_call", Failure::Status(10));
+    assert!(next(&mut vm, Span::from_secs(1)).is_none());
+    assert_eq!(counted(&mut vm), (0, 0));
+    vm.host.heal();
+    let (call, waited) = next(&mut vm, Span::from_secs(10)).unwrap();
+    assert!(waited <= Span::from_millis(1_300), "{waited:?}");
+    answer(&mut vm, call.token, &[(":status", "200")], b"");
+    assert_eq!(counted(&mut vm), (3, 0));
+    // A cluster that nobody knows never takes any.
+    ask(&mut vm, 1);
+    vm.host.fail("http_call", Failure::BadArgument);
+    next(&mut vm, Span::from_secs(2));
+    assert_eq!(counted(&mut vm), (3, 1));
 }

@@ -3,6 +3,7 @@
 use super::check::{between, lasting, within};
 use super::raw::{Raw, RawAdaptive};
 use crate::breaker::MOST_PROBES;
+use crate::filter::TICK;
 use crate::policy::{Adaptive, Policy};
 use seawall_core::config::ConfigErrors;
 use seawall_core::time::Span;
@@ -31,7 +32,10 @@ pub(super) fn validate(raw: &Raw, errors: &mut ConfigErrors) -> Policy {
     // What follows from another field is checked there.
     let probe_timeout = match raw.probe_timeout {
         Some(span) => lasting(errors, "probe_timeout", span, millis(1), DAY),
-        None => slow_after.unwrap_or(Span::from_secs(10)),
+        // A call that hangs is noticed by the timer a little after `slow_after`, and no other probe is to go meanwhile.
+        None => slow_after.map_or(Span::from_secs(10), |slow| {
+            slow.saturating_add(TICK.saturating_mul(2))
+        }),
     };
     let asked = raw.retry_after.as_ref().and_then(|retry| retry.max);
     let retry_after_max = match asked {

@@ -86,6 +86,7 @@ impl seawall_core::config::Settings for Settings {
                 })
                 .collect(),
             entries: entries.min(MOST),
+            met: OnceCell::new(),
             hashers: if sole.is_some() {
                 Vec::new()
             } else {

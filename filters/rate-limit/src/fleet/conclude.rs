@@ -175,7 +175,15 @@ fn conclude(
             }
         }
     };
-    let blamed = outcome?;
+    let blamed = match outcome {
+        Ok(blamed) => blamed,
+        Err(error) => {
+            if settings.on_error == OnError::Deny {
+                take_back(host, filter, exchange, asked);
+            }
+            return Err(error);
+        }
+    };
     if blamed.is_empty() {
         passed(host, filter, settings, &asked.admitted);
         for ticket in &asked.tickets {
@@ -197,7 +205,7 @@ fn conclude(
 fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &Asked) {
     exchange.open.clear();
     for paid in &asked.paid {
-        let left = settle(host, filter, &asked.settings, exchange.at, paid, 0);
+        let left = settle(host, filter, &asked.settings, paid, 0);
         exchange.now_left(paid.limit, left);
     }
 }

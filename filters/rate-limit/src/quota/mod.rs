@@ -99,7 +99,20 @@ impl Quota {
         }
     }
 
-    /// Takes back a charge made at `at`, as far as it still counts.
+    /// When a charge made at `at` counts as made, by the state that came of it: not before what workers whose clocks are ahead
+    /// have charged already.
+    pub fn booked(&self, charged: State, at: Timestamp) -> Timestamp {
+        let begun = match self {
+            Quota::Gcra(_) => charged.a,
+            Quota::Sliding(limit) => rolling::present(charged, limit.per),
+            Quota::Concurrency(limit) => rolling::present(charged, limit.lease),
+            Quota::Fixed(limit) => limit.window.around(charged.expires.saturating_sub(1)).0,
+            Quota::Remembered(_) => 0,
+        };
+        at.max(Timestamp(begun))
+    }
+
+    /// Takes back a charge that counts as made at `at`, see [`Quota::booked`], as far as it still counts.
     pub fn refund(&self, state: State, at: Timestamp, cost: u64) -> State {
         let at = at.as_nanos();
         match self {

@@ -2,6 +2,7 @@
 //!
 //! State: `a` counts refusals until `expires`; with `b` set, the key is banned until then.
 
+use super::gcra::JITTER;
 use super::State;
 use seawall_core::time::{Span, Timestamp};
 
@@ -26,15 +27,14 @@ impl Penalty {
     pub fn banned(&self, state: Option<State>, now: Timestamp) -> Option<Span> {
         let state = state.filter(|state| state.b != 0)?;
         let left = Timestamp(state.expires).since(now);
-        // A ban that is longer than bans are is one from before the clock was set back.
-        (!left.is_zero() && left <= self.block_for).then_some(left)
+        (!left.is_zero() && is_of_now(left, self.block_for)).then_some(left)
     }
 
     /// The state after one more refusal, and the ban that it brings.
     pub fn refused(&self, state: Option<State>, now: Timestamp) -> (State, Option<Span>) {
         let counting = state.filter(|state| {
             let left = Timestamp(state.expires).since(now);
-            state.b == 0 && !left.is_zero() && left <= self.within
+            state.b == 0 && !left.is_zero() && is_of_now(left, self.within)
         });
         let counted = counting.unwrap_or(State {
             expires: now.saturating_add(self.within).as_nanos(),
@@ -60,6 +60,12 @@ impl Penalty {
     }
 }
 
+/// What lasts longer than such things do is from before the clock was set back. That other workers' clocks are a little ahead
+/// is no such step.
+fn is_of_now(left: Span, longest: Span) -> bool {
+    left <= longest.saturating_add(Span(JITTER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +76,16 @@ mod tests {
         within: Span::from_secs(10),
         block_for: Span::from_secs(60),
     };
+
+    #[test]
+    fn a_worker_whose_clock_is_behind_wipes_nothing() {
+        let behind = NOW.saturating_sub(Span::from_nanos(3_000));
+        let (one, _) = PENALTY.refused(None, NOW);
+        let (ban, brings) = PENALTY.refused(Some(one), behind);
+        assert_eq!((ban.b, brings), (1, Some(PENALTY.block_for)));
+        let (ban, _) = PENALTY.refused(Some(one), NOW);
+        assert!(PENALTY.banned(Some(ban), behind).is_some());
+    }
 
     #[test]
     fn what_was_counted_before_the_clock_was_set_back_is_over() {

@@ -21,6 +21,11 @@ fn start_of(now: u64, length: u64) -> u64 {
     now.saturating_sub(now.checked_rem(length).unwrap_or_default())
 }
 
+/// The start of the window that a state has for the present one.
+pub(super) fn present(state: State, length: u64) -> u64 {
+    state.expires.saturating_sub(length).saturating_sub(length)
+}
+
 pub(super) fn roll(state: Option<State>, now: u64, length: u64) -> Rolled {
     let start = start_of(now, length);
     let empty = Rolled {
@@ -31,7 +36,7 @@ pub(super) fn roll(state: Option<State>, now: u64, length: u64) -> Rolled {
         moved: false,
     };
     let Some(state) = state else { return empty };
-    let held = state.expires.saturating_sub(length).saturating_sub(length);
+    let held = self::present(state, length);
     let (present, before) = (state.a, state.b);
     if held == start {
         Rolled {
@@ -78,7 +83,7 @@ impl Rolled {
 
 /// Takes `cost` out of the window that `at` was in, if it is still held. Where nothing counts any more, the state is over.
 pub(super) fn refund(state: State, at: u64, cost: u64, length: u64) -> State {
-    let held = state.expires.saturating_sub(length).saturating_sub(length);
+    let held = present(state, length);
     let charged = start_of(at, length);
     let mut state = state;
     if charged.saturating_add(length) == held {

@@ -334,9 +334,11 @@ impl Run<'_> {
         for _ in 0..self.table.attempts {
             let mut held = read(self.host, group.name).map_err(UpdateError::Host)?;
             if undo {
-                for (_, claim) in group.claims.iter().filter(charged) {
-                    if let Some(state) = held.slot.get(claim.tag) {
-                        let state = claim.quota.refund(state, self.now, claim.ask.cost);
+                for (index, claim) in group.claims.iter().filter(charged) {
+                    let verdict = self.decision.verdicts.get(*index);
+                    if let Some((state, verdict)) = held.slot.get(claim.tag).zip(verdict) {
+                        let booked = claim.quota.booked(verdict.charged, self.now);
+                        let state = claim.quota.refund(state, booked, claim.ask.cost);
                         held.slot
                             .put(claim.tag, state, self.now, &[], self.table.ways);
                     }

@@ -8,7 +8,7 @@ use super::answer::{self, Verdict};
 use super::otlp::{encode, export, Span};
 use crate::config::Spans;
 use crate::counters::{Count, Counters};
-use seawall_core::host::{Host, Level};
+use seawall_core::host::{Failure, Host, Level};
 use seawall_core::log::{printable, Throttle};
 use seawall_core::time::{self, Timestamp};
 use std::cell::RefCell;
@@ -145,6 +145,8 @@ impl Exporter {
             self.settings.timeout,
         ) {
             Ok(token) => queue.sent = Some(Sent { token, at: now }),
+            // The cluster has no host now.
+            Err(Failure::Status(10)) => self.later(host, counters, &mut queue, None, Some(None)),
             Err(failure) => {
                 let reason = format!("cluster {:?}: {failure:?}", self.settings.cluster);
                 self.drop(host, counters, queue.clear(), &reason);
@@ -181,6 +183,18 @@ impl Exporter {
             Verdict::Again { status, pause } => (status, Some(pause)),
             Verdict::Refused { status } => (Some(status), None),
         };
+        self.later(host, counters, &mut queue, status, pause);
+    }
+
+    /// Another try, after a pause that the collector may have asked for; or none, or no more.
+    fn later(
+        &self,
+        host: &dyn Host,
+        counters: &Counters,
+        queue: &mut Queue,
+        status: Option<Vec<u8>>,
+        pause: Option<Option<time::Span>>,
+    ) {
         match pause {
             Some(asked) if queue.tries < MOST_TRIES => {
                 let doubled = 1u64.checked_shl(queue.tries.saturating_sub(1));
