@@ -44,3 +44,41 @@ async fn settings_hold_on_every_route_and_are_made_once() {
     let made = envoy.stat("wasmcustom.seawall.rate_limit.config_errors");
     assert_eq!(made.await, ROUTES as u64 / 2, "once for each bad one");
 }
+
+/// The counters of one key share a slot of shared data, however many routes they belong to.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_from_route_to_route_is_limited_on_each() {
+    const KEYED: usize = 24;
+    const OPEN: usize = 70;
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream).filter("rate-limit", json!({}));
+    let limited = |name: String, key: Value| {
+        let limit = json!({"name": name, "key": key, "requests": 2, "per": "1d"});
+        let route = Route::prefix(&format!("/{name}/"));
+        route.metadata("seawall.rate_limit", json!({"limits": [limit]}))
+    };
+    let keyed = |route: usize| limited(format!("k{route}"), json!([{"header": "x-tenant"}]));
+    let envoy = (0..KEYED).fold(envoy, |envoy, route| envoy.route(keyed(route)));
+    let open = |route: usize| limited(format!("o{route}"), json!([]));
+    let envoy = (0..OPEN).fold(envoy, |envoy, route| envoy.route(open(route)));
+    let envoy = envoy.start().await;
+    // Each worker learns of a route's limits with the first request there.
+    for route in 0..KEYED {
+        for tenant in 0..20 {
+            let tenant = format!("other-{tenant}");
+            let path = format!("/k{route}/");
+            envoy.get_with(&path, &[("x-tenant", &tenant)]).await;
+        }
+    }
+    let mut passed = [0, 0];
+    for _ in 0..5 {
+        for (kind, name, routes) in [(0, "k", KEYED), (1, "o", OPEN)] {
+            for route in 0..routes {
+                let path = format!("/{name}{route}/");
+                let answer = envoy.get_with(&path, &[("x-tenant", "a")]).await;
+                passed[kind] += usize::from(answer.status == 200);
+            }
+        }
+    }
+    assert_eq!(passed, [2 * KEYED, 2 * OPEN]);
+}
