@@ -1,7 +1,7 @@
 //! Whether a response may be stored (RFC 9111, section 3), and why not.
 
 use super::directives::{Qualified, ResponseDirectives, Seconds};
-use super::freshness::{Lifetime, Source};
+use super::freshness::{heuristically_cacheable, Lifetime, Source};
 use seawall_core::headers::Headers;
 
 /// Why a response is not stored. Each has a metric and a word in `Cache-Status`.
@@ -19,7 +19,7 @@ pub enum Refusal {
     SetCookie,
     /// The response varies by everything, or by what cannot be read.
     VaryStar,
-    /// Nothing says that it is ever fresh, nor can it be revalidated.
+    /// Nothing says that it is ever fresh, nor can it be stored to be validated before each use.
     NoFreshness,
     /// A status that is never stored: partial, interim, not modified.
     Status,
@@ -152,7 +152,10 @@ pub fn decide(
     if super::vary::is_star(headers) {
         return Err(Refusal::VaryStar);
     }
-    let explicit = lifetime.source != Source::None || directives.no_cache != Qualified::Absent;
+    // `no-cache` says how it is used, and not that it may be stored (section 3).
+    let told = directives.no_cache != Qualified::Absent
+        && (directives.public || heuristically_cacheable(status));
+    let explicit = told || lifetime.source != Source::None;
     if !explicit {
         return Err(Refusal::NoFreshness);
     }
@@ -246,6 +249,30 @@ mod tests {
             ),
             Err(Refusal::VaryStar)
         );
+    }
+
+    /// RFC 9111, section 3: `no-cache` is none of what lets a response be stored.
+    #[test]
+    fn what_is_only_to_be_validated_is_stored_where_its_status_lets_it_be() {
+        let tagged = |status, line: &str| {
+            let pairs = [("etag", "\"a\""), ("cache-control", line)];
+            with(status, &pairs, given())
+        };
+        for line in ["no-cache", "no-cache=\"x-user\""] {
+            for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+                assert_eq!(tagged(status, line), Ok(()), "{status}");
+            }
+            for status in [201, 299, 302, 307, 400, 403, 500, 503] {
+                let refused = Err(Refusal::NoFreshness);
+                assert_eq!(tagged(status, line), refused, "{status}");
+                for granted in ["public", "max-age=60", "max-age=0", "s-maxage=0"] {
+                    let line = format!("{line}, {granted}");
+                    assert_eq!(tagged(status, &line), Ok(()), "{status} {line}");
+                }
+                let expires = [("etag", "\"a\""), ("cache-control", line), ("expires", "0")];
+                assert_eq!(with(status, &expires, given()), Ok(()), "{status}");
+            }
+        }
     }
 
     #[test]
