@@ -1,7 +1,7 @@
 //! The filter as the host runs it.
 
 use crate::config::Settings;
-use crate::flow::answer::Retype;
+use crate::flow::answer::{Retouch, Retype};
 use crate::flow::exchange::{Exchange, Phase, Shared};
 use crate::flow::origin::Begun;
 use crate::flow::request::{begin, Next};
@@ -174,21 +174,24 @@ impl Stream for CacheStream {
         // Our own answers pass here, too, and need not even the time.
         let answered = match self.exchange.try_borrow() {
             Ok(exchange) => match exchange.as_ref() {
-                None => Some(Retype::No),
+                None => Some(Retouch::default()),
                 Some(exchange) if matches!(exchange.phase, Phase::Answered) => {
-                    Some(exchange.retype.clone())
+                    Some(exchange.retouch.clone())
                 }
                 Some(_) => None,
             },
             Err(_) => None,
         };
-        if let Some(retype) = answered {
-            // What the host makes of the type is no claim of the origin's; where it stays so, it does no other harm.
-            let _ = match retype {
+        if let Some(Retouch { kind, empty }) = answered {
+            // What the host makes of type and length is no claim of the origin's; where it stays so, it does no other harm.
+            let _ = match kind {
                 Retype::No => Ok(()),
                 Retype::Remove => host.remove_header(Map::Response, "content-type"),
                 Retype::Restore(kind) => host.set_header(Map::Response, "content-type", &kind),
             };
+            if empty {
+                let _ = host.set_header(Map::Response, "content-length", b"0");
+            }
             return Flow::Continue;
         }
         let Some(core) = self.core.as_ref() else {

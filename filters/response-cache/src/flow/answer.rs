@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use crate::entry::{Content, Entry};
 use crate::http::range::{read, Ranged};
+use crate::http::request::Method;
 use crate::text::push_number;
 use seawall_core::headers::Headers;
 use seawall_core::host::{self, Host};
@@ -47,8 +48,18 @@ fn named(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
         .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
 }
 
-/// What must be done about the type of an answer once Envoy has made a local reply of it: it gives a body without a type one, and
-/// takes it from an answer without a body, such as an empty style sheet.
+/// What must be done about an answer once Envoy has made a local reply of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retouch {
+    /// To its type.
+    pub kind: Retype,
+    /// Its length, which is zero, comes back. Envoy takes it from an answer without a body; a `GET` gets it from the codec, but
+    /// a `HEAD` over HTTP/1.1 would be told of chunks.
+    pub empty: bool,
+}
+
+/// What must be done about the type: Envoy gives a body without a type one, and takes it from an answer without a body, such as
+/// an empty style sheet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Retype {
     /// Nothing.
@@ -61,8 +72,17 @@ pub enum Retype {
 }
 
 impl<'a> Answer<'a> {
-    /// What must be done about its type.
-    pub fn retype(&self) -> Retype {
+    /// What must be done about it. `method` is that of the request.
+    pub fn retouch(&self, method: Method) -> Retouch {
+        Retouch {
+            kind: self.retype(),
+            empty: method == Method::Head
+                && self.body.is_empty()
+                && !matches!(self.status, 204 | 304),
+        }
+    }
+
+    fn retype(&self) -> Retype {
         let stored = self.whole.and_then(|headers| headers.get("content-type"));
         let kind = stored.or_else(|| {
             let mut fields = self.fields.iter();
@@ -137,7 +157,7 @@ impl<'a> Answer<'a> {
             return Some(answer);
         }
         // Ranges are for what would be a 200 (section 14.2).
-        let is_whole = meta.status == 200 && request.method == crate::http::request::Method::Get;
+        let is_whole = meta.status == 200 && request.method == Method::Get;
         let range = request.range.as_ref().filter(|_| is_whole);
         let Some(range) = range.filter(|_| request.conditions.range_holds(headers, meta.arrived))
         else {

@@ -1,6 +1,6 @@
 //! What is known of a request on its way.
 
-use super::answer::Retype;
+use super::answer::Retouch;
 use super::status::Forward;
 use crate::config::Settings;
 use crate::flight::of_credentials;
@@ -39,8 +39,8 @@ pub struct Exchange {
     pub looked_again: bool,
     /// Until when it waits.
     pub deadline: Option<Timestamp>,
-    /// What is still to be done about the type of its answer.
-    pub retype: Retype,
+    /// What is still to be done about its answer.
+    pub retouch: Retouch,
     /// The salt of the URL's variants, where its flight is that of one variant.
     pub salt: Option<u64>,
 }
@@ -64,7 +64,7 @@ impl Exchange {
             collapsed: false,
             looked_again: false,
             deadline: None,
-            retype: Retype::No,
+            retouch: Retouch::default(),
             salt: None,
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn replace(
             answer.fields.push(("x-request-id", id));
         }
         let replied = answer.send(cx.host, "seawall.response_cache.revalidated");
-        exchange.retype = answer.retype();
+        exchange.retouch = answer.retouch(exchange.request.method);
         exchange.phase = Phase::Answered;
         return if replied.is_ok() {
             Flow::Pause

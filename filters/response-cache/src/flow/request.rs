@@ -454,7 +454,7 @@ fn serve(
         answer.fields.push(("content-range", range.as_bytes()));
     }
     let replied = answer.send(cx.host, "seawall.response_cache.hit");
-    exchange.retype = answer.retype();
+    exchange.retouch = answer.retouch(exchange.request.method);
     if replied.is_err() {
         cx.core
             .failed(cx.host, "an answer could not be sent; the request passes");
