@@ -91,7 +91,7 @@ pub enum Content {
         epoch: u64,
         /// Part of the keys of the variants.
         salt: u64,
-        /// Sorted names in lower case.
+        /// Sorted names in lower case; none for a response without `Vary` that others may be more recent than.
         lists: Vec<Vec<String>>,
     },
 }

@@ -226,7 +226,8 @@ pub fn store(
             .and_then(|leader| cx.worker.take_bucket(leader)),
     };
     let fields = vary::fields(&pending.headers);
-    let present = if fields.is_empty() && exchange.salt.is_none() {
+    let dated_before = is_dated_before(&pending, cx.now);
+    let present = if fields.is_empty() && exchange.salt.is_none() && !dated_before {
         None
     } else {
         let fingerprint = cx.worker.table.fingerprint(&exchange.key);
@@ -248,7 +249,13 @@ pub fn store(
             Err(_) => return Err(Refusal::Internal),
         }
     }
-    let key = if fields.is_empty() {
+    // Without `Vary` it is one for all: in the place of all variants, or beside them where one of them may be more recent.
+    let beside = salt_of(present.as_ref()).is_some()
+        && match pending.updates {
+            Some(_) => exchange.salt.is_some(),
+            None => dated_before,
+        };
+    let key = if fields.is_empty() && !beside {
         exchange.key.clone()
     } else {
         let salt = variants(cx, exchange, present.as_ref(), &fields)?;
@@ -269,6 +276,12 @@ pub fn store(
         .insert(cx.host, Entry { key, content }, insert)?;
     cx.core.metrics.stored.increment(cx.host);
     Ok(())
+}
+
+/// True where what is stored already may have been sent later. Which variants there are cannot be told from their list, which has
+/// only names of fields; but none is dated later than now, clocks that are ahead aside.
+fn is_dated_before(pending: &Pending, now: Timestamp) -> bool {
+    sent_at(&pending.headers, &pending.meta).0.as_secs() < now.as_secs()
 }
 
 /// True where another request has stored something more recent meanwhile (RFC 9111, section 4).
