@@ -4,6 +4,8 @@ use seawall_tests::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 fn policy(more: Value) -> Value {
     let mut policy = json!({"failure_threshold": 5, "open_for": "60s", "jitter": 0, "successes": 1, "ramp": "0s"});
@@ -294,4 +296,28 @@ async fn after_closing_it_lets_more_and_more_through() {
             .then_some(())
     })
     .await;
+}
+
+/// A client that never sends the rest of its request would keep the breaker half-open for everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_its_end_gives_the_place_of_a_probe_to_a_whole_one() {
+    let upstream = Upstream::serving(|_| Reply::status(500)).await;
+    let settings = json!({"failure_threshold": 1, "open_for": "100ms", "probe_timeout": "1h", "access_log": true});
+    let envoy = Envoy::to(&upstream)
+        .filter("circuit-breaker", policy(settings))
+        .start()
+        .await;
+    assert_eq!(envoy.get("/").await.status, 500);
+    upstream.always(Reply::ok("well"));
+    let sent = "wasmcustom.seawall.circuit_breaker.probe.sent";
+    let held = std::sync::Mutex::new(Vec::new());
+    eventually("one has the place", || async {
+        let mut connection = TcpStream::connect(envoy.address).await.ok()?;
+        let head = b"POST /held HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+        connection.write_all(head).await.ok()?;
+        held.lock().unwrap().push(connection);
+        (envoy.stat(sent).await > 0).then_some(())
+    })
+    .await;
+    assert_eq!(envoy.get("/").await.status, 200);
 }

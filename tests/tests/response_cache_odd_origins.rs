@@ -150,3 +150,34 @@ async fn what_a_location_names_is_invalidated_as_clients_resolve_it() {
     }
     assert_eq!(upstream.hits_of("/a/b"), targets.len());
 }
+
+/// Nothing but trailers follows the headers: there is no part of a body that could become the stored one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_comes_whole_in_the_place_of_headers_and_trailers() {
+    let upstream = Upstream::start().await;
+    upstream.behave(|seen| match seen.header("if-none-match") {
+        None => Reply::ok("whole")
+            .header("etag", "\"a\"")
+            .header("cache-control", "max-age=0, stale-if-error=60"),
+        Some(_) if seen.path == "/304" => Reply::status(304)
+            .header("etag", "\"a\"")
+            .trailer("x-sum", "1"),
+        Some(_) => Reply::status(503).trailer("x-sum", "1"),
+    });
+    let envoy = Envoy::to(&upstream)
+        .http2_upstream()
+        .filter("response-cache", json!({"refresh": {"algorithm": "off"}}))
+        .start()
+        .await;
+    for path in ["/304", "/503"] {
+        for _ in 0..3 {
+            let answer = envoy.get(path).await;
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (200, "whole"),
+                "{path}"
+            );
+        }
+        assert_eq!(upstream.hits_of(path), 3);
+    }
+}

@@ -73,13 +73,14 @@ impl Shared {
         settings: &Rc<Settings>,
         ticket: &Rc<Ticket>,
         now: Timestamp,
+        whole: bool,
     ) -> Option<Admitted> {
         let present = self.copies.present(host, now);
         let recalled = present.and_then(|present| {
             // Most calls: the breaker has never failed, and a record of it need not even be made up.
             self.copies.recall(ticket.key, present, |copy| match copy {
                 None => Some(Admitted::default()),
-                Some(record) => match self.decide(host, settings, ticket, now, record) {
+                Some(record) => match self.decide(host, settings, ticket, now, whole, record) {
                     (_, admitted, None) => Some(admitted),
                     // It is time for a change, which is made below.
                     (_, _, Some(_)) => None,
@@ -93,7 +94,7 @@ impl Shared {
         let absent = || Some(Admitted::default());
         let whose = || identity(host);
         let changed = self.change(host, settings, ticket, now, whose, absent, |record| {
-            self.decide(host, settings, ticket, now, record)
+            self.decide(host, settings, ticket, now, whole, record)
         })?;
         if let (Some(present), false) = (present, changed.written) {
             self.copies.keep(ticket.key, present, changed.before);
@@ -133,6 +134,7 @@ impl Shared {
         settings: &Settings,
         ticket: &Ticket,
         now: Timestamp,
+        whole: bool,
         record: &Record,
     ) -> (Record, Admitted, Option<Transition>) {
         let policy = &settings.policy;
@@ -147,8 +149,29 @@ impl Shared {
             let (_, admission, _) = seen.admit(policy, now, &chance);
             return (*record, Admitted::of(admission, record), None);
         }
-        let (next, admission, transition) = record.admit(policy, now, &chance);
+        let (next, admission, transition) = record.admit_when(whole, policy, now, &chance);
         (next, Admitted::of(admission, &next), transition)
+    }
+
+    /// A probe has been sent to its end.
+    #[cold]
+    pub(crate) fn sent(&self, host: &dyn Host, call: &mut Call, now: Timestamp) {
+        let Some(lease) = call.lease else { return };
+        let (settings, epoch) = (Rc::clone(&call.settings), call.epoch);
+        let absent = || Some(None);
+        let changed = self.change(
+            host,
+            &settings,
+            &call.ticket,
+            now,
+            String::new,
+            absent,
+            |record| match record.sent((epoch, lease), &settings.policy, now) {
+                Some((next, lease)) => (next, Some(lease), None),
+                None => (*record, None, None),
+            },
+        );
+        call.lease = changed.and_then(|changed| changed.result).or(Some(lease));
     }
 
     /// Adaptive mode refuses: counts it, and says whether the floor lets it through all the same.

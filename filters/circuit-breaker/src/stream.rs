@@ -273,7 +273,7 @@ impl CircuitBreakerStream {
         ticket: Rc<Ticket>,
         now: Timestamp,
     ) -> Flow {
-        let Some(admitted) = shared.admit(host, &settings, &ticket, now) else {
+        let Some(admitted) = shared.admit(host, &settings, &ticket, now, self.sent) else {
             return Flow::Continue;
         };
         let mut call = Call {
@@ -379,8 +379,11 @@ impl Stream for CircuitBreakerStream {
         self.sent |= end_of_stream;
         // Once there is an answer, nothing is left to wait for.
         if end_of_stream && self.status == 0 && self.watched.is_none() {
-            if let (Some(shared), Some(call)) = (self.shared.clone(), self.call.take()) {
+            if let (Some(shared), Some(mut call)) = (self.shared.clone(), self.call.take()) {
                 if let Ok(now) = shared.now(host) {
+                    if call.lease.is_some() {
+                        shared.sent(host, &mut call, now);
+                    }
                     self.watch(host, &shared, &call, now);
                 }
                 self.call = Some(call);

@@ -334,7 +334,9 @@ pub fn cookie_values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<I
         .flat_map(|line| line.split(|byte| *byte == b';'))
         .filter_map(move |pair| {
             let mut halves = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
-            (halves.next()? == name.as_bytes()).then(|| halves.next().unwrap_or_default())
+            // Origins trim names: with the space left on, one cookie would count for another.
+            (halves.next()?.trim_ascii_end() == name.as_bytes())
+                .then(|| halves.next().unwrap_or_default())
         })
 }
 

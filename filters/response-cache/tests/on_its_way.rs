@@ -228,3 +228,27 @@ fn purges_say_what_they_did_and_are_counted() {
     assert_eq!(cache.metric("purges_refused"), 5);
     assert_eq!(cache.metric("purges"), purges);
 }
+
+/// Where only trailers follow there is no part of a body that could become ours.
+#[test]
+fn what_takes_the_place_of_an_answer_that_promises_no_body_is_sent_at_once() {
+    for (headers, at_once) in [
+        (vec![(":status", "304"), ("etag", "\"a\"")], true),
+        (vec![(":status", "503")], true),
+        (vec![(":status", "503"), ("content-length", "0")], true),
+        (vec![(":status", "503"), ("content-length", "4")], false),
+    ] {
+        let mut cache = cache();
+        let stored = ok("max-age=0, stale-if-error=60", "whole").with("etag", "\"a\"");
+        cache.get("/", &stored);
+        let (mut exchange, _) = get(&mut cache);
+        cache.vm.response(&mut exchange, &headers, false);
+        let reply = cache.vm.reply(&exchange);
+        assert_eq!(reply.is_some(), at_once, "{headers:?}");
+        match reply {
+            Some(reply) => assert_eq!(reply.body, b"whole"),
+            None => assert_eq!(cache.part(&mut exchange, b"oops", true), b"whole"),
+        }
+        cache.vm.finish(exchange);
+    }
+}

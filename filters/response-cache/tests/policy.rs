@@ -191,6 +191,15 @@ fn of_several_cookies_of_one_name_each_counts() {
     let plain = cache.get_with("/", &[("cookie", "lang=de")], &ok("max-age=60", "de"));
     assert_eq!(plain.body, b"de");
     assert!(cache.get_with("/", &both, &Origin::default()).is_hit());
+    // Origins trim names.
+    for spaced in ["lang =evil", "lang=de; lang\t=evil"] {
+        let mut cache = Cache::alone(&json!({"key": {"cookies": ["lang"]}}));
+        cache.get_with("/", &[("cookie", spaced)], &ok("max-age=60", "evil"));
+        for other in [&[][..], &[("cookie", "lang=de")]] {
+            let got = cache.get_with("/", other, &ok("max-age=60", "de"));
+            assert_eq!(got.body, b"de", "{spaced}");
+        }
+    }
     let debug = [("cookie", "lang=de; debug=0; debug=1")];
     let bypassed = cache.get_with("/", &debug, &ok("max-age=60", "debug"));
     assert_eq!(bypassed.status_line(), "seawall; fwd=bypass");

@@ -62,10 +62,48 @@ impl Refusal {
 /// What a client waits that was refused to protect a dependency that does take calls.
 const SOON: Span = Span::from_secs(1);
 
+/// How long a call that is still being sent holds a place for a probe.
+const SENDING: Span = Span::from_secs(1);
+
+/// The end of the lease of a call that is whole. The last bit of a lease tells those from others.
+fn ends(policy: &Policy, now: Timestamp) -> Timestamp {
+    Timestamp(now.saturating_add(policy.probe_timeout).0 & !1)
+}
+
+fn is_sending(lease: Timestamp) -> bool {
+    lease.0 & 1 == 1
+}
+
 impl Record {
-    /// Decides on a call. The record is to be stored when it changed.
+    /// The probe of this lease has been sent to its end: its place is its own from here on. `None` where it has it no more.
+    pub fn sent(
+        &self,
+        (epoch, lease): (u32, Timestamp),
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<(Record, Timestamp)> {
+        let mut next = *self;
+        let is_its = |place: &&mut Timestamp| **place == lease && is_sending(lease);
+        let place = next.leases.iter_mut().find(is_its)?;
+        *place = ends(policy, now);
+        let lease = *place;
+        (self.state == State::HalfOpen && self.epoch == epoch).then_some((next, lease))
+    }
+
+    /// Decides on a call that is whole. The record is to be stored when it changed.
     pub fn admit(
         &self,
+        policy: &Policy,
+        now: Timestamp,
+        chance: Chance<'_>,
+    ) -> (Record, Admission, Option<Transition>) {
+        self.admit_when(true, policy, now, chance)
+    }
+
+    /// Decides on a call, of which the end may not be here yet. The record is to be stored when it changed.
+    pub fn admit_when(
+        &self,
+        whole: bool,
         policy: &Policy,
         now: Timestamp,
         chance: Chance<'_>,
@@ -96,12 +134,12 @@ impl Record {
                     return (*self, refusal, None);
                 }
                 let mut next = self.enter(State::HalfOpen);
-                let admission = next.lease(policy, now);
+                let admission = next.lease(whole, policy, now);
                 (next, admission, Some(Transition::Probing))
             }
             State::HalfOpen => {
                 let mut next = *self;
-                let admission = next.lease(policy, now);
+                let admission = next.lease(whole, policy, now);
                 (next, admission, None)
             }
         }
@@ -143,15 +181,22 @@ impl Record {
         Some((share, policy.ramp.saturating_sub(since)))
     }
 
-    /// Takes a place for a probe, if there is one.
-    fn lease(&mut self, policy: &Policy, now: Timestamp) -> Admission {
-        let expires = now.saturating_add(policy.probe_timeout);
+    /// Takes a place for a probe, if there is one. A call that its client has not sent yet has it for a short time, and gives way to
+    /// one that is whole: who sends nothing would keep the breaker half-open for everybody.
+    fn lease(&mut self, whole: bool, policy: &Policy, now: Timestamp) -> Admission {
+        let expires = if whole {
+            ends(policy, now)
+        } else {
+            let soon = now.saturating_add(policy.probe_timeout.min(SENDING));
+            Timestamp(soon.0 | 1)
+        };
         let longest = self.limit.max(policy.probe_timeout);
         let mut soonest = longest;
         for place in self.leases.iter_mut().take(policy.probes) {
             let left = place.since(now);
             // Over, or so far away that the clock must have stepped back.
-            if left.is_zero() || left > longest.saturating_add(SKEW) {
+            let gives_way = whole && is_sending(*place);
+            if gives_way || left.is_zero() || left > longest.saturating_add(SKEW) {
                 let replaces = *place != Timestamp::EPOCH;
                 *place = expires;
                 self.limit = longest;

@@ -46,8 +46,9 @@ fn decode(text: &[u8]) -> Vec<u8> {
 pub(super) fn cookie<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     field.split(|byte| *byte == b';').find_map(|pair| {
         let mut halves = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
-        let found = halves.next()? == name;
-        let value = halves.next()?;
+        // Servers trim both: a space more is to make no other client.
+        let found = halves.next()?.trim_ascii_end() == name;
+        let value = halves.next()?.trim_ascii_start();
         found.then(|| {
             let quoted = value
                 .strip_prefix(b"\"")
@@ -99,6 +100,7 @@ mod tests {
     fn cookies() {
         assert_eq!(cookie(b"a=1; sid=x=y; sid=z", b"sid"), Some(&b"x=y"[..]));
         assert_eq!(cookie(b"sid=\"q\"", b"sid"), Some(&b"q"[..]));
+        assert_eq!(cookie(b"a=1; sid = x", b"sid"), Some(&b"x"[..]));
         assert_eq!(cookie(b"asid=1; sid", b"sid"), None);
         assert_eq!(cookie(b"", b"sid"), None);
     }

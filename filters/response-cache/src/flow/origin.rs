@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, Fetch, Fill, Phase};
 use super::filling::{complete, failed, finish};
-use super::replace::replace;
+use super::replace::{replace, Rest};
 use super::revalidate::{head, revalidated, supersede};
 use super::status::{forwarded, Ended};
 use super::store::{directives, prepare, refused, Said};
@@ -182,7 +182,7 @@ fn arrived(
                     &stored,
                     (status, &Headers::default()),
                     ended,
-                    end_of_stream,
+                    Rest::of(&headers, end_of_stream),
                 );
             }
         }

@@ -10,17 +10,50 @@ use seawall_core::headers::Headers;
 use seawall_core::host::Map;
 use seawall_core::plugin::Flow;
 
+/// What follows the headers of a response that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// They are all.
+    Nothing,
+    /// Nothing that is promised: an end, trailers, or a body of unknown length.
+    Something,
+    /// A body.
+    Body,
+}
+
+impl Rest {
+    /// Of a response with these fields.
+    pub(super) fn of(headers: &Headers, end_of_stream: bool) -> Self {
+        let length = headers.get("content-length").map(<[u8]>::trim_ascii);
+        match length {
+            _ if end_of_stream => Rest::Nothing,
+            None | Some(b"0") => Rest::Something,
+            Some(_) => Rest::Body,
+        }
+    }
+
+    /// Of a response that has no body by its status.
+    pub(super) fn bodiless(end_of_stream: bool) -> Self {
+        if end_of_stream {
+            Rest::Nothing
+        } else {
+            Rest::Something
+        }
+    }
+}
+
 /// Replaces a response of this status, of which fields stay that are for this client alone.
 ///
 /// A response with a body is changed as it passes, so that the filters before this one see it. One without cannot be
-/// given a body that way: it is replaced by a local reply, which goes to the client directly.
+/// given a body that way: it is replaced by a local reply, which goes to the client directly. So is one that does not promise
+/// any: where nothing but trailers follows, there would be no part to put ours into.
 pub(super) fn replace(
     cx: Cx<'_>,
     exchange: &mut Exchange,
     stored: &Found,
     (status, own): (u16, &Headers),
     ended: Ended,
-    end_of_stream: bool,
+    rest: Rest,
 ) -> Flow {
     let entry = &stored.entry;
     let Some(mut answer) = Answer::of(entry, exchange) else {
@@ -49,7 +82,7 @@ pub(super) fn replace(
             .set_property("seawall.response_cache", word.as_bytes());
     }
     let sends_body = exchange.request.method != Method::Head && !answer.body.is_empty();
-    if end_of_stream && sends_body {
+    if rest != Rest::Body && sends_body {
         let request_id = exchange.request.headers.get("x-request-id");
         if let Some(id) = request_id {
             answer.fields.push(("x-request-id", id));
@@ -79,7 +112,7 @@ pub(super) fn replace(
             .failed(cx.host, "response headers could not be replaced");
         return Flow::Continue;
     }
-    exchange.phase = if end_of_stream {
+    exchange.phase = if rest == Rest::Nothing {
         Phase::Answered
     } else {
         Phase::Replacing(Some(if sends_body {

@@ -3,7 +3,7 @@
 
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
-use super::replace::replace;
+use super::replace::{replace, Rest};
 use super::status::Ended;
 use super::store::{directives, leave, prepare, store, Pending};
 use super::Cx;
@@ -221,7 +221,14 @@ pub(super) fn revalidated(
     });
     finish(cx, exchange, &fetch, gained);
     let own = own_fields(exchange, &answer, fresh);
-    replace(cx, exchange, &answer, (304, &own), ended, end_of_stream)
+    replace(
+        cx,
+        exchange,
+        &answer,
+        (304, &own),
+        ended,
+        Rest::bodiless(end_of_stream),
+    )
 }
 
 /// What is stored as a 304 says it is by now, though that cannot be stored: it is for this client only.

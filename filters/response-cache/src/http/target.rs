@@ -54,7 +54,8 @@ fn directives(members: &[(String, Item)]) -> ResponseDirectives {
     found
 }
 
-/// A dictionary, or `None` where it is not one. Of a repeated key the last value counts.
+/// The members of a dictionary, or `None` where it is not one. Of a repeated key the last value counts; to find that among
+/// thousands is left to who reads them in order.
 fn dictionary(bytes: &[u8]) -> Option<Vec<(String, Item)>> {
     let mut input = Input(bytes);
     let mut members: Vec<(String, Item)> = Vec::new();
@@ -72,7 +73,6 @@ fn dictionary(bytes: &[u8]) -> Option<Vec<(String, Item)>> {
             input.parameters()?;
             Item::Boolean(true)
         };
-        members.retain(|(known, _)| *known != name);
         members.push((name, item));
         input.white();
         if input.0.is_empty() {

@@ -48,3 +48,52 @@ fn a_place_is_that_of_another_probe_only_when_its_lease_ended() {
     let (_, admission, _) = half.admit(&policy, at(11), &|| 0.5);
     assert!(matches!(admission, Admission::Probe { replaces: true, .. }));
 }
+
+/// Who never sends the rest of a request is not to keep the breaker half-open for everybody.
+#[test]
+fn a_probe_that_is_still_being_sent_gives_way() {
+    let policy = Policy {
+        probe_timeout: Span::from_secs(10),
+        ..plain()
+    };
+    let half = Record {
+        state: State::HalfOpen,
+        epoch: 3,
+        ..Record::default()
+    };
+    let chance = || 0.0;
+    let lease_of = |(record, admission, _): (Record, Admission, Option<Transition>)| match admission
+    {
+        Admission::Probe { lease, .. } => Some((record, lease)),
+        _ => None,
+    };
+    let at = Timestamp::from_secs(1_750_000_000);
+    let (sending, lease) = lease_of(half.admit_when(false, &policy, at, &chance)).unwrap();
+    let soon = at.saturating_add(Span::from_millis(900));
+    assert_eq!(
+        lease_of(sending.admit_when(false, &policy, soon, &chance)),
+        None
+    );
+    let (taken, _) = lease_of(sending.admit_when(true, &policy, soon, &chance)).unwrap();
+    assert_eq!(
+        lease_of(taken.admit_when(true, &policy, soon, &chance)),
+        None
+    );
+    assert_eq!(
+        taken.sent((3, lease), &policy, soon),
+        None,
+        "its place is gone"
+    );
+    let later = at.saturating_add(Span::from_secs(2));
+    assert!(lease_of(sending.admit_when(false, &policy, later, &chance)).is_some());
+    // Once it is whole, it has the place until its lease ends.
+    assert_eq!(sending.sent((2, lease), &policy, soon), None);
+    let (sent, held) = sending.sent((3, lease), &policy, soon).unwrap();
+    for whole in [true, false] {
+        assert_eq!(
+            lease_of(sent.admit_when(whole, &policy, later, &chance)),
+            None
+        );
+    }
+    assert!(lease_of(sent.admit_when(true, &policy, held, &chance)).is_some());
+}
