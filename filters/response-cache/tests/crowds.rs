@@ -7,6 +7,7 @@ mod common;
 use common::{ok, request, still, Cache, Got, Origin};
 use seawall_core::testing::{Ended, Exchange};
 use seawall_response_cache::CacheStream;
+use serde_json::json;
 
 /// Requests that a worker lets wait.
 const MOST: usize = 8192;
@@ -140,4 +141,31 @@ fn a_crowd_without_a_copy_that_may_stand_in_goes_on_by_itself_when_its_leader_fa
         assert!(cache.vm.resumed(&exchange));
         cache.answer(exchange, &Origin::status("503"));
     }
+}
+
+/// What was given up while it was refreshed was shared before, and is again as soon as there is room.
+#[test]
+fn what_lost_its_place_while_it_was_refreshed_is_waited_for_all_the_same() {
+    let mut cache = Cache::alone(&json!({
+        "refresh": {"algorithm": "off"}, "max_entries": 8,
+    }));
+    for at in 0..7 {
+        for _ in 0..9 {
+            cache.get(&format!("/other/{at}"), &ok("max-age=600", "x"));
+        }
+    }
+    cache.get("/", &ok("max-age=1", "old"));
+    cache.advance(2_000);
+    let (refresh, _) = cache.start(&request("GET", "/", &[]));
+    for _ in 0..9 {
+        cache.get("/new", &ok("max-age=600", "x"));
+    }
+    cache.answer(refresh, &ok("max-age=1", "new"));
+    assert_eq!(cache.metric("rejected.admission"), 1);
+    let (first, ended) = cache.start(&request("GET", "/", &[]));
+    assert!(matches!(ended, Ended::Forwarded(_)));
+    let (second, ended) = cache.start(&request("GET", "/", &[]));
+    assert_eq!(ended, Ended::Paused);
+    cache.vm.finish(first);
+    cache.vm.finish(second);
 }

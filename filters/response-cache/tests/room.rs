@@ -212,3 +212,78 @@ fn the_copies_of_a_worker_are_those_of_what_it_is_asked_for() {
         assert_eq!(copied(key) < 10_000, kept, "{size}");
     }
 }
+
+/// What is stored has its room already.
+#[test]
+fn what_is_stored_is_replaced_in_a_full_cache_however_much_it_is_asked_for() {
+    for asked in [3, 15] {
+        let store = Store::new(4 * one(), true);
+        for key in 0..4u32 {
+            let fingerprint = store.table.fingerprint(&key.to_le_bytes());
+            (0..asked).for_each(|_| store.table.count(fingerprint));
+            store.put(key, 100, 600).unwrap();
+        }
+        for key in 0..4 {
+            assert_eq!(store.put(key, 100, 600), Ok(()), "{key} of {asked}");
+            assert_eq!(store.put(key, 99, 600), Ok(()), "{key} of {asked}, smaller");
+            assert_eq!(store.put(key, 100, 600), Ok(()), "{key} of {asked}, larger");
+        }
+        assert_eq!(store.table.take_evicted(), 0);
+        assert_eq!(store.kept(0..4), [0, 1, 2, 3]);
+        assert_eq!(store.bytes(), 4 * one());
+    }
+}
+
+/// What it has grown by it takes from another, never from itself.
+#[test]
+fn what_is_replaced_by_more_takes_the_room_of_another_for_what_is_more() {
+    let store = Store::new(4 * one(), false);
+    for key in 0..4 {
+        store.put(key, 100, 600).unwrap();
+    }
+    // The least recently used.
+    store.put(0, 101, 600).unwrap();
+    assert_eq!(store.table.take_evicted(), 1);
+    assert_eq!(store.kept(0..4), [0, 2, 3]);
+    assert_eq!(store.bytes(), 3 * one() + 1);
+}
+
+/// Whoever takes the slot away between the look and the claim has taken its room with it.
+#[test]
+fn what_lost_its_slot_while_it_is_replaced_pays_for_all_of_its_room() {
+    for at in 0..8 {
+        let store = Store::new(4 * one(), false);
+        for key in 0..4 {
+            store.put(key, 100, 600).unwrap();
+        }
+        let rival = FakeHost::new(&store.world, 2);
+        let layout = Layout {
+            buckets: 32,
+            most_bytes: 4 * one(),
+            worker_bytes: 1 << 16,
+            admission: false,
+        };
+        let theirs = Table::new(layout, Secret([1; 16]), 7, Changes::default());
+        let step = std::cell::Cell::new(0);
+        let now = store.world.now();
+        store.host.before_shared(move || {
+            if step.replace(step.get() + 1) == at {
+                let insert = Insert {
+                    until: now.saturating_add(Span::from_secs(600)),
+                    now,
+                    ..Insert::default()
+                };
+                theirs.insert(&rival, entry(9, 100), insert).unwrap();
+                // What it still holds is no entry's.
+                theirs.budget().end(&rival);
+            }
+        });
+        let _ = store.put(0, 200, 600);
+        store.host.before_shared(|| {});
+        let weights: u64 = (0..10)
+            .filter(|key| store.has(*key))
+            .map(|key| if key == 0 { one() + 100 } else { one() })
+            .sum();
+        assert_eq!(store.bytes(), weights, "at {at}");
+    }
+}

@@ -114,8 +114,10 @@ pub(super) fn finish(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, stored: Res
     let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) else {
         return;
     };
+    // What was stored before has lost its room for a moment; others of its kind are stored.
+    let of_the_moment = stored == Err(Refusal::Admission) && fetch.stale.is_some();
     let unshared = match stored {
-        Err(refusal) if refusal.lasts() => Some(
+        Err(refusal) if refusal.lasts() && !of_the_moment => Some(
             cx.now
                 .saturating_add(exchange.settings.coalesce.uncacheable_for),
         ),

@@ -24,12 +24,13 @@ impl Table {
         self.demand(candidate) > known.max(victim.demand_at(now))
     }
 
-    /// Takes a part of the budget, giving up other entries for it where that is worth it.
+    /// Takes a part of the budget, giving up other entries for it where that is worth it. What is `stored` already has been admitted.
     pub(super) fn reserve(
         &self,
         host: &dyn Host,
         weight: u64,
         candidate: Fingerprint,
+        stored: bool,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         // One large entry may need the room of many small ones.
@@ -39,11 +40,11 @@ impl Table {
             if reserved.map_err(|_| Refusal::Internal)? {
                 return Ok(());
             }
-            let Some((bucket, victim)) = self.victim(host, now) else {
+            let Some((bucket, victim)) = self.victim(host, candidate, now) else {
                 self.recount(host, now);
                 break;
             };
-            if !self.admits(candidate, &victim, now) {
+            if !stored && !self.admits(candidate, &victim, now) {
                 return Err(Refusal::Admission);
             }
             if self.clear(host, bucket, victim.fingerprint, victim.generation) {
@@ -63,8 +64,14 @@ impl Table {
         }
     }
 
-    /// The worst of some slots. Places are hashes, so neighbouring buckets are as good a sample as random ones.
-    fn victim(&self, host: &dyn Host, now: Timestamp) -> Option<(u32, Slot)> {
+    /// The worst of some slots, none of the candidate's own. Places are hashes, so neighbouring buckets are as good a sample as
+    /// random ones.
+    fn victim(
+        &self,
+        host: &dyn Host,
+        candidate: Fingerprint,
+        now: Timestamp,
+    ) -> Option<(u32, Slot)> {
         let buckets = self.layout.buckets;
         let start = (self.bits() as u32).checked_rem(buckets)?;
         let mut seen = 0usize;
@@ -72,7 +79,8 @@ impl Table {
         for step in 0..buckets {
             let bucket = start.checked_add(step)?.checked_rem(buckets)?;
             let read = self.read_bucket(host, bucket).ok()?;
-            for slot in read.slots.iter().flatten().filter(|slot| slot.weight > 0) {
+            let slots = read.slots.iter().flatten();
+            for slot in slots.filter(|slot| slot.weight > 0 && slot.fingerprint != candidate) {
                 seen = seen.saturating_add(1);
                 if worst.is_none_or(|(_, found)| slot.worth(now) < found.worth(now)) {
                     worst = Some((bucket, *slot));

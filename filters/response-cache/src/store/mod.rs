@@ -9,10 +9,12 @@ mod changes;
 mod copies;
 mod evict;
 pub mod hot;
+mod insert;
 pub mod sketch;
 mod table;
 
 pub use adopt::adopt;
 pub use bucket::buckets_for;
 pub use changes::{Changes, GROUPS};
-pub use table::{BucketRead, Found, Insert, Layout, Table};
+pub use insert::{BucketRead, Insert};
+pub use table::{Found, Layout, Table};

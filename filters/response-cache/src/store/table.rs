@@ -9,25 +9,22 @@ use super::bucket::{Bucket, Slot, State};
 use super::budget::Budget;
 use super::changes::Changes;
 use super::hot::Hot;
+use super::insert::{BucketRead, Insert};
 use super::sketch::Sketch;
 use crate::entry::Entry;
-use crate::http::storable::Refusal;
 use crate::key::fingerprint;
 use crate::refresh::Random;
 use seawall_core::bytes::same;
-use seawall_core::generation::Seen;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
 use seawall_core::name::Name;
-use seawall_core::shared::{update, update_from, Present, Step};
+use seawall_core::shared::{update, Step};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Keys and bookkeeping of an entry beside its value, in bytes, about.
-const OVERHEAD: u64 = 160;
 /// Lost races after which a write gives up.
-const ATTEMPTS: u32 = 16;
+pub(super) const ATTEMPTS: u32 = 16;
 
 /// The size of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,44 +50,12 @@ pub struct Found {
     pub slot: Option<(Timestamp, u8)>,
 }
 
-/// A write.
-#[derive(Debug, Default)]
-pub struct Insert {
-    /// When it becomes useless.
-    pub until: Timestamp,
-    /// When its request went out: an invalidation after that wins.
-    pub asked: Timestamp,
-    /// The generation that it updates: what has come in its place meanwhile wins.
-    pub updates: Option<u64>,
-    /// The time.
-    pub now: Timestamp,
-    /// The bucket of its key, where that was read already.
-    pub known: Option<BucketRead>,
-}
-
-/// A bucket as it was read.
-#[derive(Debug)]
-pub struct BucketRead {
-    bucket: u32,
-    read: Present,
-}
-
-/// A slot that was taken for an entry.
-#[derive(Debug, Clone, Copy)]
-struct Claimed {
-    way: usize,
-    /// What was in it.
-    replaced: Option<Slot>,
-    /// How often this was announced.
-    tries: u64,
-}
-
 /// The table, as one worker sees it.
 #[derive(Debug)]
 pub struct Table {
     pub(super) layout: Layout,
     secret: Secret,
-    changes: Changes,
+    pub(super) changes: Changes,
     pub(super) budget: Budget,
     pub(super) hot: RefCell<Hot>,
     pub(super) sketch: RefCell<Sketch>,
@@ -269,146 +234,9 @@ impl Table {
         Ok(read.may_be_outdated(insert.asked, insert.now))
     }
 
-    /// Stores an entry under its key.
-    ///
-    /// # Errors
-    /// Why it was not stored.
-    pub fn insert(&self, host: &dyn Host, entry: Entry, insert: Insert) -> Result<(), Refusal> {
-        let value = entry.encode().ok_or(Refusal::Internal)?;
-        let weight = u64::try_from(value.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(OVERHEAD);
-        let small = u32::try_from(weight).map_err(|_| Refusal::TooLarge)?;
-        if weight > self.layout.most_bytes {
-            return Err(Refusal::TooLarge);
-        }
-        let fingerprint = self.fingerprint(&entry.key);
-        self.reserve(host, weight, fingerprint, insert.now)?;
-        let bucket = fingerprint.slot(self.layout.buckets);
-        let slot = Slot {
-            fingerprint,
-            generation: entry.generation(),
-            weight: small,
-            previous: 0,
-            touched: insert.now,
-            until: insert.until,
-            state: State::Full,
-            demand: self.demand(fingerprint),
-        };
-        let before = self.changes.seen(host, fingerprint, insert.now);
-        let now = insert.now;
-        let claimed = self.claim(host, bucket, slot, insert);
-        let Claimed {
-            way,
-            replaced,
-            tries,
-        } = match claimed {
-            Ok(claimed) => claimed,
-            Err(refusal) => {
-                self.budget.release(host, weight);
-                return Err(refusal);
-            }
-        };
-        let key = entry_key(bucket, way);
-        let written = host.shared_set(&key, &value, Expect::Anything).is_ok();
-        // Until now, copies of what it replaces were good.
-        self.changes.advance(host, bucket, self.layout.buckets);
-        if let Some(old) = replaced {
-            self.budget.release(host, u64::from(old.weight));
-            if old.fingerprint != fingerprint && old.state != State::Tombstone {
-                self.evicted.set(self.evicted.get().saturating_add(1));
-            }
-        }
-        if !written {
-            self.clear(host, bucket, fingerprint, entry.generation());
-            return Err(Refusal::Internal);
-        }
-        // Somebody may have claimed the slot between the claim and the write: then the value is nobody's. Whoever did has said so
-        // in between.
-        let said = |before: Seen| before.number().checked_add(tries)?.checked_add(1);
-        let after = self.changes.seen(host, fingerprint, now);
-        let alone = after.is_some_and(|after| before.and_then(said) == Some(after.number()));
-        let mine = || {
-            let slots = self.read_bucket(host, bucket).ok()?;
-            let (_, found) = slots.find(fingerprint)?;
-            Some(found.generation == slot.generation)
-        };
-        if !alone && mine() != Some(true) {
-            let _ = host.shared_set(&key, &[], Expect::Anything);
-            return Err(Refusal::Outdated);
-        }
-        self.keep_copy(fingerprint, Rc::new(entry));
-        Ok(())
-    }
-
-    fn claim(
-        &self,
-        host: &dyn Host,
-        bucket: u32,
-        slot: Slot,
-        insert: Insert,
-    ) -> Result<Claimed, Refusal> {
-        let tries = Cell::new(0u64);
-        let known = insert.known.filter(|known| known.bucket == bucket);
-        let known = known.map(|known| known.read);
-        let updated = update_from(host, &bucket_key(bucket), ATTEMPTS, known, |value| {
-            let mut slots = Bucket::decode(value.unwrap_or_default());
-            let found = slots.find(slot.fingerprint);
-            // What is updated is there still, so it was not invalidated.
-            let there = found.is_some_and(|(_, old)| insert.updates == Some(old.generation));
-            if !there && slots.may_be_outdated(insert.asked, insert.now) {
-                return Step::Keep(Err(Refusal::Outdated));
-            }
-            let place = match found {
-                Some((_, old)) if old.state == State::Tombstone && old.until > insert.asked => {
-                    return Step::Keep(Err(Refusal::Outdated));
-                }
-                Some((_, old))
-                    if old.state == State::Full
-                        && insert.updates.is_some_and(|known| known != old.generation) =>
-                {
-                    return Step::Keep(Err(Refusal::Outdated));
-                }
-                Some((way, old)) => Some((way, Some(old))),
-                None => match slots.free() {
-                    Some(way) => Some((way, None)),
-                    None => slots
-                        .worst(insert.now)
-                        .filter(|(_, victim)| self.admits(slot.fingerprint, victim, insert.now))
-                        .map(|(way, victim)| (way, Some(victim))),
-                },
-            };
-            let Some((way, replaced)) = place else {
-                return Step::Keep(Err(Refusal::Admission));
-            };
-            let same = replaced
-                .filter(|old| old.fingerprint == slot.fingerprint && old.state == State::Full);
-            let next = Slot {
-                previous: same.map_or(0, |old| old.generation),
-                demand: same
-                    .map_or(0, |old| old.demand_at(insert.now))
-                    .max(slot.demand),
-                ..slot
-            };
-            slots.set(way, Some(next));
-            // A free place is taken from nobody: who had it has lost it to somebody who said so.
-            if replaced.is_some() {
-                self.announce(host, bucket);
-                tries.set(tries.get().saturating_add(1));
-            }
-            let claimed = Claimed {
-                way,
-                replaced,
-                tries: tries.get(),
-            };
-            Step::Write(slots.encode(), Ok(claimed))
-        });
-        updated.map_err(|_| Refusal::Internal)?.result
-    }
-
     /// Says that a slot may be taken away, after its bucket was read and before that is written: who writes a value meanwhile
     /// learns that its slot may be another's by then.
-    fn announce(&self, host: &dyn Host, bucket: u32) {
+    pub(super) fn announce(&self, host: &dyn Host, bucket: u32) {
         self.changes.advance(host, bucket, self.layout.buckets);
     }
 
