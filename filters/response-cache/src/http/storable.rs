@@ -161,7 +161,10 @@ pub fn decide(
     }
     let validated = directives.no_cache == Qualified::Whole && lifetime.source != Source::Forced;
     let usable = !lifetime.span.is_zero() && !validated;
-    let later = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
+    // Stale use counts where it is granted for some time, and nothing takes it away again.
+    let strict = directives.must_revalidate || directives.proxy_revalidate || validated;
+    let grants = [directives.stale_while_revalidate, directives.stale_if_error];
+    let later = !strict && grants.into_iter().flatten().any(|seconds| seconds > 0);
     if !usable && !later && !has_validator(headers) {
         return Err(Refusal::NoFreshness);
     }
@@ -249,6 +252,28 @@ mod tests {
             ),
             Err(Refusal::VaryStar)
         );
+    }
+
+    #[test]
+    fn what_can_never_be_used_is_not_stored() {
+        for line in [
+            "no-cache, stale-while-revalidate=60",
+            "max-age=0, stale-if-error=0",
+            "max-age=0, stale-while-revalidate=0",
+            "max-age=0, stale-if-error=60, must-revalidate",
+            "max-age=0, stale-while-revalidate=60, proxy-revalidate",
+        ] {
+            assert_eq!(cc(200, line), Err(Refusal::NoFreshness), "{line}");
+            let tagged = [("etag", "\"a\""), ("cache-control", line)];
+            assert_eq!(with(200, &tagged, given()), Ok(()), "{line}");
+        }
+        for line in [
+            "max-age=0, stale-while-revalidate=60, stale-if-error=0",
+            "max-age=0, stale-if-error=60, no-cache=\"x-user\"",
+            "max-age=60, stale-if-error=0, must-revalidate",
+        ] {
+            assert_eq!(cc(200, line), Ok(()), "{line}");
+        }
     }
 
     /// RFC 9111, section 3: `no-cache` is none of what lets a response be stored.
