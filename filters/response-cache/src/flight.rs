@@ -76,6 +76,17 @@ pub struct Lease {
     pub now: Timestamp,
 }
 
+/// What the end of a flight says of answers of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nothing.
+    Unknown,
+    /// They can be shared, as this one.
+    Possible,
+    /// They are not to be waited for until then.
+    NotUntil(Timestamp),
+}
+
 /// The flight of those who ask for a key with credentials: another one, in the same place.
 pub fn of_credentials(Fingerprint(number): Fingerprint) -> Fingerprint {
     // Places are chosen by the upper half.
@@ -184,14 +195,13 @@ pub fn is_outdated(
     (flight.is_some_and(|flight| flight.outdated), Some(read))
 }
 
-/// Ends a flight, whose place may be `known`. `unshared` remembers until then that answers of this key are not shared. The
-/// queues that wait.
+/// Ends a flight, whose place may be `known`. The queues that wait.
 pub fn end(
     host: &dyn Host,
     fingerprint: Fingerprint,
     leader: u64,
     now: Timestamp,
-    unshared: Option<Timestamp>,
+    sharing: Sharing,
     known: Option<Present>,
 ) -> Vec<u32> {
     let ended = change_from(host, fingerprint, now, known, |place| {
@@ -205,8 +215,11 @@ pub fn end(
             }
             !mine
         });
-        if let Some(until) = unshared {
-            place.unshared.retain(|(key, _)| *key != fingerprint.0);
+        if sharing == Sharing::Possible {
+            changed |= forget(place, fingerprint);
+        }
+        if let Sharing::NotUntil(until) = sharing {
+            forget(place, fingerprint);
             if place.unshared.len() >= MOST_UNSHARED {
                 place.unshared.remove(0);
             }
@@ -216,6 +229,21 @@ pub fn end(
         (queues, changed)
     });
     ended.unwrap_or_default()
+}
+
+/// Forgets that answers of a key are not shared, for one that is has come.
+pub fn share(host: &dyn Host, fingerprint: Fingerprint, now: Timestamp) {
+    // Where the host fails, the clock ends it.
+    let _ = change(host, fingerprint, now, |place| {
+        ((), forget(place, fingerprint))
+    });
+}
+
+/// True when there was something to forget.
+fn forget(place: &mut Place, fingerprint: Fingerprint) -> bool {
+    let before = place.unshared.len();
+    place.unshared.retain(|(key, _)| *key != fingerprint.0);
+    place.unshared.len() != before
 }
 
 /// Marks the flights of a key that was invalidated, so that what they bring is not stored.
@@ -352,8 +380,14 @@ mod tests {
         assert_eq!(join(3, Wish::Wait(6), 10), Joined::Waits);
         assert_eq!(join(4, Wish::LeadOrWait(5), 10), Joined::Waits);
         assert_eq!(join(5, Wish::Lead, 10), Joined::Taken);
-        assert_eq!(end(&host, KEY, 9, at(10), None, None), Vec::<u32>::new());
-        assert_eq!(end(&host, KEY, 1, at(10), None, None), vec![6, 5]);
+        assert_eq!(
+            end(&host, KEY, 9, at(10), Sharing::Unknown, None),
+            Vec::<u32>::new()
+        );
+        assert_eq!(
+            end(&host, KEY, 1, at(10), Sharing::Unknown, None),
+            vec![6, 5]
+        );
         assert_eq!(join(2, Wish::Wait(6), 10), Joined::Alone);
         assert_eq!(join(2, Wish::Lead, 10), Joined::Leads);
     }
@@ -375,7 +409,7 @@ mod tests {
         for n in 0..100u128 {
             // All in one place.
             let key = Fingerprint(n);
-            end(&host, key, 1, at(10), Some(at(20)), None);
+            end(&host, key, 1, at(10), Sharing::NotUntil(at(20)), None);
         }
         let join =
             |key, now| join(&host, Fingerprint(key), Wish::LeadOrWait(5), lease(1, now)).unwrap();
@@ -383,6 +417,21 @@ mod tests {
         assert_eq!(join(0, 10), Joined::Leads);
         assert_eq!(join(99, 20), Joined::Leads);
         assert!(host.world().shared_bytes() < 1000);
+    }
+
+    #[test]
+    fn an_answer_that_is_shared_ends_the_memory_of_its_key_and_of_no_other() {
+        let host = FakeHost::new(&World::new(), 1);
+        let join = |key| join(&host, Fingerprint(key), Wish::Wait(5), lease(1, 10)).unwrap();
+        for key in 0..4 {
+            let sharing = Sharing::NotUntil(at(20));
+            end(&host, Fingerprint(key), 1, at(10), sharing, None);
+        }
+        share(&host, Fingerprint(1), at(10));
+        end(&host, Fingerprint(2), 1, at(10), Sharing::Possible, None);
+        end(&host, Fingerprint(3), 1, at(10), Sharing::Unknown, None);
+        assert_eq!([join(1), join(2)], [Joined::Alone; 2]);
+        assert_eq!([join(0), join(3)], [Joined::Unshared(at(20)); 2]);
     }
 
     #[test]
@@ -401,7 +450,7 @@ mod tests {
         let (_, known) = is_outdated(&host, KEY, 1);
         let waits = join(&host, KEY, Wish::Wait(5), lease(2, 10));
         assert_eq!(waits, Ok(Joined::Waits));
-        assert_eq!(end(&host, KEY, 1, at(10), None, known), vec![5]);
+        assert_eq!(end(&host, KEY, 1, at(10), Sharing::Unknown, known), vec![5]);
     }
 
     #[test]

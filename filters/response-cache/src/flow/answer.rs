@@ -1,6 +1,8 @@
 //! An answer made from what is stored: whole, a range, 304 or 416, for `GET` and `HEAD`.
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Phase};
+use super::request::Next;
+use super::Cx;
 use crate::entry::{Content, Entry};
 use crate::http::range::{read, Ranged};
 use crate::http::request::Method;
@@ -192,4 +194,30 @@ pub fn push_age(text: &mut String, entry: &Entry, now: Timestamp) {
         Content::Variants { .. } => 0,
     };
     push_number(text, age);
+}
+
+/// `only-if-cached` without anything to use (RFC 9111, section 5.2.1.7).
+pub(super) fn gateway_timeout(cx: Cx<'_>, exchange: &mut Exchange) -> Next {
+    let status = exchange
+        .settings
+        .cache_status
+        .as_deref()
+        .map(|name| format!("{name}; detail=only-if-cached"));
+    let fields: Vec<(&str, &[u8])> = status
+        .iter()
+        .map(|status| ("cache-status", status.as_bytes()))
+        .collect();
+    let replied = cx.host.reply(&Reply {
+        status: 504,
+        headers: &fields,
+        body: b"",
+        grpc_status: None,
+        details: "seawall.response_cache.only_if_cached",
+    });
+    if replied.is_err() {
+        return Next::Forward;
+    }
+    cx.core.metrics.only_if_cached.increment();
+    exchange.phase = Phase::Answered;
+    Next::Replied
 }

@@ -138,6 +138,8 @@ pub struct Fetch {
     pub validating: bool,
     /// Its answer may be stored, as far as the request goes.
     pub store: bool,
+    /// It goes alone, for an answer of this key could not be shared.
+    pub unshared: bool,
 }
 
 /// A response on its way into the cache.

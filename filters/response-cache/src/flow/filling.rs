@@ -5,6 +5,7 @@ use super::revalidate::supersede;
 use super::store::store;
 use super::worker::Told;
 use super::Cx;
+use crate::flight::{share, Sharing};
 use crate::http::storable::Refusal;
 use seawall_core::host::Buffer;
 use seawall_core::plugin::Flow;
@@ -109,33 +110,39 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
     }
 }
 
-/// Ends the flight, if there is one. Those who wait look into the cache again if something usable is there, or may come.
+/// Ends the flight, if there is one, and what was remembered of an answer that was for one client. Those who wait look into the cache again if something usable is there, or may come.
 pub(super) fn finish(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, stored: Result<(), Refusal>) {
-    let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) else {
+    let Some(fingerprint) = exchange.flight() else {
+        return;
+    };
+    let Some(leader) = fetch.leader else {
+        if fetch.unshared && stored.is_ok() {
+            share(cx.host, fingerprint, cx.now);
+        }
         return;
     };
     // What was stored before has lost its room for a moment; others of its kind are stored.
     let of_the_moment = stored == Err(Refusal::Admission) && fetch.stale.is_some();
-    let unshared = match stored {
-        Err(refusal) if refusal.lasts() && !of_the_moment => Some(
+    let sharing = match stored {
+        Ok(()) => Sharing::Possible,
+        Err(refusal) if refusal.lasts() && !of_the_moment => Sharing::NotUntil(
             cx.now
                 .saturating_add(exchange.settings.coalesce.uncacheable_for),
         ),
-        _ => None,
+        Err(_) => Sharing::Unknown,
     };
     let told = match stored {
         Ok(()) | Err(Refusal::Outdated) => Told::LookAgain,
         Err(_) => Told::GoAlone,
     };
-    cx.worker
-        .end_flight(cx, fingerprint, leader, told, unshared);
+    cx.worker.end_flight(cx, fingerprint, leader, told, sharing);
 }
 
 /// Ends the flight, if there is one, with an error of the origin that what is stored stands in for.
 pub(super) fn failed(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) {
     if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) {
         cx.worker
-            .end_flight(cx, fingerprint, leader, Told::Failed, None);
+            .end_flight(cx, fingerprint, leader, Told::Failed, Sharing::Unknown);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The request's side: answer it, let it wait, or let it go to the origin.
 
-use super::answer::{push_age, Answer};
+use super::answer::{gateway_timeout, push_age, Answer};
 use super::exchange::{Exchange, Fetch, Phase, Shared};
 use super::lookup::look;
 use super::revalidate::{drop_conditions, set_validators};
@@ -9,7 +9,7 @@ use super::waiting::{is_outrun, wait, wait_for_the_first};
 use super::worker::Told;
 use super::{background, invalidate, purge, standby, Cx};
 use crate::entry::{Content, Meta};
-use crate::flight::{join, Joined, Lease, Wish};
+use crate::flight::{join, Joined, Lease, Sharing, Wish};
 use crate::http::request::{Method, Request};
 use crate::metrics::Tally;
 use crate::refresh::due;
@@ -17,7 +17,6 @@ use crate::reuse::{decide, is_fresh, on_error, Use, Why};
 use crate::store::Found;
 use seawall_core::generation::Seen;
 use seawall_core::host::Map;
-use seawall_core::reply::Reply;
 
 /// When a request is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +137,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
         }
         let lacking = Lacking {
             seen: looked.seen,
+            unshared: looked.alone,
             ..Lacking::default()
         };
         return go(cx, shared, exchange, lacking, occasion);
@@ -199,6 +199,7 @@ fn settle(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, occasion: Occasi
                 stored: Some(stored),
                 has_validator,
                 seen,
+                unshared: false,
             };
             go(cx, shared, exchange, lacking, occasion)
         }
@@ -242,6 +243,8 @@ struct Lacking {
     has_validator: bool,
     /// As of when.
     seen: Option<Seen>,
+    /// An answer could not be shared.
+    unshared: bool,
 }
 
 /// To the origin, as the one for all where that is possible, or behind another one.
@@ -256,6 +259,7 @@ fn go(
         stored,
         has_validator,
         seen,
+        mut unshared,
     } = lacking;
     let settings = std::rc::Rc::clone(&exchange.settings);
     let may_store = !exchange.directives().no_store;
@@ -283,8 +287,13 @@ fn go(
                     Ok(Joined::Leads) => {
                         if !exchange.looked_again && is_outrun(cx, exchange, seen) {
                             exchange.looked_again = true;
-                            cx.worker
-                                .end_flight(cx, fingerprint, number, Told::LookAgain, None);
+                            cx.worker.end_flight(
+                                cx,
+                                fingerprint,
+                                number,
+                                Told::LookAgain,
+                                Sharing::Unknown,
+                            );
                             return settle(cx, shared, exchange, occasion);
                         }
                         cx.worker
@@ -295,6 +304,7 @@ fn go(
                         return wait(cx, shared, exchange, fingerprint);
                     }
                     Ok(Joined::Unshared(until)) => {
+                        unshared = true;
                         // Only what is known to be absent need not be looked for.
                         if let Some(seen) = seen.filter(|_| stored.is_none()) {
                             cx.worker.let_go_alone(fingerprint, seen, until);
@@ -312,6 +322,7 @@ fn go(
         validating: false,
         store: may_store && !ruled_out,
         stale: stored,
+        unshared,
     };
     depart(cx, exchange, fetch)
 }
@@ -377,7 +388,7 @@ fn refresh(
         // Who has just refreshed it did so for this one as well.
         Ok(Joined::Leads) if is_outrun(cx, exchange, seen) => {
             cx.worker
-                .end_flight(cx, fingerprint, number, Told::LookAgain, None);
+                .end_flight(cx, fingerprint, number, Told::LookAgain, Sharing::Unknown);
             return None;
         }
         Ok(Joined::Leads) => {}
@@ -400,15 +411,15 @@ fn refresh(
     let fetch = Fetch {
         leader: Some(number),
         stale: Some(stored.clone()),
-        validating: false,
         store: true,
+        ..Fetch::default()
     };
     if background::start(cx, exchange, &fetch) {
         return None;
     }
     if !can_ask {
         cx.worker
-            .end_flight(cx, fingerprint, number, Told::LookAgain, None);
+            .end_flight(cx, fingerprint, number, Told::LookAgain, Sharing::Unknown);
         return None;
     }
     exchange.forward = Some(why);
@@ -463,32 +474,6 @@ fn serve(
         return Next::Forward;
     }
     counter.increment();
-    exchange.phase = Phase::Answered;
-    Next::Replied
-}
-
-/// `only-if-cached` without anything to use (RFC 9111, section 5.2.1.7).
-fn gateway_timeout(cx: Cx<'_>, exchange: &mut Exchange) -> Next {
-    let status = exchange
-        .settings
-        .cache_status
-        .as_deref()
-        .map(|name| format!("{name}; detail=only-if-cached"));
-    let fields: Vec<(&str, &[u8])> = status
-        .iter()
-        .map(|status| ("cache-status", status.as_bytes()))
-        .collect();
-    let replied = cx.host.reply(&Reply {
-        status: 504,
-        headers: &fields,
-        body: b"",
-        grpc_status: None,
-        details: "seawall.response_cache.only_if_cached",
-    });
-    if replied.is_err() {
-        return Next::Forward;
-    }
-    cx.core.metrics.only_if_cached.increment();
     exchange.phase = Phase::Answered;
     Next::Replied
 }

@@ -4,7 +4,7 @@ use super::background::Call;
 use super::exchange::{Exchange, Phase, Shared};
 use super::request::{proceed, Occasion};
 use super::{Core, Cx};
-use crate::flight::{self, Lease};
+use crate::flight::{self, Lease, Sharing};
 use crate::purge::Purges;
 use crate::refresh::Random;
 use crate::store::{adopt, alone::Alone, BucketRead, Changes, Layout, Table};
@@ -210,12 +210,12 @@ impl Worker {
         fingerprint: Fingerprint,
         leader: u64,
         told: Told,
-        unshared: Option<Timestamp>,
+        sharing: Sharing,
     ) {
         let leading = self.leading.try_borrow_mut().ok();
         let leading = leading.and_then(|mut all| all.remove(&leader));
         let place = leading.and_then(|leading| leading.place);
-        let queues = flight::end(cx.host, fingerprint, leader, cx.now, unshared, place);
+        let queues = flight::end(cx.host, fingerprint, leader, cx.now, sharing, place);
         let mut message = fingerprint.0.to_le_bytes().to_vec();
         message.push(told as u8);
         for queue in queues {
@@ -429,7 +429,13 @@ pub fn end(host: &dyn Host, core: &Core, worker: &Rc<Worker>) {
         now,
     };
     for (leader, leading) in leading.unwrap_or_default() {
-        worker.end_flight(cx, leading.fingerprint, leader, Told::LookAgain, None);
+        worker.end_flight(
+            cx,
+            leading.fingerprint,
+            leader,
+            Told::LookAgain,
+            Sharing::Unknown,
+        );
     }
     worker.table.budget().end(host);
     worker.leave_queue();
