@@ -3,8 +3,9 @@
 //!
 //! A fixed number of values in shared data. Each remembers the URLs that were marked last, and one point in time for all that
 //! it had to forget. An answer that was asked for before that is gone, so what is forgotten makes an invalidation hit more,
-//! never less. Only routes with such keys read them.
+//! never less. Nor does a clock that is set back bring back what it had marked. Only routes with such keys read them.
 
+use crate::store::bucket::is_credible;
 use seawall_core::host::{Answer, Host};
 use seawall_core::name::Name;
 use seawall_core::shared::{update, Step, UpdateError};
@@ -45,15 +46,19 @@ fn each(marks: &[u8]) -> impl Iterator<Item = (u32, Timestamp)> + '_ {
     })
 }
 
-fn find(value: &[u8], url: u32) -> Timestamp {
+/// The time of a URL's own mark, and that of what was forgotten; the epoch where there is none.
+fn find(value: &[u8], url: u32) -> [Timestamp; 2] {
     let (forgotten, marks) = parts(value);
     let own = each(marks).find(|(number, _)| *number == url);
-    own.map_or(forgotten, |(_, at)| at.max(forgotten))
+    [own.map_or(Timestamp::EPOCH, |(_, at)| at), forgotten]
 }
 
 /// The value with this mark; the oldest one gives its place up where there is none.
 fn with(value: &[u8], url: u32, now: Timestamp) -> Vec<u8> {
-    let (mut forgotten, marks) = parts(value);
+    let (forgotten, marks) = parts(value);
+    // What a clock that was ahead has marked counts as of now, or marks of the present would be lost in it.
+    let of_now = |at: Timestamp| if is_credible(at, now) { at } else { now };
+    let mut forgotten = of_now(forgotten);
     let mut kept: Vec<_> = each(marks).filter(|(number, _)| *number != url).collect();
     while kept.len() >= MOST {
         let oldest = kept.iter().enumerate().min_by_key(|(_, (_, at))| *at);
@@ -61,7 +66,7 @@ fn with(value: &[u8], url: u32, now: Timestamp) -> Vec<u8> {
             break;
         };
         let (_, at) = kept.swap_remove(place);
-        forgotten = forgotten.max(at);
+        forgotten = forgotten.max(of_now(at));
     }
     kept.push((url, now));
     let mut value = Vec::with_capacity(kept.len().saturating_mul(MARK).saturating_add(HEAD));
@@ -73,13 +78,20 @@ fn with(value: &[u8], url: u32, now: Timestamp) -> Vec<u8> {
     value
 }
 
-/// When a URL was last marked, or may have been; the epoch where it never was.
+/// Whether a URL was marked, or may have been, since an answer was asked for. A mark later than now, by a clock that was set
+/// back since, hits only answers of that clock, and so does any other: which of them came first nobody knows.
 ///
 /// # Errors
 /// When the host fails.
-pub fn marked(host: &dyn Host, url: u32) -> Answer<Timestamp> {
-    let value = host.shared_get(&name(url))?;
-    Ok(value.map_or(Timestamp::EPOCH, |(value, _)| find(&value, url)))
+pub fn hits(host: &dyn Host, url: u32, asked: Timestamp, now: Timestamp) -> Answer<bool> {
+    let Some((value, _)) = host.shared_get(&name(url))? else {
+        return Ok(false);
+    };
+    let mut times = find(&value, url).into_iter();
+    Ok(times.any(|at| match is_credible(asked, now) {
+        true => asked <= at && is_credible(at, now),
+        false => at > Timestamp::EPOCH,
+    }))
 }
 
 /// Marks a URL.
@@ -89,7 +101,8 @@ pub fn marked(host: &dyn Host, url: u32) -> Answer<Timestamp> {
 pub fn mark(host: &dyn Host, url: u32, now: Timestamp) -> Result<(), UpdateError> {
     let updated = update(host, &name(url), ATTEMPTS, |value| {
         let value = value.unwrap_or_default();
-        if find(value, url) >= now {
+        let mut times = find(value, url).into_iter();
+        if times.any(|at| at >= now && is_credible(at, now)) {
             return Step::Keep(());
         }
         Step::Write(with(value, url, now), ())
@@ -102,6 +115,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use seawall_core::testing::{FakeHost, World};
+
+    /// When a URL was last marked, or may have been.
+    fn marked(host: &FakeHost, url: u32) -> Answer<Timestamp> {
+        let value = host.shared_get(&name(url))?;
+        let times = value.map(|(value, _)| find(&value, url));
+        Ok(times.into_iter().flatten().max().unwrap_or_default())
+    }
 
     proptest! {
         #[test]
@@ -163,6 +183,29 @@ mod tests {
             marked(&host, most + 2).unwrap(),
             Timestamp(u64::from(most) + 3)
         );
+    }
+
+    #[test]
+    fn marks_of_a_clock_that_was_set_back_hit_what_that_asked_for_and_nothing_else() {
+        let world = World::new();
+        let host = FakeHost::new(&world, 1);
+        let at = Timestamp::from_secs;
+        let hits = |url, asked, now| hits(&host, url, at(asked), at(now)).unwrap();
+        mark(&host, 1, at(5_000)).unwrap();
+        assert!(hits(1, 4_999, 5_001) && !hits(1, 5_001, 5_001));
+        // Set back.
+        assert!(hits(1, 5_001, 100) && !hits(1, 99, 100) && !hits(2, 5_001, 100));
+        mark(&host, 1, at(100)).unwrap();
+        assert!(hits(1, 5_001, 101) && hits(1, 99, 101) && !hits(1, 101, 101));
+        // What is forgotten of such a clock does not hide what is forgotten later.
+        for url in 0..=MOST as u32 {
+            mark(&host, url, at(5_000)).unwrap();
+        }
+        for url in 0..=MOST as u32 {
+            mark(&host, url, at(200)).unwrap();
+        }
+        assert!(hits(9_999, 199, 201) && hits(9_999, 5_001, 201));
+        assert!(!hits(9_999, 201, 201));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::Cx;
 use crate::entry::{Content, Meta};
 use crate::http::age::date_value;
 use crate::key::variant;
-use crate::marks::marked;
+use crate::marks;
 use crate::purge::Verdict;
 use crate::store::Found;
 use seawall_core::generation::Seen;
@@ -143,7 +143,7 @@ fn find_current(
 /// True where one URL has several keys, and it was invalidated since this was asked for.
 fn is_marked(cx: Cx<'_>, found: &Found) -> Answer<bool> {
     match &found.entry.content {
-        Content::Response { meta, .. } => Ok(meta.asked <= marked(cx.host, meta.url)?),
+        Content::Response { meta, .. } => marks::hits(cx.host, meta.url, meta.asked, cx.now),
         Content::Variants { .. } => Ok(false),
     }
 }

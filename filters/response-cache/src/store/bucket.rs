@@ -50,6 +50,11 @@ const DEMAND_HALVES: Span = Span::from_secs(60);
 /// A memory of invalidations later than this is one by a clock that has been set back since.
 const LATEST: Span = Span::from_secs(60);
 
+/// Whether a time may be one of the clock as it is now, and not of one that was ahead and has been set back since.
+pub fn is_credible(at: Timestamp, now: Timestamp) -> bool {
+    at.since(now) <= LATEST
+}
+
 /// What one value of shared data holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bucket {
@@ -125,7 +130,12 @@ impl Bucket {
         });
         *place = slot;
         if let Some(lost) = lost {
-            self.forget(lost.until);
+            // One of a clock that was set back since would hide those to come.
+            let at = slot.map_or(lost.until, |new| match new.touched {
+                now if !is_credible(lost.until, now) => now,
+                _ => lost.until,
+            });
+            self.forget(at);
         }
     }
 
@@ -136,7 +146,7 @@ impl Bucket {
 
     /// Whether what was asked for then may have been invalidated since, as far as no slot tells.
     pub fn may_be_outdated(&self, asked: Timestamp, now: Timestamp) -> bool {
-        self.forgotten > asked && self.forgotten.since(now) <= LATEST
+        self.forgotten > asked && is_credible(self.forgotten, now)
     }
 }
 
@@ -272,6 +282,9 @@ mod tests {
         assert!(!outdated(&bucket, 1), "its own place remembers it");
         bucket.set(3, Some(slot(3, 9, 90, State::Full)));
         assert!(outdated(&bucket, 11) && !outdated(&bucket, 12));
+        bucket.set(4, Some(slot(4, 9, 900, State::Tombstone)));
+        bucket.set(4, Some(slot(4, 9, 90, State::Full)));
+        assert_eq!(bucket.forgotten, Timestamp::from_secs(12), "not of 900");
         bucket.set(3, None);
         bucket.forget(Timestamp::from_secs(5));
         assert!(outdated(&bucket, 11), "an earlier one changes nothing");
