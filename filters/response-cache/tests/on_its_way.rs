@@ -252,3 +252,68 @@ fn what_takes_the_place_of_an_answer_that_promises_no_body_is_sent_at_once() {
         cache.vm.finish(exchange);
     }
 }
+
+/// A `POST` whose answer may be stored for `GET`, sent out.
+fn declaring(cache: &mut Cache) -> Exchange<CacheStream> {
+    let (sender, ended) = cache.start(&request("POST", "/", &[("x-a", "1")]));
+    assert!(matches!(ended, Ended::Forwarded(_)));
+    cache.advance(5_000);
+    sender
+}
+
+fn declared() -> Origin<'static> {
+    let origin = ok("max-age=60", "posted").with("content-location", "/");
+    origin.with("age", "10")
+}
+
+/// The age of what is stored then, or that nothing is.
+fn age(cache: &mut Cache) -> Option<String> {
+    let got = cache.get_with("/", &[("x-a", "1")], &ok("no-store", "new"));
+    got.header("age")
+        .filter(|_| got.is_hit())
+        .map(str::to_owned)
+}
+
+#[test]
+fn an_answer_to_post_is_as_old_as_its_request() {
+    for headers in [json!([]), json!(["x-a"])] {
+        let mut cache = Cache::alone(&json!({"key": {"headers": headers}}));
+        let sender = declaring(&mut cache);
+        cache.answer(sender, &declared());
+        assert_eq!(age(&mut cache).as_deref(), Some("15"), "{headers}");
+    }
+}
+
+#[test]
+fn an_answer_to_post_that_was_on_its_way_during_an_invalidation_is_not_stored() {
+    for headers in [json!([]), json!(["x-a"])] {
+        for stored_since in [false, true] {
+            let mut cache = Cache::alone(&json!({"key": {"headers": headers}}));
+            let sender = declaring(&mut cache);
+            cache.send(&request("PUT", "/", &[]), &Origin::status("204"));
+            cache.advance(10);
+            if stored_since {
+                cache.get_with("/", &[("x-a", "1")], &ok("max-age=60", "x"));
+            }
+            cache.answer(sender, &declared());
+            assert_eq!(age(&mut cache), None, "{headers} {stored_since}");
+            assert_eq!(cache.metric("rejected.outdated"), 1, "{headers}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_post_that_was_on_its_way_during_a_purge_is_purged() {
+    for kind in ["key", "prefix", "all"] {
+        let mut cache = Cache::alone(&json!({
+            "purge": {"secret_header": "x-purge", "secret": "let-me-in"},
+        }));
+        let sender = declaring(&mut cache);
+        let fields = [("x-purge", "let-me-in"), ("seawall-purge", kind)];
+        let asked = request("PURGE", "/", &fields);
+        assert_eq!(cache.send(&asked, &Origin::default()).status, 200);
+        cache.get("/other", &ok("max-age=60", "x"));
+        cache.answer(sender, &declared());
+        assert_eq!(age(&mut cache), None, "{kind}");
+    }
+}

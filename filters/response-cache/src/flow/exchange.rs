@@ -138,6 +138,8 @@ pub struct Fetch {
     pub validating: bool,
     /// Its answer may be stored, as far as the request goes.
     pub store: bool,
+    /// What it brings counts as asked for then, where that is later: an invalidation before that is its own.
+    pub counts_from: Option<Timestamp>,
     /// It goes alone, for an answer of this key could not be shared.
     pub unshared: bool,
 }

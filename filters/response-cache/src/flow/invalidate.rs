@@ -12,7 +12,9 @@ use seawall_core::headers::Headers;
 use seawall_core::path::without_dots;
 
 /// A request with an unsafe method goes out.
-pub fn prepare(exchange: &mut Exchange) {
+pub fn prepare(cx: Cx<'_>, exchange: &mut Exchange) {
+    // Purges since the last lookup of this worker hit its answer as well: too many rather than one too few.
+    exchange.epoch = cx.worker.purges.known();
     exchange.forward = Some(Forward::Method);
     exchange.phase = Phase::Unsafe;
 }

@@ -120,8 +120,9 @@ pub fn headers(
             if let Some(headers) = headers {
                 let status = status_of(&headers);
                 if (200..400).contains(&status) && answerer(cx) == Answerer::Upstream {
+                    let fetch = post::storable(cx, exchange, status, &headers);
                     invalidate::run(cx, exchange, &headers);
-                    if let Some(fetch) = post::storable(cx, exchange, status, &headers) {
+                    if let Some(fetch) = fetch {
                         let said = directives(exchange, &headers);
                         return fill(cx, exchange, fetch, status, (&headers, said), end_of_stream);
                     }
@@ -234,7 +235,11 @@ fn fill(
             }
         });
     match prepared {
-        Ok(pending) => {
+        Ok(mut pending) => {
+            if let Some(from) = fetch.counts_from {
+                exchange.asked = from;
+                pending.meta.asked = from;
+            }
             tell(cx.host, cx.core, exchange, status, Ended::Stored);
             let fill = Fill {
                 fetch,

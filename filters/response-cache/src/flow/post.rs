@@ -5,10 +5,14 @@ use super::exchange::{Exchange, Fetch};
 use super::invalidate::resolve;
 use super::store::directives;
 use super::Cx;
+use crate::http::storable::Refusal;
+use crate::marks;
+use crate::purge::number_of_url;
 use seawall_core::headers::Headers;
 use seawall_core::time::Timestamp;
 
-/// What a successful response to an unsafe method is stored as; `None` for nearly all of them.
+/// What a successful response to an unsafe method is stored as; `None` for nearly all of them. To be asked before the invalidation
+/// by the same request, which takes the place of those before.
 pub fn storable(
     cx: Cx<'_>,
     exchange: &mut Exchange,
@@ -33,12 +37,25 @@ pub fn storable(
     }
     let no_store = exchange.directives().no_store;
     exchange.key = settings.key.key(request)?;
-    // Purges since the last lookup of this worker hit it as well: too many rather than one too few.
-    exchange.epoch = cx.worker.purges.known();
-    // The invalidation that the same request caused must not keep its own answer out: it comes after that.
-    exchange.asked = Timestamp(cx.now.0.saturating_add(1));
+    if is_outdated(cx, exchange) {
+        cx.core.metrics.reject(Refusal::Outdated);
+        return None;
+    }
     Some(Fetch {
         store: !exchange.is_ruled_out() && !no_store,
+        // The invalidation that the same request causes must not keep its own answer out: it comes after that.
+        counts_from: Some(Timestamp(cx.now.0.saturating_add(1))),
         ..Fetch::default()
     })
+}
+
+/// Whether what it would be stored as was invalidated since it was asked for; also where that cannot be read.
+fn is_outdated(cx: Cx<'_>, exchange: &Exchange) -> bool {
+    let (table, asked) = (&cx.worker.table, exchange.asked);
+    if table.is_invalidated(cx.host, &exchange.key, asked, cx.now) != Ok(false) {
+        return true;
+    }
+    let recipe = &exchange.settings.key;
+    let url = || number_of_url(table.secret(), &recipe.url(&exchange.request));
+    recipe.is_parted() && marks::hits(cx.host, url(), asked, cx.now) != Ok(false)
 }

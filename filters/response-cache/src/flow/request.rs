@@ -63,7 +63,7 @@ pub fn begin(cx: Cx<'_>, shared: &Shared, exchange: &mut Exchange, has_body: boo
         // A call is no change of what a `GET` of the same path gets.
         Method::Unsafe if request.grpc => return Next::Forward,
         Method::Unsafe => {
-            invalidate::prepare(exchange);
+            invalidate::prepare(cx, exchange);
             return Next::Forward;
         }
         Method::Safe => {
@@ -319,10 +319,10 @@ fn go(
     }
     let fetch = Fetch {
         leader,
-        validating: false,
         store: may_store && !ruled_out,
         stale: stored,
         unshared,
+        ..Fetch::default()
     };
     depart(cx, exchange, fetch)
 }

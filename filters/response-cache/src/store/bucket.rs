@@ -151,6 +151,11 @@ impl Bucket {
 }
 
 impl Slot {
+    /// Whether it remembers that its key was invalidated since that was asked for.
+    pub fn keeps_out(&self, asked: Timestamp, now: Timestamp) -> bool {
+        self.state == State::Tombstone && self.until > asked && is_credible(self.until, now)
+    }
+
     /// What orders slots for eviction; less is given up first.
     pub fn worth(&self, now: Timestamp) -> (u8, Timestamp) {
         let class = match self.state {

@@ -1,6 +1,6 @@
 //! Writes of entries: the room that one takes, and the slot of its bucket that it claims.
 
-use super::bucket::{is_credible, Bucket, Slot, State};
+use super::bucket::{Bucket, Slot, State};
 use super::table::{bucket_key, entry_key, Table, ATTEMPTS};
 use crate::entry::Entry;
 use crate::http::storable::Refusal;
@@ -197,11 +197,7 @@ impl Table {
                 return Step::Keep(Err(Refusal::Outdated));
             }
             let place = match found {
-                Some((_, old))
-                    if old.state == State::Tombstone
-                        && old.until > insert.asked
-                        && is_credible(old.until, insert.now) =>
-                {
+                Some((_, old)) if old.keeps_out(insert.asked, insert.now) => {
                     return Step::Keep(Err(Refusal::Outdated));
                 }
                 Some((_, old))

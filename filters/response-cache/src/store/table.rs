@@ -289,6 +289,24 @@ impl Table {
         true
     }
 
+    /// Whether a key was invalidated since then, or may have been.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn is_invalidated(
+        &self,
+        host: &dyn Host,
+        key: &[u8],
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let fingerprint = self.fingerprint(key);
+        let read = self.read_bucket(host, fingerprint.slot(self.layout.buckets))?;
+        let own = read.find(fingerprint);
+        let kept_out = own.is_some_and(|(_, slot)| slot.keeps_out(asked, now));
+        Ok(kept_out || read.may_be_outdated(asked, now))
+    }
+
     /// Forgets what is stored under a key, and keeps answers out that are on their way. True when something was there.
     pub fn invalidate(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> bool {
         let fingerprint = self.fingerprint(key);
