@@ -50,6 +50,7 @@ impl Plugin for ResponseCache {
             core.metrics.flush(host);
             if let Some(worker) = core.present_worker() {
                 end(host, core, &worker);
+                core.report(host, &worker);
             }
         }
         let _ = host.set_tick(Span::ZERO);
@@ -152,7 +153,11 @@ impl Stream for CacheStream {
         if !settings.enabled && !is_purge(host, core) {
             return Flow::Continue;
         }
-        let (Some(worker), Ok(now)) = (core.worker(host), host.now()) else {
+        let Some(worker) = core.worker(host) else {
+            return Flow::Continue;
+        };
+        let Ok(now) = host.now() else {
+            core.failed(host, "the clock cannot be read; the request passes");
             return Flow::Continue;
         };
         let cx = Cx {

@@ -326,3 +326,59 @@ fn a_refresh_in_the_background_whose_body_is_cut_replaces_nothing() {
         assert_eq!(cache.metric("refreshes_background"), 1 + cut, "{length}");
     }
 }
+
+/// The errors that were counted, and how often this was logged.
+fn errors(cache: &mut Cache, said: &str) -> (i64, usize) {
+    cache.vm.host.heal();
+    cache.vm.host.before_shared(|| {});
+    let log = cache.vm.host.world().log();
+    let lines = log.iter().filter(|line| line.contains(said)).count();
+    (cache.metric("errors"), lines)
+}
+
+#[test]
+fn an_invalidation_that_fails_or_loses_every_race_is_counted_and_logged() {
+    for races in [false, true] {
+        let mut cache = Cache::alone(&json!({}));
+        cache.get("/", &ok("max-age=60", "body"));
+        if races {
+            let world = cache.vm.host.world().clone();
+            // Somebody else writes the same between any read and the write that follows.
+            cache.vm.host.before_shared(move || {
+                for name in world.shared_names() {
+                    if name.starts_with("seawall.rc.i.") {
+                        let (value, _) = world.shared_get(&name).unwrap();
+                        world.shared_set(&name, &value, seawall_core::host::Expect::Anything);
+                    }
+                }
+            });
+        } else {
+            cache.vm.host.fail("shared_set", Failure::Status(12));
+        }
+        cache.send(&request("POST", "/", &[]), &Origin::status("200"));
+        let (count, lines) = errors(&mut cache, "an invalidation failed");
+        assert_eq!((count, lines), (1, 1), "{races}");
+    }
+}
+
+#[test]
+fn a_clock_that_fails_is_counted_and_the_request_passes() {
+    let mut cache = Cache::alone(&json!({}));
+    cache.get("/", &ok("max-age=60", "body"));
+    cache.vm.host.fail("now", Failure::Status(12));
+    assert!(!cache.get("/", &ok("max-age=60", "origin")).is_hit());
+    assert_eq!(errors(&mut cache, "the clock").0, 1);
+}
+
+#[test]
+fn what_was_given_up_last_is_counted_when_a_configuration_ends() {
+    let world = World::new();
+    let configuration = json!({"max_entries": 8, "admission": false});
+    let mut cache = Cache::new(&world, 1, &configuration);
+    for n in 0..10 {
+        cache.get(&format!("/{n}"), &ok("max-age=60", "x"));
+    }
+    cache.vm.end();
+    assert_eq!(world.metric("seawall.response_cache.evicted"), 2);
+    assert!(world.metric("seawall.response_cache.bytes") > 0);
+}

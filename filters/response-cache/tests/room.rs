@@ -179,7 +179,8 @@ fn bytes_that_nobody_has_are_found_once_a_minute() {
     assert_eq!(store.bytes(), one());
     store
         .table
-        .invalidate(&store.host, &0u32.to_le_bytes(), store.world.now());
+        .invalidate(&store.host, &0u32.to_le_bytes(), store.world.now())
+        .unwrap();
     assert_eq!(store.bytes(), 0);
     store.world.advance(Span::from_secs(1));
     lose();

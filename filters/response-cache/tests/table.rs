@@ -360,7 +360,9 @@ fn a_slot_is_announced_before_it_is_taken_from_another_who_takes_its_value_back(
     assert!(put(&table, &host, entry(1, 12, 10)));
     // The bucket and the value; the bytes are there.
     assert_eq!(steps(), [1, 2, 2]);
-    table.invalidate(&host, &1u32.to_le_bytes(), world.now());
+    table
+        .invalidate(&host, &1u32.to_le_bytes(), world.now())
+        .unwrap();
     // The bucket and the value; the bytes are kept for the next entry.
     assert_eq!(steps(), [3, 4, 5]);
     // Another worker takes the slot, and comes no further.
@@ -437,7 +439,7 @@ fn while_a_value_is_replaced_readers_use_the_one_before_from_their_copies() {
     // What was invalidated is not brought back by that.
     let soon = world.now();
     world.advance(Span::from_secs(1));
-    writer.invalidate(&mine, &key, soon);
+    writer.invalidate(&mine, &key, soon).unwrap();
     put(&writer, &mine, entry(1, 12, 10));
     world.shared_set("seawall.rc.e.000000000", b"", Expect::Anything);
     assert_eq!(generation(&reader, &rival_host), None);

@@ -11,6 +11,8 @@ use crate::purge::number_of_url;
 use seawall_core::headers::Headers;
 use seawall_core::path::without_dots;
 
+const FAILED: &str = "an invalidation failed";
+
 /// A request with an unsafe method goes out.
 pub fn prepare(cx: Cx<'_>, exchange: &mut Exchange) {
     // Purges since the last lookup of this worker hit its answer as well: too many rather than one too few.
@@ -40,7 +42,7 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
             let secret = cx.worker.table.secret();
             let number = number_of_url(secret, &recipe.url(&request));
             if mark(cx.host, number, cx.now).is_err() {
-                cx.core.failed(cx.host, "an invalidation failed");
+                cx.core.failed(cx.host, FAILED);
             }
         }
         let keys = [recipe.key(&request), recipe.key_of_url(&request)];
@@ -57,11 +59,20 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
 /// Forgets a key, and what is on its way for it.
 pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
     outdate(cx.host, cx.worker.table.fingerprint(key), cx.now);
-    let existed = cx.worker.table.invalidate(cx.host, key, cx.now);
+    let existed = remove(cx, key);
     if existed {
         cx.core.metrics.invalidated.increment();
     }
     existed
+}
+
+/// Forgets a key alone. Where that fails, what is there is answered with until it expires.
+pub(super) fn remove(cx: Cx<'_>, key: &[u8]) -> bool {
+    let removed = cx.worker.table.invalidate(cx.host, key, cx.now);
+    if removed.is_err() {
+        cx.core.failed(cx.host, FAILED);
+    }
+    removed.unwrap_or(false)
 }
 
 /// The path of a URI reference on the same host (RFC 3986, section 5.2), as clients ask for it.

@@ -3,6 +3,7 @@
 
 use super::exchange::{Exchange, Fetch};
 use super::filling::finish;
+use super::invalidate::remove;
 use super::replace::{replace, Rest};
 use super::status::Ended;
 use super::store::{directives, leave, prepare, store, Pending};
@@ -104,9 +105,7 @@ pub(super) fn freshened(
         return Err(Refusal::Internal);
     };
     if !is_about(headers, fresh, cx.now) {
-        cx.worker
-            .table
-            .invalidate(cx.host, &stored.entry.key, cx.now);
+        remove(cx, &stored.entry.key);
         return Err(Refusal::Outdated);
     }
     let all = merged(exchange, headers, fresh);
@@ -137,7 +136,7 @@ pub(super) fn restore(
     let result = store(cx, exchange, fetch, pending, body);
     let old = &stored.entry.key;
     if *old != exchange.key {
-        cx.worker.table.invalidate(cx.host, old, cx.now);
+        remove(cx, old);
     }
     result
 }
@@ -295,9 +294,7 @@ pub(super) fn supersede(cx: Cx<'_>, fetch: &Fetch, status: u16, refusal: Refusal
             | Refusal::TooLarge
     );
     if is_answer && for_all && (status == 304 || !is_fresh(meta, cx.now, stored.purged)) {
-        cx.worker
-            .table
-            .invalidate(cx.host, &stored.entry.key, cx.now);
+        remove(cx, &stored.entry.key);
     }
 }
 
@@ -331,8 +328,6 @@ pub(super) fn head(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch, status: u16, 
             supersede(cx, fetch, 304, refusal);
         }
     } else {
-        cx.worker
-            .table
-            .invalidate(cx.host, &stored.entry.key, cx.now);
+        remove(cx, &stored.entry.key);
     }
 }

@@ -18,7 +18,7 @@ use seawall_core::bytes::same;
 use seawall_core::hash::{Fingerprint, Secret};
 use seawall_core::host::{Answer, Expect, Host};
 use seawall_core::name::Name;
-use seawall_core::shared::{update, Step};
+use seawall_core::shared::{update, Step, UpdateError};
 use seawall_core::time::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -248,13 +248,14 @@ impl Table {
         fingerprint: Fingerprint,
         generation: u64,
     ) -> bool {
-        self.change(host, bucket, fingerprint, |slots, found| match found {
+        let cleared = self.change(host, bucket, fingerprint, |slots, found| match found {
             Some((way, slot)) if slot.generation == generation => {
                 slots.set(way, None);
                 true
             }
             _ => false,
-        })
+        });
+        cleared.unwrap_or(false)
     }
 
     /// Changes a bucket and frees the value of the slot that was found, if it was taken away.
@@ -264,7 +265,7 @@ impl Table {
         bucket: u32,
         fingerprint: Fingerprint,
         change: impl Fn(&mut Bucket, Option<(usize, Slot)>) -> bool,
-    ) -> bool {
+    ) -> Result<bool, UpdateError> {
         let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
             let mut slots = Bucket::decode(value.unwrap_or_default());
             let found = slots.find(fingerprint);
@@ -276,8 +277,8 @@ impl Table {
                 Step::Keep(None)
             }
         });
-        let Ok(Some((found, kept))) = updated.map(|updated| updated.result) else {
-            return false;
+        let Some((found, kept)) = updated?.result else {
+            return Ok(false);
         };
         self.changes.advance(host, bucket, self.layout.buckets);
         if let Some((way, slot)) =
@@ -286,7 +287,7 @@ impl Table {
             let _ = host.shared_set(&entry_key(bucket, way), &[], Expect::Anything);
             self.budget.release(host, u64::from(slot.weight));
         }
-        true
+        Ok(true)
     }
 
     /// Whether a key was invalidated since then, or may have been.
@@ -308,7 +309,15 @@ impl Table {
     }
 
     /// Forgets what is stored under a key, and keeps answers out that are on their way. True when something was there.
-    pub fn invalidate(&self, host: &dyn Host, key: &[u8], now: Timestamp) -> bool {
+    ///
+    /// # Errors
+    /// When the host fails, or everybody else was faster every time.
+    pub fn invalidate(
+        &self,
+        host: &dyn Host,
+        key: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, UpdateError> {
         let fingerprint = self.fingerprint(key);
         let bucket = fingerprint.slot(self.layout.buckets);
         let generation = self.bits();
@@ -333,8 +342,8 @@ impl Table {
             };
             slots.set(way, Some(tombstone));
             true
-        });
-        existed.get()
+        })?;
+        Ok(existed.get())
     }
 
     /// The part of the budget that this worker has.

@@ -154,10 +154,10 @@ fn modules_stay_small() {
     for (filter, most) in [
         // 200 KB is what it may ever have.
         ("trace-headers", 200_000),
-        ("rate-limit", 471_000),
-        ("response-cache", 572_000),
+        ("rate-limit", 480_000),
+        ("response-cache", 580_000),
         ("circuit-breaker", 355_000),
-        ("seawall", 1_198_000),
+        ("seawall", 1_208_000),
     ] {
         let path = format!("{}/../../dist/{filter}.wasm", env!("CARGO_MANIFEST_DIR"));
         let size = std::fs::metadata(&path).expect("it is built").len();
