@@ -43,8 +43,8 @@ fn metadata(limits: &Value) -> Vec<u8> {
     };
     #[derive(Clone, PartialEq, Message)]
     struct Metadata {
-        #[prost(map = "string, message", tag = "1")]
-        filter_metadata: std::collections::HashMap<String, prost_types::Struct>,
+        #[prost(btree_map = "string, message", tag = "1")]
+        filter_metadata: std::collections::BTreeMap<String, prost_types::Struct>,
     }
     let filter_metadata = [("seawall.rate_limit".to_owned(), section)].into();
     Metadata { filter_metadata }.encode_to_vec()
