@@ -1,6 +1,9 @@
 use super::{claim, title, Stage};
 use std::time::{Duration, Instant};
 
+/// For so long the breaker lets more and more through once it has closed: its default.
+const RAMP: Duration = Duration::from_secs(10);
+
 /// A dependency that dies and comes back.
 pub async fn circuit_breaker(stage: &Stage) {
     title("circuit-breaker: a dependency dies");
@@ -42,10 +45,15 @@ pub async fn circuit_breaker(stage: &Stage) {
     tokio::time::sleep(Duration::from_secs(wait)).await;
     let start = Instant::now();
     let mut answers = Vec::new();
-    while start.elapsed() < Duration::from_secs(20) {
+    let mut closed = None;
+    while start.elapsed() < Duration::from_secs(30) {
         let answer = envoy.get_fresh("/payments/1").await;
         answers.push(answer.status);
-        if answers.ends_with(&[200; 10]) {
+        if answer.status == 200 {
+            closed.get_or_insert_with(Instant::now);
+        }
+        // Until the ramp is over, some are refused by chance, of those that come after this scene as well.
+        if answers.ends_with(&[200; 10]) && closed.is_some_and(|at| at.elapsed() > RAMP) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
