@@ -6,7 +6,7 @@ use crate::common::host;
 use crate::common::lives::request;
 use seawall_vm_host::{module, Run, Step, ROOT};
 
-const CONFIGURATIONS: u32 = 60;
+const CONFIGURATIONS: u32 = 200;
 /// The map of request headers.
 const REQUEST: u32 = 0;
 
@@ -60,8 +60,8 @@ fn new_configurations_leave_no_metric_no_queue_and_no_memory_behind() {
             pass(&mut run, root - 1, &format!("/{number}/late"));
             run.call(root - 1, "proxy_on_delete", &[root - 1])
                 .unwrap_or_else(|trap| panic!("{what}: {trap:?}"));
-            // As much as two configurations need.
-            if number == 10 {
+            // As much as two configurations need, and what lies between them.
+            if number == 40 {
                 warm = Some(kept(&run));
             }
         }
