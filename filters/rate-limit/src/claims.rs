@@ -12,10 +12,10 @@ use seawall_core::host::{Answer, Host};
 use seawall_core::time::Timestamp;
 
 /// Makes the tag of a limit's penalty from that of its counter.
-const PENALTY: u64 = 0x9e37_79b9_7f4a_7c15;
+const PENALTY: u64 = 0x79b9_7f4a_7c15;
 
 /// Makes the tag of what is remembered of a service from that of the count that stands in for it.
-const REMEMBERED: u64 = 0xd1b5_4a32_d192_ed03;
+const REMEMBERED: u64 = 0x4a32_d192_ed03;
 
 /// A claim and where it comes from.
 pub(crate) struct Claimed<'s> {
@@ -115,7 +115,7 @@ pub(crate) fn collect<'s>(
         filter.metrics.exempt.increment(host);
         return Ok(Collected::Exempt);
     }
-    let table = filter.table(host, settings);
+    let table = filter.table(host);
     let mut keys = Keys::new(settings, filter.secret(host)?);
     let mut claims = Vec::with_capacity(settings.entries);
     let mut entries = 0usize;
@@ -192,7 +192,8 @@ pub(crate) fn collect<'s>(
 /// The fingerprint by which a counter has its slot. All that have no key would meet in one.
 pub(crate) fn placed(key: Fingerprint, parts: &[Part], identity: u64) -> Fingerprint {
     if parts.is_empty() {
-        Fingerprint(key.0 ^ u128::from(identity) << 64)
+        // Its 48 bits become the upper ones, which choose the slot.
+        Fingerprint(key.0 ^ u128::from(identity) << 80)
     } else {
         key
     }

@@ -94,10 +94,10 @@ fn several(
         }
         Collected::Claims(claimed, beside) => (claimed, beside),
     };
-    let decision = ask_table(host, filter, settings, exchange.at, &claimed)?;
+    let decision = ask_table(host, filter, exchange.at, &claimed)?;
     for (claimed, verdict) in claimed.iter().zip(&decision.verdicts) {
         if !verdict.admitted {
-            not_admitted(host, filter, settings, exchange.at, claimed);
+            not_admitted(host, filter, exchange.at, claimed);
         }
         tell(exchange, claimed, verdict, decision.admitted);
     }
@@ -133,12 +133,11 @@ fn several(
 fn ask_table(
     host: &dyn Host,
     filter: &Filter,
-    settings: &Settings,
     at: Timestamp,
     claimed: &[Claimed<'_>],
 ) -> Result<Decision, UpdateError> {
     let claims: Vec<_> = claimed.iter().map(|claimed| claimed.claim).collect();
-    let table = filter.table(host, settings);
+    let table = filter.table(host);
     let decision = table::decide(host, &table, at, &claims).inspect_err(|_| {
         for claimed in claimed {
             filter.counters(host, claimed.limit).errors.increment(host);
@@ -150,17 +149,11 @@ fn ask_table(
 }
 
 /// Counts for a limit that does not admit a request, with what follows from it where the limit only watches.
-fn not_admitted(
-    host: &dyn Host,
-    filter: &Filter,
-    settings: &Settings,
-    at: Timestamp,
-    claimed: &Claimed<'_>,
-) {
+fn not_admitted(host: &dyn Host, filter: &Filter, at: Timestamp, claimed: &Claimed<'_>) {
     let enforced = claimed.claim.enforced;
     refused(host, filter, claimed.limit, enforced);
     if !enforced {
-        rehearse(host, filter, settings, at, claimed.limit, &claimed.claim);
+        rehearse(host, filter, at, claimed.limit, &claimed.claim);
     }
 }
 
@@ -330,7 +323,6 @@ pub(crate) struct Blamed<'s> {
 fn note(
     host: &dyn Host,
     filter: &Filter,
-    settings: &Settings,
     at: Timestamp,
     limit: &Limit,
     claim: &Claim<'_>,
@@ -338,7 +330,7 @@ fn note(
     if !limit.count_refused && limit.penalty.is_none() {
         return None;
     }
-    let table = filter.table(host, settings);
+    let table = filter.table(host);
     match table::now_refused(host, &table, at, claim, limit.count_refused) {
         Ok(noted) => Some(noted),
         Err(error) => {
@@ -353,13 +345,12 @@ fn note(
 pub(crate) fn rehearse(
     host: &dyn Host,
     filter: &Filter,
-    settings: &Settings,
     at: Timestamp,
     limit: &Limit,
     claim: &Claim<'_>,
 ) {
     if limit.shadow || limit.enforce <= 0.0 {
-        note(host, filter, settings, at, limit, claim);
+        note(host, filter, at, limit, claim);
     }
 }
 
@@ -380,14 +371,7 @@ pub(crate) fn refuse(
     let mut banned = false;
     for blame in blamed {
         let mut own = blame.wait;
-        let noted = note(
-            host,
-            filter,
-            settings,
-            exchange.at,
-            blame.limit,
-            &blame.claim,
-        );
+        let noted = note(host, filter, exchange.at, blame.limit, &blame.claim);
         if let Some(noted) = noted {
             banned |= noted.banned.is_some();
             own = own.map(|own| own.max(noted.wait).max(noted.banned.unwrap_or_default()));

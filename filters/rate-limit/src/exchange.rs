@@ -145,7 +145,7 @@ impl Exchange {
             match final_cost(host, charge, open.cost) {
                 Ok(cost) if cost == open.charged => {}
                 Ok(cost) => {
-                    let left = settle(host, filter, settings, &open, cost);
+                    let left = settle(host, filter, &open, cost);
                     self.now_left(open.limit, left);
                 }
                 Err(error) => filter.trouble(host, || format!("a response has no cost: {error:?}")),
@@ -187,7 +187,7 @@ fn give_back(host: &dyn Host, filter: &Filter, settings: &Settings, open: Vec<Op
             _ => continue,
         };
         if cost != open.charged {
-            settle(host, filter, settings, &open, cost);
+            settle(host, filter, &open, cost);
         }
     }
 }
@@ -209,7 +209,6 @@ fn answered(host: &dyn Host) -> u16 {
 pub(crate) fn settle(
     host: &dyn Host,
     filter: &Filter,
-    settings: &Settings,
     open: &Open,
     cost: u64,
 ) -> Option<table::Left> {
@@ -222,7 +221,7 @@ pub(crate) fn settle(
     let settled = now.and_then(|now| {
         table::settle(
             host,
-            &filter.table(host, settings),
+            &filter.table(host),
             now,
             open.place,
             &open.quota,

@@ -5,7 +5,6 @@ use crate::fleet::{self, Waiting};
 use crate::metrics::{FilterMetrics, LimitMetrics};
 use crate::stream::Request;
 use crate::table::{self, Before, Table};
-use crate::ways::Ways;
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::Secret;
 use seawall_core::host::{Answer, Host, Level};
@@ -35,7 +34,6 @@ pub struct RateLimit {
 pub(crate) struct Filter {
     layers: Layers<Settings>,
     table: Table,
-    ways: Ways,
     before: OnceCell<Option<Before>>,
     secret: OnceCell<Secret>,
     pub(crate) metrics: FilterMetrics,
@@ -55,7 +53,6 @@ impl Plugin for RateLimit {
         let filter = Filter {
             table: Table::for_keys(layers.plugin().max_keys),
             layers,
-            ways: Ways::default(),
             before: OnceCell::new(),
             secret: OnceCell::new(),
             metrics: FilterMetrics::define(host),
@@ -85,14 +82,13 @@ impl Plugin for RateLimit {
 }
 
 impl Filter {
-    /// The table, as these settings need it.
-    pub(crate) fn table(&self, host: &dyn Host, settings: &Settings) -> Table {
+    /// The table.
+    pub(crate) fn table(&self, host: &dyn Host) -> Table {
         let before = match self.before.get() {
             Some(before) => *before,
             None => self.find_before(host),
         };
         Table {
-            ways: self.ways.with(settings),
             before,
             ..self.table
         }

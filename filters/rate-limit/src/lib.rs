@@ -25,7 +25,6 @@ pub mod rules;
 mod sole;
 mod stream;
 pub mod table;
-mod ways;
 
 pub use filter::RateLimit;
 pub use stream::Request;

@@ -44,7 +44,7 @@ pub(crate) fn decide(
             }
         }
     }
-    let table = filter.table(host, settings);
+    let table = filter.table(host);
     let claim = Claim {
         slot: key.fingerprint.slot(table.slots),
         tag: (key.fingerprint.tag() ^ limit.plan.identity).max(1),

@@ -16,7 +16,7 @@ use common::Store;
 use seawall_core::testing::schedules;
 use seawall_core::time::{Span, Timestamp};
 use seawall_rate_limit::quota::{Ask, Concurrency, Fixed, Gcra, Quota, Sliding, Window};
-use seawall_rate_limit::table::{decide, Claim, Table, WAYS};
+use seawall_rate_limit::table::{decide, Claim, Table};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,6 @@ use std::sync::{Arc, Mutex};
 const NOW: Timestamp = Timestamp(1_750_000_000_000_000_000);
 const DAY: u64 = 86_400_000_000_000;
 const TABLE: Table = Table {
-    ways: WAYS,
     slots: 8,
     attempts: 20,
     patience: 2,

@@ -86,7 +86,6 @@ impl seawall_core::config::Settings for Settings {
                 })
                 .collect(),
             entries: entries.min(MOST),
-            met: OnceCell::new(),
             hashers: if sole.is_some() {
                 Vec::new()
             } else {

@@ -7,6 +7,7 @@ use super::{FleetPlan, Plan};
 use crate::fleet::wire::Unit;
 use crate::key::Part;
 use crate::quota::{Concurrency, Fixed, Gcra, Quota, Remembered, Sliding, Window};
+use crate::table::within_key;
 use seawall_core::config::ConfigErrors;
 use seawall_core::hash::{KeyHasher, Secret};
 use seawall_core::time::Span;
@@ -42,7 +43,7 @@ pub(super) fn plan(
     hasher.part(name.as_bytes()).part(text.as_bytes());
     Plan {
         quota,
-        identity: hasher.finish().tag(),
+        identity: within_key(hasher.finish().tag()),
         policy: quota.map_or_else(String::new, |quota| policy(name, &quota, numbers, frame)),
         fleet: quota.and_then(|_| fleet(numbers, frame)),
     }

@@ -29,8 +29,6 @@ pub struct Settings {
     pub valued: Vec<bool>,
     /// How many entries of the table a request may need; not more than a slot can hold.
     pub entries: usize,
-    /// Set once the filter has seen them.
-    pub met: OnceCell<()>,
     /// Requests that no limit is for.
     pub exempt: Vec<Rule>,
     /// For how many keys the table is made.

@@ -205,7 +205,7 @@ fn conclude(
 fn take_back(host: &dyn Host, filter: &Filter, exchange: &mut Exchange, asked: &Asked) {
     exchange.open.clear();
     for paid in &asked.paid {
-        let left = settle(host, filter, &asked.settings, paid, 0);
+        let left = settle(host, filter, paid, 0);
         exchange.now_left(paid.limit, left);
     }
 }
@@ -325,7 +325,7 @@ fn remember(
     let place = (ticket.slot, ticket.tags.0);
     let remembered = host.now().map_err(UpdateError::Host).and_then(|now| {
         let state = Remembered::over(now, kept, told, least_of(ticket, status));
-        table::hold(host, &filter.table(host, settings), now, place, state)
+        table::hold(host, &filter.table(host), now, place, state)
     });
     match (remembered, settings.limits.get(ticket.limit)) {
         (Ok(true), Some(limit)) => filter.counters(host, limit).live_evictions.increment(host),
@@ -354,7 +354,7 @@ fn by_ourselves<'s>(
         .collect();
     let claims: Vec<_> = asking.iter().map(|(_, _, claim)| *claim).collect();
     let now = host.now().map_err(UpdateError::Host)?;
-    let decision = table::decide(host, &filter.table(host, settings), now, &claims)?;
+    let decision = table::decide(host, &filter.table(host), now, &claims)?;
     let of = |index: usize| asking.get(index).map(|(_, limit, _)| *limit);
     count_work(host, filter, of, &decision);
     let mut blamed = Vec::new();
@@ -395,7 +395,7 @@ fn shadow(
             (Some(wait), Some(limit)) => {
                 refused(host, filter, limit, false);
                 if let (Some(claim), Ok(now)) = (ticket.claim(settings, false), host.now()) {
-                    rehearse(host, filter, settings, now, limit, &claim);
+                    rehearse(host, filter, now, limit, &claim);
                 }
                 remember(host, filter, fleet, settings, ticket, status, wait);
             }

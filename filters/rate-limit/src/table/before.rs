@@ -96,7 +96,6 @@ pub(super) struct Adopted {
 /// Takes what the table before holds of a claim's key into its slot, unless what is there is newer.
 pub(super) fn adopt(
     host: &dyn Host,
-    table: &Table,
     now: Timestamp,
     claim: &Claim<'_>,
     slot: &mut Slot,
@@ -118,7 +117,7 @@ pub(super) fn adopt(
         let order = |state: Option<State>| state.map(|state| (state.expires, state.a));
         if let Some(state) = state.filter(|state| order(Some(*state)) > order(slot.get(tag))) {
             adopted.some = true;
-            adopted.evicted |= slot.put(tag, state, now, &tags, table.ways);
+            adopted.evicted |= slot.put(tag, state, now, &tags);
         }
     }
     Ok(adopted)

@@ -37,7 +37,7 @@ pub(super) fn keep(
             let nothing = Ask { need: 0, cost: 0 };
             let verdict = claim.quota.check(held.get(claim.tag), now, nothing);
             if verdict.moved {
-                held.put(claim.tag, verdict.charged, now, &[], table.ways);
+                held.put(claim.tag, verdict.charged, now, &[]);
             }
             verdict.moved || came_over
         },
@@ -58,7 +58,7 @@ fn change(
         let mut held = read(host, name).map_err(UpdateError::Host)?;
         let came_over = match of {
             Some((claim, now)) => {
-                let adopted = adopt(host, table, now, claim, &mut held.slot);
+                let adopted = adopt(host, now, claim, &mut held.slot);
                 adopted.map_err(UpdateError::Host)?.some
             }
             None => false,
@@ -90,7 +90,7 @@ pub fn hold(
         {
             return false;
         }
-        evicted = held.put(tag, state, now, &[], table.ways);
+        evicted = held.put(tag, state, now, &[]);
         true
     })?;
     Ok(evicted)
@@ -118,7 +118,7 @@ pub fn settle(
         };
         let after = quota.check(Some(next), now, Ask { need: 0, cost: 0 });
         left = Some((after.remaining, after.more));
-        held.put(tag, next, now, &[], table.ways);
+        held.put(tag, next, now, &[]);
         true
     })?;
     Ok(left)
@@ -163,14 +163,14 @@ pub fn now_refused(
                 let again = claim.quota.check(Some(state), now, claim.ask);
                 noted.wait = again.wait.unwrap_or_default();
                 noted.left = Some((again.remaining, again.more));
-                held.put(claim.tag, state, now, &[], table.ways);
+                held.put(claim.tag, state, now, &[]);
                 changed = true;
             }
             match (claim.penalty, banned) {
                 (Some((tag, penalty)), None) => {
                     let (state, brings) = penalty.refused(held.get(tag), now);
                     noted.banned = brings;
-                    held.put(tag, state, now, &[claim.tag], table.ways);
+                    held.put(tag, state, now, &[claim.tag]);
                     changed = true;
                 }
                 (_, banned) => noted.banned = banned,

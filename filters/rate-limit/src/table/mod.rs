@@ -12,7 +12,7 @@ mod transaction;
 pub use before::{before, Before};
 pub use change::{hold, now_refused, settle, Left, Noted, Settlement};
 pub use one::{decide_one, One};
-pub use slot::{MOST, WAYS};
+pub use slot::{within_key, MOST, WAYS};
 pub use transaction::{decide, Claim, Decision};
 
 use seawall_core::name::Name;
@@ -27,8 +27,6 @@ fn name(slot: u32) -> Name {
 pub struct Table {
     /// How many slots there are.
     pub slots: u32,
-    /// How many entries a slot may hold: those of one request at least.
-    pub ways: usize,
     /// How often a lost race is run again before the storage counts as failing.
     pub attempts: u32,
     /// How often a request that somebody's unfinished charge stands against looks again before it is refused.
@@ -42,7 +40,6 @@ impl Table {
     pub fn for_keys(max_keys: u32) -> Self {
         Table {
             slots: max_keys.div_ceil(slot::WAYS as u32).max(1),
-            ways: WAYS,
             attempts: 1_000,
             patience: 200,
             before: None,

@@ -50,7 +50,7 @@ pub fn decide_one(
         if claim.ask.cost == 0 {
             return Ok(one);
         }
-        one.evicted |= slot.put(claim.tag, verdict.charged, now, &[], table.ways);
+        one.evicted |= slot.put(claim.tag, verdict.charged, now, &[]);
         let swap = host
             .shared_set(name, slot.bytes(), expect)
             .map_err(UpdateError::Host)?;
@@ -78,7 +78,7 @@ fn look(
         };
         let mut slot = Slot::read(value);
         let adopted = match claim.before {
-            Some(_) => adopt(host, table, now, claim, &mut slot)?,
+            Some(_) => adopt(host, now, claim, &mut slot)?,
             None => Adopted::default(),
         };
         let verdict = claim.look(&slot, now);

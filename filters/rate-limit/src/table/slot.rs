@@ -1,18 +1,26 @@
 //! One slot: the shared value that holds the entries of some keys.
 //!
-//! Layout, all words little-endian: 8 bytes of head, then up to [`WAYS`] entries (more, up to [`MOST`], where a request has
-//! more) of 32 bytes, in no order: the tag that
-//! tells the keys of a slot apart, and the three words of a [`State`]. The head counts charges that may still be taken back
-//! (low 16 bits) and says when the last of them was made (milliseconds since the epoch, the other 48).
+//! Layout, all words little-endian: 8 bytes of head, then entries of 32 bytes, in no order, those of up to [`WAYS`] keys and up to
+//! [`MOST`] altogether: a tag, of which the upper 16 bits tell the keys of a slot apart and all of them the counters, and the
+//! three words of a [`State`]. The head counts charges that may still be taken back (low 16 bits) and says when the last of
+//! them was made (milliseconds since the epoch, the other 48).
 
 use crate::quota::State;
 use seawall_core::time::Timestamp;
 
-/// How many entries a slot holds, unless a single request needs more.
+/// Of how many keys a slot holds entries.
 pub const WAYS: usize = 16;
 
 /// How many entries a request may need, and a slot hold, at most.
 pub const MOST: usize = 64;
+
+/// The bits of a tag that are not the key's.
+const WITHIN: u32 = 48;
+
+/// What may be mixed into a key's tag to make that of one of its counters.
+pub fn within_key(mixed: u64) -> u64 {
+    mixed & ((1 << WITHIN) - 1)
+}
 
 const HEAD: usize = 8;
 const ENTRY: usize = 32;
@@ -107,24 +115,16 @@ impl Slot {
         }
     }
 
-    /// Holds a state under a tag, among at most `ways`. True when a live entry had to go for it: the one nearest to its end that is not in `keep`.
-    pub(super) fn put(
-        &mut self,
-        tag: u64,
-        state: State,
-        now: Timestamp,
-        keep: &[u64],
-        ways: usize,
-    ) -> bool {
+    /// Holds a state under a tag. True when a live entry had to go for it: the one nearest to its end that is not in `keep`.
+    pub(super) fn put(&mut self, tag: u64, state: State, now: Timestamp, keep: &[u64]) -> bool {
         if let Some(index) = self.find(tag) {
             self.write(index, tag, state);
             return false;
         }
         self.reclaim(now, keep);
         let len = self.len();
-        if len < ways.clamp(WAYS, MOST) {
-            self.0.extend_from_slice(&[0; ENTRY]);
-            self.write(len, tag, state);
+        if len < WAYS || (len < MOST && self.keys_with(tag) <= WAYS) {
+            self.push(tag, state);
             return false;
         }
         let nearest = (0..len)
@@ -136,10 +136,32 @@ impl Slot {
                     self.word(Self::at(*index).saturating_add(16)),
                 )
             });
-        if let Some(index) = nearest {
-            self.write(index, tag, state);
+        match nearest {
+            Some(index) => self.write(index, tag, state),
+            None if len < MOST => {
+                self.push(tag, state);
+                return false;
+            }
+            None => {}
         }
         true
+    }
+
+    fn push(&mut self, tag: u64, state: State) {
+        let len = self.len();
+        self.0.extend_from_slice(&[0; ENTRY]);
+        self.write(len, tag, state);
+    }
+
+    /// Of how many keys there are entries, that of this tag included.
+    #[cold]
+    fn keys_with(&self, tag: u64) -> usize {
+        let key = |index| self.tag(index) >> WITHIN;
+        let own = tag >> WITHIN;
+        let others = (0..self.len()).filter(|index| {
+            key(*index) != own && (0..*index).all(|other| key(other) != key(*index))
+        });
+        others.count().saturating_add(1)
     }
 
     /// True when a charge in this slot may still be taken back.
@@ -187,10 +209,15 @@ mod tests {
         }
     }
 
+    /// The tag of a key's only counter.
+    fn of_key(key: u64) -> u64 {
+        key << WITHIN | key
+    }
+
     fn full() -> Slot {
         let mut slot = Slot::read(None);
         for tag in 1..=WAYS as u64 {
-            assert!(!slot.put(tag, until(5_000 - tag), NOW, &[], WAYS));
+            assert!(!slot.put(of_key(tag), until(5_000 - tag), NOW, &[]));
         }
         slot
     }
@@ -199,18 +226,18 @@ mod tests {
     fn holds_what_was_put() {
         let slot = Slot::read(Some(full().bytes().to_vec()));
         for tag in 1..=WAYS as u64 {
-            assert_eq!(slot.get(tag), Some(until(5_000 - tag)));
+            assert_eq!(slot.get(of_key(tag)), Some(until(5_000 - tag)));
         }
-        assert_eq!(slot.get(99), None);
+        assert_eq!(slot.get(of_key(99)), None);
     }
 
     #[test]
     fn entries_that_are_over_make_room_for_free() {
         let mut slot = full();
-        assert!(!slot.put(99, until(9_000), Timestamp(4_990), &[], WAYS));
-        assert_eq!(slot.get(10), Some(until(4_990)), "not over yet");
-        assert_eq!(slot.get(11), None);
-        assert_eq!(slot.get(99), Some(until(9_000)));
+        assert!(!slot.put(of_key(99), until(9_000), Timestamp(4_990), &[]));
+        assert_eq!(slot.get(of_key(10)), Some(until(4_990)), "not over yet");
+        assert_eq!(slot.get(of_key(11)), None);
+        assert_eq!(slot.get(of_key(99)), Some(until(9_000)));
         assert_eq!(slot.len(), 11);
     }
 
@@ -218,22 +245,58 @@ mod tests {
     fn among_live_ones_the_nearest_to_its_end_goes() {
         let mut slot = full();
         let nearest = WAYS as u64;
-        assert!(slot.put(99, until(9_000), NOW, &[], WAYS));
-        assert_eq!(slot.get(nearest), None);
-        assert!(slot.put(98, until(9_000), NOW, &[nearest - 1], WAYS));
-        assert_eq!(slot.get(nearest - 1), Some(until(5_000 - nearest + 1)));
-        assert_eq!(slot.get(nearest - 2), None);
+        assert!(slot.put(of_key(99), until(9_000), NOW, &[]));
+        assert_eq!(slot.get(of_key(nearest)), None);
+        assert!(slot.put(of_key(98), until(9_000), NOW, &[of_key(nearest - 1)]));
+        assert_eq!(
+            slot.get(of_key(nearest - 1)),
+            Some(until(5_000 - nearest + 1))
+        );
+        assert_eq!(slot.get(of_key(nearest - 2)), None);
     }
 
     #[test]
     fn of_entries_that_end_together_the_least_used_goes() {
         let mut slot = Slot::read(None);
         let counted = |a| State { a, ..until(5_000) };
-        slot.put(1, counted(100), NOW, &[], WAYS);
+        slot.put(of_key(1), counted(100), NOW, &[]);
         for tag in 2..200 {
-            slot.put(tag, counted(1), NOW, &[], WAYS);
+            slot.put(of_key(tag), counted(1), NOW, &[]);
         }
-        assert_eq!(slot.get(1), Some(counted(100)));
+        assert_eq!(slot.get(of_key(1)), Some(counted(100)));
+    }
+
+    #[test]
+    fn what_a_key_has_does_not_push_each_other_out() {
+        let counter = |key: u64, counter: u64| (key << WITHIN) | counter;
+        let mut slot = Slot::read(None);
+        for step in 0..MOST as u64 {
+            assert!(!slot.put(counter(step % 3, step), until(5_000), NOW, &[]));
+        }
+        assert!(slot.put(counter(1, 99), until(5_000), NOW, &[]));
+        assert_eq!(slot.len(), MOST);
+    }
+
+    #[test]
+    fn many_keys_of_some_counters_have_so_many_ways_and_no_more() {
+        let counter = |key: u64, counter: u64| (key << WITHIN) | counter;
+        let mut slot = Slot::read(None);
+        for key in 0..1_000 {
+            for of_it in 0..2 {
+                slot.put(counter(key, of_it), until(5_000 + key), NOW, &[]);
+            }
+        }
+        assert_eq!(slot.len(), 2 * WAYS);
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_kept_where_nothing_else_is_there() {
+        let keep: Vec<_> = (0..=WAYS as u64).map(of_key).collect();
+        let mut slot = Slot::read(None);
+        for tag in &keep {
+            assert!(!slot.put(*tag, until(5_000), NOW, &keep));
+        }
+        assert_eq!(slot.len(), WAYS + 1);
     }
 
     #[test]

@@ -218,8 +218,8 @@ impl Run<'_> {
             let mut held = read(self.host, group.name).map_err(UpdateError::Host)?;
             let mut blocked = false;
             for (index, claim) in group.claims {
-                let adopted = adopt(self.host, self.table, self.now, claim, &mut held.slot)
-                    .map_err(UpdateError::Host)?;
+                let adopted =
+                    adopt(self.host, self.now, claim, &mut held.slot).map_err(UpdateError::Host)?;
                 self.came_over |= adopted.some;
                 if adopted.evicted {
                     held.evicted.push(*index);
@@ -258,13 +258,7 @@ impl Run<'_> {
                 if let Some(verdict) = verdict.filter(|verdict| verdict.admitted) {
                     if claim.ask.cost > 0 {
                         charged = true;
-                        if held.slot.put(
-                            claim.tag,
-                            verdict.charged,
-                            self.now,
-                            &keep,
-                            self.table.ways,
-                        ) {
+                        if held.slot.put(claim.tag, verdict.charged, self.now, &keep) {
                             evicted.push(*index);
                         }
                     }
@@ -339,8 +333,7 @@ impl Run<'_> {
                     if let Some((state, verdict)) = held.slot.get(claim.tag).zip(verdict) {
                         let booked = claim.quota.booked(verdict.charged, self.now);
                         let state = claim.quota.refund(state, booked, claim.ask.cost);
-                        held.slot
-                            .put(claim.tag, state, self.now, &[], self.table.ways);
+                        held.slot.put(claim.tag, state, self.now, &[]);
                     }
                 }
             }
