@@ -56,6 +56,17 @@ struct Placed {
     before: Option<Seen>,
 }
 
+/// Erases a value that is nobody's, unless whoever has the slot by now has written another one since.
+#[cold]
+#[inline(never)]
+fn take_back(host: &dyn Host, key: &str, value: &[u8]) {
+    if let Ok(Some((present, version))) = host.shared_get(key) {
+        if present == value {
+            let _ = host.shared_set(key, &[], Expect::Version(version));
+        }
+    }
+}
+
 impl Table {
     /// Stores an entry under its key.
     ///
@@ -119,7 +130,7 @@ impl Table {
             Some(found.generation == slot.generation)
         };
         if !alone && mine() != Some(true) {
-            let _ = host.shared_set(&key, &[], Expect::Anything);
+            take_back(host, &key, &value);
             return Err(Refusal::Outdated);
         }
         self.keep_copy(fingerprint, Rc::new(entry));
