@@ -21,6 +21,9 @@ use seawall_core::time::{Span, Timestamp};
 /// Lists of fields that a URL may vary by, the latest first; older ones are forgotten.
 const MOST_LISTS: usize = 4;
 
+/// Lost races for a list of variants after which it is written whatever is there.
+const MOST_RACES: u32 = 8;
+
 /// What will be stored once the body is complete.
 #[derive(Debug, Clone)]
 pub struct Pending {
@@ -220,6 +223,7 @@ pub fn store(
         until: pending.meta.usable_until(),
         asked: exchange.asked,
         updates: pending.updates,
+        expects: None,
         now: cx.now,
         known: fetch
             .leader
@@ -230,25 +234,8 @@ pub fn store(
     let present = if fields.is_empty() && exchange.salt.is_none() && !dated_before {
         None
     } else {
-        let fingerprint = cx.worker.table.fingerprint(&exchange.key);
-        find(cx, false, fingerprint, &exchange.key).map_err(|_| Refusal::Internal)?
+        primary(cx, exchange, &insert)?
     };
-    if exchange
-        .salt
-        .is_some_and(|known| salt_of(present.as_ref()) != Some(known))
-    {
-        // The flight was that of a variant, and all variants are gone since.
-        return Err(Refusal::Outdated);
-    }
-    if exchange.salt.is_none() && salt_of(present.as_ref()).is_some() {
-        // There were no variants when it went out; since then there may have been others, which are gone.
-        let table = &cx.worker.table;
-        match table.is_overtaken(cx.host, &exchange.key, &insert) {
-            Ok(false) => {}
-            Ok(true) => return Err(Refusal::Outdated),
-            Err(_) => return Err(Refusal::Internal),
-        }
-    }
     // Without `Vary` it is one for all: in the place of all variants, or beside them where one of them may be more recent.
     let beside = salt_of(present.as_ref()).is_some()
         && match pending.updates {
@@ -258,7 +245,7 @@ pub fn store(
     let key = if fields.is_empty() && !beside {
         exchange.key.clone()
     } else {
-        let salt = variants(cx, exchange, present.as_ref(), &fields)?;
+        let salt = variants(cx, exchange, present, &fields, &insert)?;
         variant(&exchange.key, salt, &fields, &exchange.request.headers)
     };
     // Dates have seconds, so that what took less cannot be older.
@@ -303,41 +290,79 @@ fn salt_of(found: Option<&Found>) -> Option<u64> {
     }
 }
 
-/// Makes sure that the URL's list of variants names these fields; the salt of its keys.
+/// What the URL itself has, if an answer that was asked for so may still be stored for it.
+fn primary(cx: Cx<'_>, exchange: &Exchange, insert: &Insert) -> Result<Option<Found>, Refusal> {
+    let table = &cx.worker.table;
+    let fingerprint = table.fingerprint(&exchange.key);
+    let present = find(cx, false, fingerprint, &exchange.key).map_err(|_| Refusal::Internal)?;
+    match (exchange.salt, salt_of(present.as_ref())) {
+        // The flight was that of a variant, and all variants are gone since.
+        (Some(known), salt) if salt != Some(known) => return Err(Refusal::Outdated),
+        // There were no variants when it went out; since then there may have been others, which are gone.
+        (None, Some(_)) => match table.is_overtaken(cx.host, &exchange.key, insert) {
+            Ok(false) => {}
+            Ok(true) => return Err(Refusal::Outdated),
+            Err(_) => return Err(Refusal::Internal),
+        },
+        _ => {}
+    }
+    Ok(present)
+}
+
+/// Makes sure that the URL's list of variants names these fields, and those that others have added meanwhile; the salt of its
+/// keys.
 fn variants(
     cx: Cx<'_>,
     exchange: &Exchange,
-    present: Option<&Found>,
+    mut present: Option<Found>,
     fields: &[String],
+    insert: &Insert,
 ) -> Result<u64, Refusal> {
-    let (salt, mut lists) = match present.map(|found| &found.entry.content) {
-        Some(Content::Variants { salt, lists, .. }) => (*salt, lists.clone()),
-        _ => (cx.worker.table.bits(), Vec::new()),
-    };
-    if lists.first().is_some_and(|first| first == fields) {
-        return Ok(salt);
+    let table = &cx.worker.table;
+    let mut read = Some(table.generation_read());
+    let mut races = 0u32;
+    loop {
+        let (salt, since, mut lists) = match present.as_ref().map(|found| &found.entry.content) {
+            Some(Content::Variants {
+                salt, epoch, lists, ..
+            }) => (*salt, *epoch, lists.clone()),
+            _ => (table.bits(), 0, Vec::new()),
+        };
+        if lists.first().is_some_and(|first| first == fields) {
+            return Ok(salt);
+        }
+        lists.retain(|list| list != fields);
+        lists.insert(0, fields.to_vec());
+        lists.truncate(MOST_LISTS);
+        let content = Content::Variants {
+            generation: table.bits(),
+            // A purge that hits this answer alone leaves the others of the list.
+            epoch: exchange.epoch.max(since),
+            salt,
+            lists,
+        };
+        let entry = Entry {
+            key: exchange.key.clone(),
+            content,
+        };
+        let insert_list = Insert {
+            // It lives as long as it is used.
+            until: Timestamp(u64::MAX),
+            asked: exchange.asked,
+            updates: None,
+            expects: read,
+            now: cx.now,
+            known: None,
+        };
+        match table.insert(cx.host, entry, insert_list) {
+            Err(Refusal::Outdated) if read.is_some() => {
+                present = primary(cx, exchange, insert)?;
+                races = races.saturating_add(1);
+                let again = table.generation_read();
+                // What cannot be read again is nobody's: whoever was to write it may have died before.
+                read = Some(again).filter(|_| read != Some(again) && races < MOST_RACES);
+            }
+            stored => return stored.map(|()| salt),
+        }
     }
-    lists.retain(|list| list != fields);
-    lists.insert(0, fields.to_vec());
-    lists.truncate(MOST_LISTS);
-    let content = Content::Variants {
-        generation: cx.worker.table.bits(),
-        epoch: exchange.epoch,
-        salt,
-        lists,
-    };
-    let insert = Insert {
-        // It lives as long as it is used.
-        until: Timestamp(u64::MAX),
-        asked: exchange.asked,
-        updates: None,
-        now: cx.now,
-        known: None,
-    };
-    let entry = Entry {
-        key: exchange.key.clone(),
-        content,
-    };
-    cx.worker.table.insert(cx.host, entry, insert)?;
-    Ok(salt)
 }

@@ -23,6 +23,8 @@ pub struct Insert {
     pub asked: Timestamp,
     /// The generation that it updates: what has come in its place meanwhile wins.
     pub updates: Option<u64>,
+    /// The generation that it was made from, zero where there was none: what has come in its place meanwhile wins.
+    pub expects: Option<u64>,
     /// The time.
     pub now: Timestamp,
     /// The bucket of its key, where that was read already.
@@ -213,7 +215,10 @@ impl Table {
                 }
                 Some((_, old))
                     if old.state == State::Full
-                        && insert.updates.is_some_and(|known| known != old.generation) =>
+                        && insert
+                            .updates
+                            .or(insert.expects)
+                            .is_some_and(|known| known != old.generation) =>
                 {
                     return Step::Keep(Err(Refusal::Outdated));
                 }

@@ -64,6 +64,8 @@ pub struct Table {
     pub(super) evicted: Cell<u64>,
     /// The bucket in which a key was looked for last, and not found.
     lacking: RefCell<Option<BucketRead>>,
+    /// The generation of what was read for a key last.
+    read: Cell<u64>,
 }
 
 pub(super) fn bucket_key(bucket: u32) -> Name {
@@ -88,6 +90,7 @@ impl Table {
             recounted: Cell::default(),
             evicted: Cell::default(),
             lacking: RefCell::default(),
+            read: Cell::default(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Table {
     ) -> Answer<Option<Found>> {
         let bucket = fingerprint.slot(self.layout.buckets);
         self.take_lacking();
+        self.read.set(0);
         let read = host.shared_get(&bucket_key(bucket))?;
         let slots = read.as_ref().map(|(value, _)| Bucket::decode(value));
         let Some((way, slot)) = slots.and_then(|slots| slots.find(fingerprint)) else {
@@ -193,6 +197,7 @@ impl Table {
                 },
             },
         };
+        self.read.set(entry.generation());
         if !same(&entry.key, key) {
             return Ok(None);
         }
@@ -209,6 +214,11 @@ impl Table {
     /// The bucket that [`Table::find_as`] has read last where there was no such key, for an insertion that may follow.
     pub fn take_lacking(&self) -> Option<BucketRead> {
         self.lacking.try_borrow_mut().ok()?.take()
+    }
+
+    /// The generation of what [`Table::find_as`] has read last, purged or not; zero where nothing was there to be read.
+    pub fn generation_read(&self) -> u64 {
+        self.read.get()
     }
 
     fn load(
