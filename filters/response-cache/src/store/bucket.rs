@@ -130,18 +130,16 @@ impl Bucket {
         });
         *place = slot;
         if let Some(lost) = lost {
-            // One of a clock that was set back since would hide those to come.
-            let at = slot.map_or(lost.until, |new| match new.touched {
-                now if !is_credible(lost.until, now) => now,
-                _ => lost.until,
-            });
-            self.forget(at);
+            let latest = lost.until.later(self.forgotten);
+            self.forget(lost.until, slot.map_or(latest, |new| new.touched));
         }
     }
 
     /// Remembers an invalidation for which there is no place: whatever was asked for before is kept out of all slots.
-    pub fn forget(&mut self, at: Timestamp) {
-        self.forgotten = self.forgotten.later(at);
+    pub fn forget(&mut self, at: Timestamp, now: Timestamp) {
+        // What a clock that was set back since has left counts as of now, or it would hide those to come.
+        let of_now = |at: Timestamp| if is_credible(at, now) { at } else { now };
+        self.forgotten = of_now(self.forgotten).later(of_now(at));
     }
 
     /// Whether what was asked for then may have been invalidated since, as far as no slot tells.
@@ -291,16 +289,35 @@ mod tests {
         bucket.set(4, Some(slot(4, 9, 90, State::Full)));
         assert_eq!(bucket.forgotten, Timestamp::from_secs(12), "not of 900");
         bucket.set(3, None);
-        bucket.forget(Timestamp::from_secs(5));
+        bucket.forget(Timestamp::from_secs(5), now);
         assert!(outdated(&bucket, 11), "an earlier one changes nothing");
         // A clock that was set back does not keep everything out until it gets there again.
-        bucket.forget(now.saturating_add(LATEST));
+        let ahead = now.saturating_add(LATEST);
+        bucket.forget(ahead, ahead);
         assert!(outdated(&bucket, 19));
-        bucket.forget(
-            now.saturating_add(LATEST)
-                .saturating_add(Span::from_secs(1)),
-        );
+        let ahead = ahead.saturating_add(Span::from_secs(1));
+        bucket.forget(ahead, ahead);
         assert!(!outdated(&bucket, 11));
+    }
+
+    #[test]
+    fn what_was_forgotten_by_a_clock_that_was_ahead_does_not_hide_what_is_forgotten_now() {
+        let mut bucket = Bucket::default();
+        let mut lose = |now| {
+            bucket.set(4, Some(slot(4, now, now, State::Tombstone)));
+            bucket.set(4, Some(slot(4, now, now, State::Full)));
+            bucket.clone()
+        };
+        let at = Timestamp::from_secs;
+        assert!(lose(900).may_be_outdated(at(899), at(901)));
+        // Set back.
+        let bucket = lose(20);
+        assert!(bucket.may_be_outdated(at(19), at(21)));
+        assert!(!bucket.may_be_outdated(at(21), at(22)));
+        // Nor where no place is free for one that is remembered at once.
+        let mut bucket = lose(900);
+        bucket.forget(at(20), at(20));
+        assert!(bucket.may_be_outdated(at(19), at(21)));
     }
 
     proptest! {
@@ -308,7 +325,7 @@ mod tests {
         fn what_is_written_is_read(way in 0usize..WAYS, fingerprint in any::<u128>(), touched in 0u64..1 << 30) {
             let mut bucket = Bucket::default();
             bucket.set(way, Some(slot(fingerprint, touched, 5, State::Tombstone)));
-            bucket.forget(Timestamp::from_secs(touched));
+            bucket.forget(Timestamp::from_secs(touched), Timestamp::from_secs(touched));
             let read = Bucket::decode(&bucket.encode());
             prop_assert_eq!(&read, &bucket);
             prop_assert_eq!(read.find(Fingerprint(fingerprint)).map(|(way, _)| way), Some(way));

@@ -337,7 +337,7 @@ impl Table {
             // Where there is no place for the memory of this key, entries are worth more than it.
             let place = found.map(|(way, _)| way).or_else(|| slots.free());
             let Some(way) = place else {
-                slots.forget(now);
+                slots.forget(now, now);
                 return true;
             };
             let tombstone = Slot {
