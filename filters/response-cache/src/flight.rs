@@ -247,9 +247,15 @@ fn forget(place: &mut Place, fingerprint: Fingerprint) -> bool {
 }
 
 /// Marks the flights of a key that was invalidated, so that what they bring is not stored.
-pub fn outdate(host: &dyn Host, fingerprint: Fingerprint, now: Timestamp) {
-    // Without a flight there is nothing to mark; a host that fails now fails the store as well.
-    let _ = change(host, fingerprint, now, |place| {
+///
+/// # Errors
+/// When the host fails, or everybody else was faster every time.
+pub fn outdate(
+    host: &dyn Host,
+    fingerprint: Fingerprint,
+    now: Timestamp,
+) -> Result<(), UpdateError> {
+    change(host, fingerprint, now, |place| {
         let keys = [fingerprint.0, of_credentials(fingerprint).0];
         let mut marked = false;
         for flight in &mut place.flights {
@@ -259,7 +265,7 @@ pub fn outdate(host: &dyn Host, fingerprint: Fingerprint, now: Timestamp) {
             }
         }
         ((), marked)
-    });
+    })
 }
 
 fn find(place: &mut Place, fingerprint: Fingerprint, leader: u64) -> Option<&mut Flight> {
@@ -439,7 +445,7 @@ mod tests {
         let host = FakeHost::new(&World::new(), 1);
         join(&host, KEY, Wish::Lead, lease(1, 10)).unwrap();
         assert!(!is_outdated(&host, KEY, 1).0);
-        outdate(&host, KEY, at(10));
+        outdate(&host, KEY, at(10)).unwrap();
         assert!(is_outdated(&host, KEY, 1).0);
     }
 
@@ -463,7 +469,7 @@ mod tests {
                 Ok(Joined::Leads)
             );
         }
-        outdate(&host, KEY, at(10));
+        outdate(&host, KEY, at(10)).unwrap();
         assert!(is_outdated(&host, KEY, 1).0 && is_outdated(&host, other, 2).0);
     }
 

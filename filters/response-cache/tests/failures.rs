@@ -362,6 +362,27 @@ fn an_invalidation_that_fails_or_loses_every_race_is_counted_and_logged() {
 }
 
 #[test]
+fn a_flight_that_cannot_be_told_of_an_invalidation_is_counted_and_logged() {
+    let world = World::new();
+    let mut flying = Cache::new(&world, 1, &json!({}));
+    let mut cache = Cache::new(&world, 2, &json!({}));
+    let (leading, _) = flying.start(&request("GET", "/", &[]));
+    // Somebody else writes the same between any read and the write that follows.
+    let hooked = world.clone();
+    cache.vm.host.before_shared(move || {
+        for name in hooked.shared_names() {
+            if name.starts_with("seawall.rc.f.") {
+                let (value, _) = hooked.shared_get(&name).unwrap();
+                hooked.shared_set(&name, &value, seawall_core::host::Expect::Anything);
+            }
+        }
+    });
+    cache.send(&request("POST", "/", &[]), &Origin::status("200"));
+    assert_eq!(errors(&mut cache, "an invalidation failed"), (1, 1));
+    flying.vm.finish(leading);
+}
+
+#[test]
 fn a_clock_that_fails_is_counted_and_the_request_passes() {
     let mut cache = Cache::alone(&json!({}));
     cache.get("/", &ok("max-age=60", "body"));

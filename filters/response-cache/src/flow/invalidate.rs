@@ -58,7 +58,9 @@ pub fn run(cx: Cx<'_>, exchange: &Exchange, response: &Headers) {
 
 /// Forgets a key, and what is on its way for it.
 pub(super) fn forget(cx: Cx<'_>, key: &[u8]) -> bool {
-    outdate(cx.host, cx.worker.table.fingerprint(key), cx.now);
+    if outdate(cx.host, cx.worker.table.fingerprint(key), cx.now).is_err() {
+        cx.core.failed(cx.host, FAILED);
+    }
     let existed = remove(cx, key);
     if existed {
         cx.core.metrics.invalidated.increment();
