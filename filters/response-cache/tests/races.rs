@@ -233,3 +233,98 @@ fn an_answer_from_before_a_purge_leaves_the_variants_that_came_after_it() {
     let one = [("x-k", "1")];
     assert!(!cache.get_with("/", &one, &ok("no-store", "")).is_hit());
 }
+
+/// Slots and values that do not belong together: what a worker that ends between two writes leaves behind, and nobody else.
+fn assert_whole(world: &World, when: &str) {
+    assert!(!is_between_claim_and_value(world), "a lost value, {when}");
+    for name in world.shared_names() {
+        let Some((number, way)) = name
+            .strip_prefix("seawall.rc.e.")
+            .and_then(|place| place.split_at_checked(8))
+        else {
+            continue;
+        };
+        let bucket = world.shared_get(&format!("seawall.rc.i.{number}"));
+        let slots = Bucket::decode(&bucket.unwrap().0).slots;
+        let slot = slots[usize::from_str_radix(way, 16).unwrap()];
+        let value = world.shared_get(&name).unwrap().0;
+        assert!(
+            slot.is_some() || value.is_empty(),
+            "{name} is nobody's, {when}"
+        );
+    }
+}
+
+/// Whether the place that is taken next has a value still, which is erased then whoever's it is.
+fn is_before_erasure(world: &World) -> bool {
+    world.shared_names().into_iter().any(|name| {
+        let number = name.strip_prefix("seawall.rc.i.");
+        let free = number.and_then(|number| {
+            let bucket = Bucket::decode(&world.shared_get(&name)?.0);
+            world.shared_get(&format!("seawall.rc.e.{number}{:x}", bucket.free()?))
+        });
+        free.is_some_and(|(value, _)| !value.is_empty())
+    })
+}
+
+fn sized(world: &World, number: u32, entries: u32) -> Cache {
+    let settings =
+        json!({"max_entries": entries, "refresh": {"algorithm": "off"}, "admission": false});
+    Cache::new(world, number, &settings)
+}
+
+const SIZES: [(u32, u32); 4] = [(8, 16), (16, 8), (40, 16), (64, 200)];
+
+#[test]
+fn a_table_of_another_size_is_used_while_the_one_before_is_cleared() {
+    let mut tried = 0;
+    for (before, after) in SIZES {
+        for at in 0..200 {
+            let world = World::new();
+            let mut old = sized(&world, 1, before);
+            for n in 0..30 {
+                old.get(&format!("/{n}"), &ok("max-age=60", "old"));
+            }
+            let mut mine = sized(&world, 2, after);
+            let mut theirs = sized(&world, 3, after);
+            let begun_at = Rc::new(Cell::new(None));
+            let (begun, world_too) = (Rc::clone(&begun_at), world.clone());
+            before_step(&mine.vm.host, at, move || {
+                begun.set(Some(is_before_erasure(&world_too)));
+                theirs.get("/new", &ok("max-age=60", "new"));
+            });
+            mine.get("/", &ok("no-store", ""));
+            mine.vm.host.before_shared(|| {});
+            match begun_at.get() {
+                Some(false) => tried += 1,
+                Some(true) => continue,
+                None => break,
+            }
+            let when = format!("{before} to {after}, at {at}");
+            let mut third = sized(&world, 4, after);
+            assert!(third.get("/new", &ok("no-store", "")).is_hit(), "{when}");
+            assert_whole(&world, &when);
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+#[test]
+fn a_table_that_is_cleared_while_something_is_written_keeps_no_value_without_a_slot() {
+    for (before, after) in SIZES {
+        for at in 0..20 {
+            let world = World::new();
+            let mut old = sized(&world, 1, before);
+            let mut new = sized(&world, 2, after);
+            for n in 0..30 {
+                old.get(&format!("/{n}"), &ok("max-age=60", "old"));
+            }
+            before_step(&old.vm.host, at, move || {
+                new.get("/", &ok("no-store", ""));
+            });
+            old.get("/late", &ok("max-age=60", "late"));
+            old.vm.host.before_shared(|| {});
+            assert_whole(&world, &format!("{before} to {after}, at {at}"));
+        }
+    }
+}

@@ -122,7 +122,7 @@ impl Worker {
     pub fn new(host: &dyn Host, layout: Layout, changes: Changes) -> Answer<Self> {
         let mut seed = [0; 8];
         host.random(&mut seed)?;
-        adopt(host, layout.buckets)?;
+        adopt(host, layout.buckets, &changes)?;
         Ok(Worker {
             table: Table::new(
                 layout,

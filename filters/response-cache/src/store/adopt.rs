@@ -3,10 +3,12 @@
 //! Shared data outlives a configuration. What an earlier one has stored lies under keys that a table of another size never
 //! looks at again, so the first worker of the new size frees it.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, WAYS};
 use super::budget;
-use super::table::{bucket_key, entry_key};
+use super::changes::Changes;
+use super::table::{bucket_key, entry_key, ATTEMPTS};
 use seawall_core::host::{Answer, Expect, Host, Swap};
+use seawall_core::shared::{update, Step, UpdateError};
 
 /// More than the largest table has.
 const MOST_BUCKETS: u32 = 1 << 20;
@@ -16,7 +18,7 @@ const KEY: &str = "seawall.rc.buckets";
 ///
 /// # Errors
 /// When the host fails.
-pub fn adopt(host: &dyn Host, buckets: u32) -> Answer<()> {
+pub fn adopt(host: &dyn Host, buckets: u32, changes: &Changes) -> Answer<()> {
     let present = host.shared_get(KEY)?;
     let value = buckets.to_le_bytes();
     let (before, expect) = match &present {
@@ -33,28 +35,56 @@ pub fn adopt(host: &dyn Host, buckets: u32) -> Answer<()> {
     }
     // Whoever loses this race leaves the work to the winner.
     if host.shared_set(KEY, &value, expect)? == Swap::Done && before != buckets {
-        clear(host, before)?;
+        for bucket in 0..before {
+            clear(host, bucket, (before, buckets), changes)?;
+        }
     }
     Ok(())
 }
 
-fn clear(host: &dyn Host, buckets: u32) -> Answer<()> {
-    for bucket in 0..buckets {
-        let key = bucket_key(bucket);
-        let Some((value, _)) = host.shared_get(&key)? else {
-            continue;
-        };
-        let present = Bucket::decode(&value);
-        let mut weight = 0u64;
-        for (way, slot) in present.slots.iter().enumerate() {
-            if let Some(slot) = slot {
-                host.shared_set(&entry_key(bucket, way), &[], Expect::Anything)?;
-                weight = weight.saturating_add(u64::from(slot.weight));
+/// Frees what lies in a bucket of the table before. Other workers may use the bucket for the new one already: what that finds
+/// there stays.
+#[cold]
+#[inline(never)]
+fn clear(
+    host: &dyn Host,
+    bucket: u32,
+    (before, buckets): (u32, u32),
+    changes: &Changes,
+) -> Answer<()> {
+    let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
+        let present = Bucket::decode(value.unwrap_or_default());
+        let mut kept = present.clone();
+        let mut gone = [None; WAYS];
+        for (place, gone) in kept.slots.iter_mut().zip(&mut gone) {
+            let strange = place.filter(|slot| slot.fingerprint.slot(buckets) != bucket);
+            if strange.is_some() {
+                *gone = place.take();
             }
         }
-        host.shared_set(&key, &[], Expect::Anything)?;
-        // What cannot be given back is found when the budget is counted anew.
-        let _ = budget::release(host, weight);
+        if kept == present {
+            return Step::Keep(gone);
+        }
+        // Who is about to write a value there by the table before learns that it is nobody's.
+        changes.advance(host, bucket, before);
+        let empty = kept.slots.iter().all(Option::is_none) && bucket >= buckets;
+        Step::Write(if empty { Vec::new() } else { kept.encode() }, gone)
+    });
+    let gone = match updated {
+        Ok(updated) => updated.result,
+        Err(UpdateError::Host(failure)) => return Err(failure),
+        // It is found when the budget is counted anew.
+        Err(UpdateError::Contended) => return Ok(()),
+    };
+    let mut weight = 0u64;
+    // The first first, for that is taken first.
+    for (way, slot) in gone.iter().enumerate() {
+        if let Some(slot) = slot {
+            host.shared_set(&entry_key(bucket, way), &[], Expect::Anything)?;
+            weight = weight.saturating_add(u64::from(slot.weight));
+        }
     }
+    // What cannot be given back is found when the budget is counted anew.
+    let _ = budget::release(host, weight);
     Ok(())
 }
