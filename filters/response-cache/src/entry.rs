@@ -7,6 +7,7 @@
 use crate::http::age::current;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
+use std::rc::Rc;
 use xxhash_rust::xxh64::xxh64;
 
 /// The format; changes with every change of the fields below.
@@ -79,8 +80,8 @@ pub enum Content {
         meta: Meta,
         /// Its fields.
         headers: Headers,
-        /// Its body.
-        body: Vec<u8>,
+        /// Its body, of which there may be one for several entries and requests.
+        body: Rc<Vec<u8>>,
     },
     /// The URL has variants: the lists of field names seen in `Vary`, the latest first. `salt` makes the keys of the
     /// variants, so that those of a list that was removed are never found again.
@@ -211,7 +212,7 @@ impl Entry {
                     let body = input.bytes()?;
                     let mut copy = with_room(body.len())?;
                     copy.extend_from_slice(body);
-                    copy
+                    Rc::new(copy)
                 },
             },
             1 => {
@@ -349,7 +350,7 @@ mod tests {
                     url: seed as u32,
                 },
                 headers: Headers::from_pairs(&[("a", "1"), ("b", "2")]),
-                body,
+                body: Rc::new(body),
             },
         }
     }

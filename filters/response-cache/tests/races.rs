@@ -49,7 +49,7 @@ fn put(table: &Table, host: &FakeHost, generation: u64) -> bool {
     let content = Content::Response {
         meta,
         headers: Headers::default(),
-        body: vec![0; 10],
+        body: Rc::new(vec![0; 10]),
     };
     let entry = Entry {
         key: KEY.to_vec(),

@@ -15,6 +15,7 @@ use seawall_core::time::Span;
 use seawall_response_cache::entry::{Content, Entry, Meta};
 use seawall_response_cache::http::storable::Refusal;
 use seawall_response_cache::store::{Changes, Insert, Layout, Table};
+use std::rc::Rc;
 
 const BYTES: &str = "seawall.rc.bytes";
 
@@ -33,7 +34,7 @@ fn entry(key: u32, size: usize) -> Entry {
     let content = Content::Response {
         meta,
         headers: Headers::default(),
-        body: vec![0; size],
+        body: Rc::new(vec![0; size]),
     };
     Entry {
         key: key.to_le_bytes().to_vec(),

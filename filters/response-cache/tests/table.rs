@@ -47,7 +47,7 @@ fn entry(key: u32, generation: u64, size: usize) -> Entry {
     let content = Content::Response {
         meta,
         headers: Headers::default(),
-        body: vec![generation as u8; size],
+        body: Rc::new(vec![generation as u8; size]),
     };
     Entry {
         key: key.to_le_bytes().to_vec(),

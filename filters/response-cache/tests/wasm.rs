@@ -20,6 +20,7 @@ use seawall_response_cache::http::request::Request;
 use seawall_response_cache::key::{fingerprint, location_of, Recipe};
 use seawall_response_cache::refresh::{due, Algorithm, Random};
 use seawall_response_cache::reuse::{decide, Use};
+use std::rc::Rc;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 #[wasm_bindgen_test]
@@ -64,7 +65,7 @@ fn entries_are_written_and_read() {
                 ..Meta::default()
             },
             headers: Headers::from_pairs(&[("a", "1")]),
-            body: vec![7; 70_000],
+            body: Rc::new(vec![7; 70_000]),
         },
     };
     let value = entry.encode().unwrap();

@@ -11,6 +11,7 @@ use crate::http::directives::{list_of, seconds};
 use crate::http::storable::Refusal;
 use seawall_core::headers::Headers;
 use seawall_core::host::{Buffer, Map};
+use std::rc::Rc;
 
 /// More refreshes at a time are left to the clients' requests.
 const MOST_CALLS: usize = 256;
@@ -119,7 +120,7 @@ pub fn start(cx: Cx<'_>, exchange: &Exchange, fetch: &Fetch) -> bool {
             fingerprint: exchange.fingerprint,
             epoch: exchange.epoch,
             salt: exchange.salt,
-            ..Exchange::new(0, std::rc::Rc::clone(&exchange.settings), cx.now)
+            ..Exchange::new(0, Rc::clone(&exchange.settings), cx.now)
         },
         fetch: Fetch {
             validating,
@@ -231,5 +232,5 @@ fn learn(
     if promised.is_some_and(|length| usize::try_from(length) != Ok(body.len())) {
         return Err(Refusal::Incomplete);
     }
-    store(cx, exchange, fetch, pending, body)
+    store(cx, exchange, fetch, pending, Rc::new(body))
 }

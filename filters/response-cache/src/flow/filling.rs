@@ -9,6 +9,7 @@ use crate::flight::{share, Sharing};
 use crate::http::storable::Refusal;
 use seawall_core::host::Buffer;
 use seawall_core::plugin::Flow;
+use std::rc::Rc;
 
 /// Bytes of bodies on their way into the cache, at most: a quarter of what Envoy lets a VM have, for while a body grows or is
 /// written it takes up to three times its size.
@@ -99,7 +100,7 @@ pub(super) fn complete(cx: Cx<'_>, exchange: &mut Exchange, fill: Fill) {
     let shared = fill.pending.is_shared();
     let mut pending = fill.pending;
     pending.meta.delta = cx.now.since(exchange.asked);
-    let stored = store(cx, exchange, &fill.fetch, pending, fill.body);
+    let stored = store(cx, exchange, &fill.fetch, pending, Rc::new(fill.body));
     if let Err(refusal) = stored {
         cx.core.metrics.reject(refusal);
     }

@@ -95,7 +95,7 @@ pub(super) fn freshened(
     stored: &Found,
     fresh: &Headers,
     arrived: Timestamp,
-) -> Result<(Pending, Vec<u8>), Refusal> {
+) -> Result<(Pending, Rc<Vec<u8>>), Refusal> {
     let Content::Response {
         meta,
         headers,
@@ -113,7 +113,7 @@ pub(super) fn freshened(
     let mut pending = prepare(cx, exchange, fetch, meta.status, &all, said, arrived)?;
     pending.meta.delta = cx.now.since(exchange.asked);
     pending.updates = Some(stored.entry.generation());
-    Ok((pending, body.clone()))
+    Ok((pending, Rc::clone(body)))
 }
 
 /// Stores what was updated. Where it varies by other fields than before it has another key, and what was not updated must not
@@ -124,7 +124,7 @@ pub(super) fn restore(
     fetch: &Fetch,
     stored: &Found,
     mut pending: Pending,
-    body: Vec<u8>,
+    body: Rc<Vec<u8>>,
 ) -> Result<(), Refusal> {
     if fields(stored) == vary::fields(&pending.headers) {
         return store(cx, exchange, fetch, pending, body);
@@ -194,7 +194,7 @@ pub(super) fn revalidated(
                 content: Content::Response {
                     meta: pending.meta.clone(),
                     headers: pending.headers.clone(),
-                    body: body.clone(),
+                    body: Rc::clone(&body),
                 },
             };
             answer.entry = Rc::new(entry);
@@ -257,7 +257,7 @@ fn unstored(cx: Cx<'_>, exchange: &Exchange, stored: &Found, fresh: &Headers) ->
         content: Content::Response {
             meta,
             headers: Headers::from_pairs(&sent),
-            body: body.clone(),
+            body: Rc::clone(body),
         },
     }))
 }

@@ -17,6 +17,7 @@ use crate::store::{Found, Insert};
 use seawall_core::date;
 use seawall_core::headers::Headers;
 use seawall_core::time::{Span, Timestamp};
+use std::rc::Rc;
 
 /// Lists of fields that a URL may vary by, the latest first; older ones are forgotten.
 const MOST_LISTS: usize = 4;
@@ -212,7 +213,7 @@ pub fn store(
     exchange: &Exchange,
     fetch: &Fetch,
     pending: Pending,
-    body: Vec<u8>,
+    body: Rc<Vec<u8>>,
 ) -> Result<(), Refusal> {
     if let (Some(leader), Some(fingerprint)) = (fetch.leader, exchange.flight()) {
         if cx.worker.is_outdated(cx.host, fingerprint, leader) {

@@ -6,11 +6,14 @@ use crate::refresh::Random;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::time::Timestamp;
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
 
 /// How many are looked at to find the one used longest ago.
 const SAMPLE: usize = 8;
+
+/// Entries that are known while requests hold them.
+const MOST_LENT: usize = 16;
 
 /// What shared data said of an entry when it was last read.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,8 @@ struct Copy {
 pub struct Hot {
     copies: Vec<Copy>,
     places: BTreeMap<Fingerprint, usize>,
+    /// Those that are too large to be kept, the latest last: one for all requests that hold them.
+    lent: VecDeque<(Fingerprint, Weak<Entry>)>,
     bytes: usize,
     most: usize,
     clock: u64,
@@ -56,7 +61,13 @@ impl Hot {
     /// The copy of this generation. One of another generation stays until it is replaced: it may be asked for while the
     /// next one is being written.
     pub fn get(&mut self, fingerprint: Fingerprint, generation: u64) -> Option<Rc<Entry>> {
-        let place = *self.places.get(&fingerprint)?;
+        let Some(place) = self.places.get(&fingerprint).copied() else {
+            let mut lent = self.lent.iter().filter(|(key, _)| *key == fingerprint);
+            return lent.find_map(|(_, entry)| {
+                let entry = entry.upgrade()?;
+                (entry.generation() == generation).then_some(entry)
+            });
+        };
         if self.copies.get(place)?.entry.generation() != generation {
             return None;
         }
@@ -93,7 +104,7 @@ impl Hot {
         // One entry must not take everything.
         let weight = entry.weight();
         if weight > self.most / 4 {
-            return;
+            return self.lend(fingerprint, &entry);
         }
         while self.bytes.saturating_add(weight) > self.most {
             let Some(place) = self.oldest() else {
@@ -110,6 +121,16 @@ impl Hot {
             used: self.clock,
             view: None,
         });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lend(&mut self, fingerprint: Fingerprint, entry: &Rc<Entry>) {
+        self.lent.retain(|(_, entry)| entry.strong_count() > 0);
+        if self.lent.len() >= MOST_LENT {
+            self.lent.pop_front();
+        }
+        self.lent.push_back((fingerprint, Rc::downgrade(entry)));
     }
 
     /// The bytes in use.
@@ -157,7 +178,7 @@ mod tests {
                     ..Meta::default()
                 },
                 headers: Headers::default(),
-                body: vec![0; size],
+                body: Rc::new(vec![0; size]),
             },
         })
     }
