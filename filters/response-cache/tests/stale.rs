@@ -272,3 +272,17 @@ fn an_error_while_it_may_be_used_stale_is_answered_with_it() {
     cache.advance(9_000);
     assert_eq!(cache.get("/", &Origin::status("503")).status, 503);
 }
+
+/// Stale use of what `s-maxage` alone lets others have of an answer to credentials is forbidden, so without a lifetime it is of no use.
+#[test]
+fn what_is_shared_for_no_time_of_an_answer_to_credentials_is_not_stored() {
+    let credentials = [("authorization", "Basic eDp5")];
+    for (more, stored) in [(&credentials[..], false), (&[], true)] {
+        let mut cache = cache();
+        let origin = ok("s-maxage=0, stale-while-revalidate=60", "x");
+        let got = cache.get_with("/", more, &origin);
+        assert_eq!(got.status_line().ends_with("; stored"), stored);
+        assert!(!cache.get_with("/", more, &origin).is_hit());
+        assert_eq!(cache.metric("stored") > 0, stored);
+    }
+}

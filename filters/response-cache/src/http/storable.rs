@@ -162,7 +162,9 @@ pub fn decide(
     let validated = directives.no_cache == Qualified::Whole && lifetime.source != Source::Forced;
     let usable = !lifetime.span.is_zero() && !validated;
     // Stale use counts where it is granted for some time, and nothing takes it away again.
-    let strict = directives.must_revalidate || directives.proxy_revalidate || validated;
+    let only_shared = given.authorization && directives.s_maxage.is_some() && !directives.public;
+    let strict =
+        directives.must_revalidate || directives.proxy_revalidate || validated || only_shared;
     let grants = [directives.stale_while_revalidate, directives.stale_if_error];
     let later = !strict && grants.into_iter().flatten().any(|seconds| seconds > 0);
     if !usable && !later && !has_validator(headers) {
@@ -328,6 +330,20 @@ mod tests {
             cc("max-age=60, proxy-revalidate"),
             Err(Refusal::Authorization)
         );
+        // What `s-maxage` alone shares is not used stale.
+        for line in [
+            "s-maxage=0, stale-while-revalidate=60",
+            "s-maxage=0, stale-if-error=60",
+        ] {
+            assert_eq!(cc(line), Err(Refusal::NoFreshness), "{line}");
+            let tagged = [("etag", "\"a\""), ("cache-control", line)];
+            assert_eq!(with(200, &tagged, given), Ok(()), "{line}");
+            let public = format!("{line}, public");
+            let public = [("cache-control", public.as_str())];
+            assert_eq!(with(200, &public, given), Ok(()), "{line}");
+            let without = [("cache-control", line)];
+            assert_eq!(with(200, &without, self::given()), Ok(()), "{line}");
+        }
     }
 
     #[test]
