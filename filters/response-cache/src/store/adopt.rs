@@ -3,7 +3,7 @@
 //! Shared data outlives a configuration. What an earlier one has stored lies under keys that a table of another size never
 //! looks at again, so the first worker of the new size frees it.
 
-use super::bucket::{Bucket, WAYS};
+use super::bucket::{Bucket, Slot, WAYS};
 use super::budget;
 use super::changes::Changes;
 use super::table::{bucket_key, entry_key, ATTEMPTS};
@@ -53,38 +53,46 @@ fn clear(
     changes: &Changes,
 ) -> Answer<()> {
     let updated = update(host, &bucket_key(bucket), ATTEMPTS, |value| {
-        let present = Bucket::decode(value.unwrap_or_default());
-        let mut kept = present.clone();
-        let mut gone = [None; WAYS];
-        for (place, gone) in kept.slots.iter_mut().zip(&mut gone) {
-            let strange = place.filter(|slot| slot.fingerprint.slot(buckets) != bucket);
-            if strange.is_some() {
-                *gone = place.take();
+        let mut slots = Bucket::decode(value.unwrap_or_default());
+        let mut gone = [false; WAYS];
+        let mut weight = 0u64;
+        for (place, gone) in slots.slots.iter_mut().zip(&mut gone) {
+            if let Some(slot) = take_strange(place, bucket, buckets) {
+                *gone = true;
+                weight = weight.saturating_add(u64::from(slot));
             }
         }
-        if kept == present {
-            return Step::Keep(gone);
+        if !gone.contains(&true) {
+            return Step::Keep((gone, weight));
         }
         // Who is about to write a value there by the table before learns that it is nobody's.
         changes.advance(host, bucket, before);
-        let empty = kept.slots.iter().all(Option::is_none) && bucket >= buckets;
-        Step::Write(if empty { Vec::new() } else { kept.encode() }, gone)
+        let rest = if bucket < buckets {
+            slots.encode()
+        } else {
+            Vec::new()
+        };
+        Step::Write(rest, (gone, weight))
     });
-    let gone = match updated {
+    let (gone, weight) = match updated {
         Ok(updated) => updated.result,
         Err(UpdateError::Host(failure)) => return Err(failure),
         // It is found when the budget is counted anew.
         Err(UpdateError::Contended) => return Ok(()),
     };
-    let mut weight = 0u64;
     // The first first, for that is taken first.
-    for (way, slot) in gone.iter().enumerate() {
-        if let Some(slot) = slot {
-            host.shared_set(&entry_key(bucket, way), &[], Expect::Anything)?;
-            weight = weight.saturating_add(u64::from(slot.weight));
-        }
+    for (way, _) in gone.iter().enumerate().filter(|(_, gone)| **gone) {
+        host.shared_set(&entry_key(bucket, way), &[], Expect::Anything)?;
     }
     // What cannot be given back is found when the budget is counted anew.
     let _ = budget::release(host, weight);
     Ok(())
+}
+
+/// Takes away what a table of so many buckets would not look for in this one; its weight.
+#[inline(never)]
+fn take_strange(place: &mut Option<Slot>, bucket: u32, buckets: u32) -> Option<u32> {
+    let strange = place.is_some_and(|slot| slot.fingerprint.slot(buckets) != bucket);
+    let slot = if strange { place.take() } else { None };
+    slot.map(|slot| slot.weight)
 }

@@ -46,6 +46,7 @@ impl Changes {
     }
 
     /// Says that a bucket has changed. The fingerprints of one bucket belong to one group or, in a small table, to several.
+    #[inline(never)]
     pub fn advance(&self, host: &dyn Host, bucket: u32, buckets: u32) {
         let (bucket, buckets) = (u64::from(bucket), u64::from(buckets.max(1)));
         let groups = u64::from(GROUPS);

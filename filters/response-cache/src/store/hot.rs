@@ -6,7 +6,7 @@ use crate::refresh::Random;
 use seawall_core::generation::Seen;
 use seawall_core::hash::Fingerprint;
 use seawall_core::time::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 /// How many are looked at to find the one used longest ago.
@@ -41,8 +41,8 @@ struct Copy {
 pub struct Hot {
     copies: Vec<Copy>,
     places: BTreeMap<Fingerprint, usize>,
-    /// Those that are too large to be kept, the latest last: one for all requests that hold them.
-    lent: VecDeque<(Fingerprint, Weak<Entry>)>,
+    /// Those that are too large to be kept: one for all requests that hold them.
+    lent: Vec<(Fingerprint, Weak<Entry>)>,
     bytes: usize,
     most: usize,
     clock: u64,
@@ -126,11 +126,13 @@ impl Hot {
     #[cold]
     #[inline(never)]
     fn lend(&mut self, fingerprint: Fingerprint, entry: &Rc<Entry>) {
-        self.lent.retain(|(_, entry)| entry.strong_count() > 0);
-        if self.lent.len() >= MOST_LENT {
-            self.lent.pop_front();
+        let lent = (fingerprint, Rc::downgrade(entry));
+        let mut places = self.lent.iter_mut();
+        if let Some(place) = places.find(|(_, held)| held.strong_count() == 0) {
+            *place = lent;
+        } else if self.lent.len() < MOST_LENT {
+            self.lent.push(lent);
         }
-        self.lent.push_back((fingerprint, Rc::downgrade(entry)));
     }
 
     /// The bytes in use.
