@@ -64,16 +64,13 @@ impl Answers {
             answer.insert("status".to_owned(), json!(number(self)));
             if !self.fields.is_empty() {
                 answer.insert("headers".to_owned(), json!(self.fields));
-            } else if !around.fields.is_empty() {
-                // An empty object would leave those that are around.
-                answer.insert("headers".to_owned(), Value::Null);
             }
             settings.insert("answer".to_owned(), Value::Object(answer));
         }
         for name in around.fields.keys() {
-            if !self.fields.is_empty() && !self.fields.contains_key(name) {
+            if !self.fields.contains_key(name) {
                 converted.remark(format!(
-                    "refusals of {title} carry {name:?} as well, which a route cannot take away by itself while it has fields of its own"
+                    "refusals of {title} carry {name:?} as well, which a route cannot take away"
                 ));
             }
         }

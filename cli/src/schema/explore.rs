@@ -39,7 +39,7 @@ impl Asker<'_> {
             }
             Some(Shape::Number) => forms::fraction(),
             Some(Shape::Text) => self.text(script).unwrap_or(json!({"type": "string"})),
-            Some(Shape::Optional) => nullable(self.after(script, Step::Some)),
+            Some(Shape::Optional) => self.after(script, Step::Some),
             Some(Shape::List) => json!({"type": "array", "items": self.after(script, Step::Item)}),
             Some(Shape::Map) => {
                 json!({"type": "object", "additionalProperties": self.after(script, Step::Entry)})
@@ -193,24 +193,4 @@ fn any_of(mut alternatives: Vec<Value>) -> Value {
         1 => alternatives.swap_remove(0),
         _ => json!({"anyOf": alternatives}),
     }
-}
-
-/// The same, or `null`: what is not set.
-fn nullable(mut schema: Value) -> Value {
-    let kind = schema.get("type").cloned();
-    match (&mut schema, kind) {
-        (Value::Object(parts), Some(Value::String(kind))) => {
-            parts.insert("type".to_owned(), json!([kind, "null"]));
-            if let Some(Value::Array(words)) = parts.get_mut("enum") {
-                words.push(Value::Null);
-            }
-        }
-        (Value::Object(parts), _) => {
-            if let Some(Value::Array(alternatives)) = parts.get_mut("anyOf") {
-                alternatives.push(json!({"type": "null"}));
-            }
-        }
-        _ => {}
-    }
-    schema
 }

@@ -292,6 +292,9 @@ fn what_nobody_could_pay_is_refused() {
     ] {
         let mut limit = merge(&json!({"name": "a", "key": [{"header": "t"}]}), &numbers);
         limit = merge(&limit, &more);
+        if let Some(fields) = limit.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
         let wanted: Vec<_> = wanted.iter().map(|of| format!("limits[0].{of}")).collect();
         assert_eq!(errors(json!({"limits": [limit]})), wanted, "{more}");
     }

@@ -204,3 +204,46 @@ fn where_the_service_only_watches_its_silence_changes_nothing() {
     assert_eq!(words, ["allowed", "here", "8"]);
     assert_eq!(count(&rig, "here", "allowed"), 1);
 }
+
+#[test]
+fn what_nobody_waits_for_takes_no_place_from_who_waits() {
+    let limit = |name: &str, shadow: bool| {
+        json!({"name": name, "match": {"path": format!("/{name}")}, "scope": "fleet", "requests": 9,
+            "per": "1d", "shadow": shadow})
+    };
+    let mut rig = rig(json!({
+        "fleet": {"cluster": "c", "on_error": "deny", "max_waiting": 1},
+        "limits": [limit("watched", true), limit("there", false)],
+    }));
+    for _ in 0..3 {
+        let (exchange, ended) = begin(&mut rig, &[], &[(":path", "/watched")]);
+        assert!(matches!(ended, Ended::Forwarded(_)), "{ended:?}");
+        rig.finish(exchange);
+    }
+    assert_eq!(rig.host.take_callouts().len(), 1);
+    assert_eq!(count(&rig, "watched", "errors"), 2);
+    let (_waits, ended) = begin(&mut rig, &[], &[(":path", "/there")]);
+    assert_eq!(ended, Ended::Paused);
+    let (_too_many, ended) = begin(&mut rig, &[], &[(":path", "/there")]);
+    assert!(matches!(ended, Ended::Replied(_)), "{ended:?}");
+}
+
+#[test]
+fn a_refusal_of_what_costs_several_says_what_is_left() {
+    for (left, said) in [(2, "\"a\";r=2;t=30"), (9, "\"a\";r=4;t=30")] {
+        let mut rig = rig(json!({
+            "fleet": {"cluster": "c"},
+            "limits": [{"name": "a", "scope": "fleet", "requests": 9, "per": "1m", "cost": 5}],
+        }));
+        let (exchange, _) = begin(&mut rig, &[], &[]);
+        let token = rig.host.take_callouts()[0].token;
+        // One status: over the limit of 9, so much left, and more in 30 seconds.
+        let status = [0x08, 2, 0x12, 2, 0x08, 9, 0x18, left, 0x22, 2, 0x08, 30];
+        let message = [&[0x08, 2, 0x12, 12], &status[..]].concat();
+        rig.host.open(0);
+        rig.host.put_grpc_response(&message);
+        rig.plugin.grpc_done(&rig.host, token, 0, message.len());
+        let reply = rig.reply(&exchange).unwrap();
+        assert_eq!(reply.header("ratelimit"), Some(said));
+    }
+}

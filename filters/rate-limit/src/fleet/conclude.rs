@@ -50,7 +50,7 @@ pub(crate) fn ask(
             admitted: Vec::new(),
             shadowed: false,
         };
-        match call(host, filter, fleet, &shadow.tickets) {
+        match call(host, filter, fleet, &shadow.tickets, false) {
             Some(token) => filter.waiting.add(token, shadow),
             None => failed(host, filter, &settings, &shadow.tickets),
         }
@@ -61,7 +61,7 @@ pub(crate) fn ask(
         exchange.note(host, &settings, Outcome::passed(asked.shadowed), None);
         return Ok(Decided::Passes);
     }
-    let Some(token) = call(host, filter, fleet, &asked.tickets) else {
+    let Some(token) = call(host, filter, fleet, &asked.tickets, true) else {
         return conclude(host, filter, fleet, exchange, facts, &asked, None);
     };
     exchange.settings = Some(settings);
@@ -72,8 +72,14 @@ pub(crate) fn ask(
 }
 
 /// Starts the call. `None` when too many are open, or the host cannot.
-fn call(host: &dyn Host, filter: &Filter, fleet: &Fleet, tickets: &[Ticket]) -> Option<u32> {
-    if !filter.waiting.has_room(fleet.max_waiting) {
+fn call(
+    host: &dyn Host,
+    filter: &Filter,
+    fleet: &Fleet,
+    tickets: &[Ticket],
+    waited_for: bool,
+) -> Option<u32> {
+    if !filter.waiting.has_room(fleet.max_waiting, waited_for) {
         return None;
     }
     let descriptors: Vec<(&[u8], u64)> = tickets
@@ -258,7 +264,12 @@ fn by_the_service<'s>(
         let most = ticket.plan(settings).and_then(|plan| plan.fleet.as_ref());
         let most = most.map_or(0, |plan| plan.gate.most());
         let told = match (wait, status) {
-            (Some(wait), _) => Some((0, Some(wait))),
+            // Less than was asked for, but not nothing where a request costs several.
+            (Some(wait), status) => {
+                let counted = status.filter(|status| status.requests.is_some());
+                let left = counted.map_or(0, |status| status.remaining);
+                Some((left.min(ticket.cost.saturating_sub(1)), Some(wait)))
+            }
             // A status without a number is one of a service that does not count for this descriptor.
             (None, Some(status)) => status.requests.map(|_| (status.remaining, status.reset)),
             (None, None) => None,

@@ -73,25 +73,37 @@ pub(crate) struct Asked {
     pub(crate) shadowed: bool,
 }
 
-/// The questions that are open, by the token of the call.
+/// The questions that are open, by the token of the call. Those that nobody waits for have places of their own: a limit that only
+/// watches takes none from one that refuses.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(RefCell<BTreeMap<u32, Asked>>);
+pub(crate) struct Waiting {
+    waited_for: RefCell<BTreeMap<u32, Asked>>,
+    apart: RefCell<BTreeMap<u32, Asked>>,
+}
 
 impl Waiting {
+    fn of(&self, waited_for: bool) -> &RefCell<BTreeMap<u32, Asked>> {
+        if waited_for {
+            &self.waited_for
+        } else {
+            &self.apart
+        }
+    }
+
     /// True when there is room for one more.
-    pub(crate) fn has_room(&self, most: u32) -> bool {
-        self.0
-            .try_borrow()
-            .is_ok_and(|waiting| waiting.len() < most as usize)
+    pub(crate) fn has_room(&self, most: u32, waited_for: bool) -> bool {
+        let open = self.of(waited_for).try_borrow();
+        open.is_ok_and(|open| open.len() < most as usize)
     }
 
     pub(crate) fn add(&self, token: u32, asked: Asked) {
-        if let Ok(mut waiting) = self.0.try_borrow_mut() {
-            waiting.insert(token, asked);
+        if let Ok(mut open) = self.of(asked.waits.is_some()).try_borrow_mut() {
+            open.insert(token, asked);
         }
     }
 
     pub(crate) fn take(&self, token: u32) -> Option<Asked> {
-        self.0.try_borrow_mut().ok()?.remove(&token)
+        let taken = |of: &RefCell<BTreeMap<u32, Asked>>| of.try_borrow_mut().ok()?.remove(&token);
+        taken(&self.waited_for).or_else(|| taken(&self.apart))
     }
 }

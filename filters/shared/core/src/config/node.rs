@@ -243,11 +243,9 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     as_text! { deserialize_char deserialize_str deserialize_string deserialize_identifier }
 
+    // A null is a mistake: over what the level above says it would be the default, silently.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+        visitor.visit_some(self)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(

@@ -275,6 +275,22 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_not_taken_for_a_setting_that_is_not_there() {
+        for (field, kind) in [
+            ("limits", "a list"),
+            ("mode", "one of `enforce`, `shadow`"),
+            ("share", "a number"),
+        ] {
+            let found = errors(json!({field: null}));
+            let expected = format!("{field}: invalid type: null, expected {kind}");
+            assert_eq!(found, [expected]);
+        }
+        let nested = errors(json!({"limits": [{"requests": null}, null]}));
+        assert_eq!(nested.len(), 2, "{nested:?}");
+        assert!(nested[0].starts_with("limits[0].requests: invalid type: null, "));
+    }
+
+    #[test]
     fn a_good_configuration_has_no_errors() {
         let (raw, errors) = read::<Raw>(&json!({"limits": [{"requests": 5}], "mode": "shadow"}));
         assert!(errors.is_empty());
