@@ -211,3 +211,25 @@ async fn white_space_counts_in_fields_that_are_no_lists() {
         assert_eq!(upstream.hits(), hits, "{cookie} {list}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_without_a_name_on_a_route_leaves_that_of_the_plugin() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::to(&upstream)
+        .filter("response-cache", json!({"key": {"tenant": "x-tenant"}}))
+        .route(
+            Route::prefix("/")
+                .metadata("seawall.response_cache", json!({"key": {"tenant": null}}))
+                .named("tenants"),
+        )
+        .start()
+        .await;
+    upstream.always(Reply::ok("").header("cache-control", FRESH));
+    for tenant in ["a", "b"] {
+        let answer = envoy.get_with("/", &[("x-tenant", tenant)]).await;
+        let status = answer.header("cache-status").unwrap_or_default();
+        assert!(status.contains("fwd=uri-miss"), "{tenant}: {status}");
+    }
+    envoy.wait_for_log("tenants").await;
+    envoy.wait_for_log("key.tenant: invalid type: null").await;
+}
