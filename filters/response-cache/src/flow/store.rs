@@ -191,6 +191,9 @@ fn stale(exchange: &Exchange, directives: &ResponseDirectives) -> (Span, Span, b
     let granted = grants.into_iter().flatten().any(|seconds| seconds > 0)
         && (directives.public || !exchange.has_credentials());
     let shared = directives.s_maxage.is_some();
+    if strict || (shared && !granted) {
+        return (Span::ZERO, Span::ZERO, true);
+    }
     let policy = exchange.settings.stale;
     let span = |given: Option<u64>, default: Span| match given {
         Some(seconds) => Span::from_secs(seconds),
@@ -200,7 +203,7 @@ fn stale(exchange: &Exchange, directives: &ResponseDirectives) -> (Span, Span, b
     (
         span(directives.stale_while_revalidate, policy.while_revalidate),
         span(directives.stale_if_error, policy.if_error),
-        strict || (shared && !granted),
+        false,
     )
 }
 

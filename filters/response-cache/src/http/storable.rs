@@ -161,14 +161,18 @@ pub fn decide(
     }
     let validated = directives.no_cache == Qualified::Whole && lifetime.source != Source::Forced;
     let usable = !lifetime.span.is_zero() && !validated;
+    if usable || has_validator(headers) {
+        return Ok(());
+    }
     // Stale use counts where it is granted for some time, and nothing takes it away again.
-    let only_shared = given.authorization && directives.s_maxage.is_some() && !directives.public;
-    let strict =
-        directives.must_revalidate || directives.proxy_revalidate || validated || only_shared;
+    let strict = directives.must_revalidate || directives.proxy_revalidate || validated;
     let grants = [directives.stale_while_revalidate, directives.stale_if_error];
-    let later = !strict && grants.into_iter().flatten().any(|seconds| seconds > 0);
-    if !usable && !later && !has_validator(headers) {
+    if strict || !grants.into_iter().flatten().any(|seconds| seconds > 0) {
         return Err(Refusal::NoFreshness);
+    }
+    // That to credentials is not what `s-maxage` shares; others may have it.
+    if given.authorization && directives.s_maxage.is_some() && !directives.public {
+        return Err(Refusal::Authorization);
     }
     Ok(())
 }
@@ -335,7 +339,7 @@ mod tests {
             "s-maxage=0, stale-while-revalidate=60",
             "s-maxage=0, stale-if-error=60",
         ] {
-            assert_eq!(cc(line), Err(Refusal::NoFreshness), "{line}");
+            assert_eq!(cc(line), Err(Refusal::Authorization), "{line}");
             let tagged = [("etag", "\"a\""), ("cache-control", line)];
             assert_eq!(with(200, &tagged, given), Ok(()), "{line}");
             let public = format!("{line}, public");

@@ -62,7 +62,9 @@ fn clear(
                 weight = weight.saturating_add(u64::from(slot));
             }
         }
-        if !gone.contains(&true) {
+        // One beyond the new table is nobody's, and goes though it be empty.
+        let stays = bucket < buckets || value.is_none_or(<[u8]>::is_empty);
+        if stays && !gone.contains(&true) {
             return Step::Keep((gone, weight));
         }
         // Who is about to write a value there by the table before learns that it is nobody's.
