@@ -1,4 +1,4 @@
-//! Limits of many routes: what one key has on all of them is kept, however few of them are known at the start.
+//! Limits of many routes: what one key has on all of them is kept, and none of its counters pushes out another.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::unwrap_used,

@@ -12,7 +12,7 @@ mod transaction;
 pub use before::{before, Before};
 pub use change::{hold, now_refused, settle, Left, Noted, Settlement};
 pub use one::{decide_one, One};
-pub use slot::{within_key, MOST, WAYS};
+pub use slot::{within_key, MOST};
 pub use transaction::{decide, Claim, Decision};
 
 use seawall_core::name::Name;
